@@ -1,0 +1,208 @@
+"""What the installed torch is: the only reader of ``torch.__version__`` and the only prober of its attributes."""
+
+from __future__ import annotations
+
+import inspect
+import re
+import sys
+import warnings
+from importlib import import_module
+from typing import Any, Callable, List, NamedTuple, Optional, Set, Tuple
+
+import torch
+
+Release = Tuple[int, int, int]
+
+
+class UnsupportedError(RuntimeError):
+    """What was asked for needs something the installed torch does not have and no fallback can give."""
+
+
+class ParsedVersion(NamedTuple):
+    release: Release
+    prerelease: bool
+
+
+# An ordinary wheel. Importing packaging for it would be most of the cost of importing torchcompat.
+_PLAIN = re.compile(r"(\d+)\.(\d+)\.(\d+)(\+.*)?$")
+# What is not PEP 440, such as Jetson's "2.0.0.nv23.05": the numbers it starts with.
+_LEADING_NUMBERS = re.compile(r"v?(\d+)(?:\.(\d+))?(?:\.(\d+))?")
+
+
+def parse_version(text: str) -> ParsedVersion:
+    """The release a version string belongs to, and whether it is a pre-release of it. Never raises.
+
+    Local tags never matter. A string that holds no number gives release ``(0, 0, 0)``, older than every torch: every
+    name is then torchcompat's own, which runs on any torch.
+    """
+    plain = _PLAIN.match(text)
+    if plain:
+        return ParsedVersion((int(plain.group(1)), int(plain.group(2)), int(plain.group(3))), False)
+    from packaging.version import InvalidVersion, Version
+
+    try:
+        version = Version(text)
+    except InvalidVersion:
+        numbers = _LEADING_NUMBERS.match(text.strip())
+        major, minor, micro = numbers.groups() if numbers else (None, None, None)
+        return ParsedVersion((int(major or 0), int(minor or 0), int(micro or 0)), False)
+    return ParsedVersion((version.major, version.minor, version.micro), version.is_prerelease)
+
+
+torch_version, _prerelease = parse_version(str(torch.__version__))
+
+
+def _wanted(numbers: Tuple[Any, ...]) -> Tuple[int, ...]:
+    if not 1 <= len(numbers) <= 3:
+        raise TypeError("a torch version is 1 to 3 integers, as in at_least(2, 4); got {} arguments".format(len(numbers)))
+    for number in numbers:
+        if isinstance(number, bool) or not isinstance(number, int):
+            raise TypeError("a torch version is 1 to 3 integers, as in at_least(2, 4); got {!r}".format(number))
+        if number < 0:
+            raise ValueError("a torch version has no negative part; got {!r}".format(number))
+    return tuple(numbers)
+
+
+def at_least(*version: int, strict: bool = False) -> bool:
+    """Whether the installed torch is of this release or a newer one: ``at_least(2, 4)``.
+
+    Args:
+        version: one to three ints; what is left out counts as 0.
+        strict: count a nightly, release candidate or vendor container (``2.4.0a0+git``) as older than its release.
+            By default it counts as its release, since it has that release's API.
+
+    Raises:
+        TypeError: for anything but one to three ints (a string or a float would compare ``2.10`` below ``2.9``).
+        ValueError: for a negative int.
+    """
+    wanted = _wanted(version) + (0, 0)
+    if strict and _prerelease:
+        return torch_version > wanted[:3]
+    return torch_version >= wanted[:3]
+
+
+def at_most(*version: int, strict: bool = False) -> bool:
+    """Whether the installed torch is of this family or an older one: ``at_most(2, 8)`` is true on ``2.8.1+xpu``.
+
+    Args:
+        version: one to three ints; what is left out matches anything.
+        strict: take the exact order of pre-releases. It changes nothing here, since a pre-release of a family is older
+            than the family; it is accepted so that the three tests read alike.
+
+    Raises:
+        TypeError, ValueError: as :func:`at_least`.
+    """
+    wanted = _wanted(version)
+    return torch_version[: len(wanted)] <= wanted
+
+
+def is_version(*version: int, strict: bool = False) -> bool:
+    """Whether the installed torch belongs to this family: ``is_version(2, 4)`` is true on ``2.4.1+cu121``.
+
+    Args:
+        version: one to three ints; what is left out matches anything.
+        strict: do not count a pre-release as a member of its release's family.
+
+    Raises:
+        TypeError, ValueError: as :func:`at_least`.
+    """
+    wanted = _wanted(version)
+    return torch_version[: len(wanted)] == wanted and not (strict and _prerelease)
+
+
+def _get(owner: Any, name: str) -> Any:
+    # Some owners answer an unknown name with AssertionError (torch.backends.cuda.matmul before 2.2, see
+    # https://github.com/pytorch/pytorch/pull/113168), some with a warning (torch.has_cuda from 2.1).
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return getattr(owner, name)
+    except Exception:
+        return None
+
+
+def find(path: str) -> Any:
+    """The object at ``"torch.a.b"``, or None. Walks attributes; imports nothing."""
+    first, _, rest = path.partition(".")
+    if first != "torch":
+        raise ValueError("path must start with 'torch.', got {!r}".format(path))
+    found: Any = torch
+    for name in rest.split(".") if rest else []:
+        found = _get(found, name)
+        if found is None:
+            return None
+    return found
+
+
+def _find_importing(path: str) -> Any:
+    parts = path.split(".")
+    for end in range(2, len(parts)):
+        module = ".".join(parts[:end])
+        parent = sys.modules.get(".".join(parts[: end - 1]))
+        if parent is None or module in sys.modules or not hasattr(parent, "__path__"):
+            continue
+        try:
+            import_module(module)
+        except Exception:
+            break
+    return find(path)
+
+
+def _documented_parameters(function: Any) -> Set[str]:
+    """Parameter names of a C builtin, from the first lines of its docstring: ``name(a, b=1, *, c) -> Tensor``."""
+    name = getattr(function, "__name__", "")
+    names: Set[str] = set()
+    for match in re.finditer(r"^\s*(?:[\w.]*\.)?{}\(([^\n]*)\)".format(re.escape(name)), function.__doc__ or "", re.M):
+        for part in re.sub(r"[(\[][^()\[\]]*[)\]]", "", match.group(1)).split(","):
+            word = re.match(r"\s*(?:\w+\s+)?\*{0,2}(\w+)\s*(?:=|$|:)", part)
+            if word:
+                names.add(word.group(1))
+    return names
+
+
+def _schema_parameters(function: Any) -> Set[str]:
+    """Parameter names of every ATen overload of a C builtin."""
+    schemas: Optional[Callable[[str], List[Any]]] = getattr(torch._C, "_jit_get_schemas_for_operator", None)
+    if schemas is None:
+        return set()
+    names = {argument.name for schema in schemas("aten::" + function.__name__) for argument in schema.arguments}
+    return {"input" if name == "self" else name for name in names}
+
+
+def parameters(function: Any) -> Set[str]:
+    """Names of the parameters that *function* spells out (what it takes as ``**kwargs`` is not among them)."""
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):
+        return _documented_parameters(function) | _schema_parameters(function)
+    variadic = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    return {name for name, parameter in signature.parameters.items() if parameter.kind not in variadic}
+
+
+def has(path: str, param: Optional[str] = None) -> bool:
+    """Whether the installed torch has the object at *path*, and, if *param* is given, that parameter of it.
+
+    >>> has("torch.nn.functional.scaled_dot_product_attention", param="enable_gqa")     # doctest: +SKIP
+    True
+
+    A submodule that ``import torch`` leaves out (``torch.fft`` on 1.7, ``torch.nn.attention.bias``) is imported to
+    look into it. A parameter that a function merely lets through ``**kwargs`` does not count. For a C builtin the names
+    come from its operator schemas and its docstring.
+
+    Args:
+        path: dotted, starting with ``"torch."``.
+        param: a parameter's name.
+
+    Raises:
+        TypeError: if *path* or *param* is not a string.
+        ValueError: if *path* does not start with ``"torch."``.
+    """
+    for label, value in (("path", path), ("param", "" if param is None else param)):
+        if not isinstance(value, str):
+            raise TypeError("{} must be a string, got {!r}".format(label, value))
+    if not path.startswith("torch."):
+        raise ValueError("path must start with 'torch.', got {!r}".format(path))
+    found = _find_importing(path)
+    if found is None:
+        return False
+    return param is None or param in parameters(found)

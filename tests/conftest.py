@@ -1,0 +1,108 @@
+"""The fixture `impl` gives a contract test the native and the fallback object of its shim; see docs/testing.md."""
+
+import importlib
+import os
+import pkgutil
+import random
+import sys
+
+import pytest
+import torch
+
+import torchcompat
+from torchcompat import SHIMS
+
+for _module in pkgutil.walk_packages(torchcompat.__path__, "torchcompat."):
+    if not _module.name.endswith("__main__"):
+        importlib.import_module(_module.name)
+
+torch.set_num_threads(1)
+
+
+def pytest_addoption(parser):
+    parser.addoption(
+        "--too-old",
+        metavar="SHIM",
+        help="run the contract tests of SHIM against a native older than its `since` (tests/meta expects a failure)",
+    )
+
+
+def _shim_of(item):
+    marker = item.get_closest_marker("shim")
+    return SHIMS[marker.args[0]] if marker else None
+
+
+def pytest_generate_tests(metafunc):
+    if "impl" not in metafunc.fixturenames:
+        return
+    marker = metafunc.definition.get_closest_marker("shim")
+    if marker is None:
+        raise ValueError("{} uses `impl` without a `shim` marker".format(metafunc.definition.nodeid))
+    kinds = ["fallback"] if SHIMS[marker.args[0]].path is None else ["native", "fallback"]
+    if metafunc.config.getoption("--too-old"):
+        kinds = ["native"]
+    metafunc.parametrize("impl", kinds, indirect=True)
+
+
+def pytest_collection_modifyitems(config, items):
+    chosen = config.getoption("--too-old")
+    if chosen:
+        items[:] = [item for item in items if "impl" in item.fixturenames and _shim_of(item) is SHIMS[chosen]]
+    for item in items:
+        _expect_failure_where_limited(item)
+
+
+def _expect_failure_where_limited(item):
+    shim = _shim_of(item)
+    if shim is None or "impl" not in item.fixturenames:
+        return
+    keys = {marker.args[0] for marker in item.iter_markers("limit")}
+    unknown = keys - {limit.key for limit in shim.limits}
+    if unknown:
+        raise ValueError("{}: {} has no limit {}".format(item.nodeid, shim.name, sorted(unknown)))
+    for limit in shim.limits:
+        if limit.key in keys and limit.applies(item.callspec.params["impl"]):
+            item.add_marker(pytest.mark.xfail(reason=str(limit), strict=True))
+
+
+@pytest.fixture
+def shim(request):
+    """The row of the shim table that the test is about."""
+    return _shim_of(request.node)
+
+
+@pytest.fixture
+def impl(request, shim):
+    """The object under test: torch's own, if this torch has one that meets the contract, or our fallback."""
+    if request.param == "fallback":
+        return shim.fallback
+    if shim.native is None:
+        pytest.skip("{} is missing here; in torch since {}".format(shim.path, shim.since))
+    if not shim.meets_contract and request.config.getoption("--too-old") != shim.name:
+        pytest.skip("{} is here, but meets the contract only since {}".format(shim.path, shim.since))
+    return shim.native
+
+
+def _environment():
+    # pytest's own note of the running test, and what torch's compiler notes for its subprocesses, are not the test's.
+    foreign = ("PYTEST_", "TORCHINDUCTOR_", "TRITON_")
+    return {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
+
+
+@pytest.fixture(autouse=True)
+def _isolated():
+    """Every test starts from the same seeds and must leave grad mode, default dtype and environment as they were."""
+    torch.manual_seed(0)
+    random.seed(0)
+    if "numpy" in sys.modules:
+        sys.modules["numpy"].random.seed(0)
+    before = _environment()
+    yield
+    after = _environment()
+    changed = {name for name in set(before) | set(after) if before.get(name) != after.get(name)}
+    for name in changed:
+        os.environ.pop(name, None)
+    os.environ.update(before)
+    assert not changed, "the test changed os.environ: {}".format(sorted(changed))
+    assert torch.is_grad_enabled()
+    assert torch.get_default_dtype() == torch.float32
