@@ -37,7 +37,7 @@ def pytest_generate_tests(metafunc):
         return
     marker = metafunc.definition.get_closest_marker("shim")
     if marker is None:
-        raise ValueError("{} uses `impl` without a `shim` marker".format(metafunc.definition.nodeid))
+        raise ValueError(f"{metafunc.definition.nodeid} uses `impl` without a `shim` marker")
     kinds = ["fallback"] if SHIMS[marker.args[0]].path is None else ["native", "fallback"]
     if metafunc.config.getoption("--too-old"):
         kinds = ["native"]
@@ -59,7 +59,7 @@ def _expect_failure_where_limited(item):
     keys = {marker.args[0] for marker in item.iter_markers("limit")}
     unknown = keys - {limit.key for limit in shim.limits}
     if unknown:
-        raise ValueError("{}: {} has no limit {}".format(item.nodeid, shim.name, sorted(unknown)))
+        raise ValueError(f"{item.nodeid}: {shim.name} has no limit {sorted(unknown)}")
     for limit in shim.limits:
         if limit.key in keys and limit.applies(item.callspec.params["impl"]):
             item.add_marker(pytest.mark.xfail(reason=str(limit), strict=True))
@@ -77,9 +77,9 @@ def impl(request, shim):
     if request.param == "fallback":
         return shim.fallback
     if shim.native is None:
-        pytest.skip("{} is missing here; in torch since {}".format(shim.path, shim.since))
+        pytest.skip(f"{shim.path} is missing here; in torch since {shim.since}")
     if not shim.meets_contract and request.config.getoption("--too-old") != shim.name:
-        pytest.skip("{} is here, but meets the contract only since {}".format(shim.path, shim.since))
+        pytest.skip(f"{shim.path} is here, but meets the contract only since {shim.since}")
     return shim.native
 
 
@@ -103,6 +103,6 @@ def _isolated():
     for name in changed:
         os.environ.pop(name, None)
     os.environ.update(before)
-    assert not changed, "the test changed os.environ: {}".format(sorted(changed))
+    assert not changed, f"the test changed os.environ: {sorted(changed)}"
     assert torch.is_grad_enabled()
     assert torch.get_default_dtype() == torch.float32

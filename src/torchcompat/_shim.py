@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import Any, Callable, Dict, FrozenSet, List, Optional, Sequence, Tuple, TypeVar
+from typing import Any, Callable, Sequence, Tuple, TypeVar
 
 from . import _torch
 
@@ -29,7 +29,7 @@ class Limit:
 
     def __init__(self, key: str, text: str, on: str, first: str = "1.2", last: str = "2.15") -> None:
         if on not in ("native", "fallback"):
-            raise ValueError("on must be 'native' or 'fallback', got {!r}".format(on))
+            raise ValueError(f"on must be 'native' or 'fallback', got {on!r}")
         self.key, self.text, self.on, self.first, self.last = key, text, on, first, last
 
     def applies(self, on: str) -> bool:
@@ -37,8 +37,8 @@ class Limit:
         return on == self.on and minor(self.first) <= _torch.torch_version[:2] <= minor(self.last)
 
     def __str__(self) -> str:
-        span = "" if (self.first, self.last) == ("1.2", "2.15") else " (torch {} to {})".format(self.first, self.last)
-        return "{}{}: {}".format(self.on, span, self.text)
+        span = "" if (self.first, self.last) == ("1.2", "2.15") else f" (torch {self.first} to {self.last})"
+        return f"{self.on}{span}: {self.text}"
 
 
 class Shim:
@@ -61,18 +61,18 @@ class Shim:
         self,
         name: str,
         fallback: Any,
-        path: Optional[str] = None,
-        since: Optional[str] = None,
+        path: str | None = None,
+        since: str | None = None,
         link: str = "",
         limits: Sequence[Limit] = (),
-        wrong: Optional[str] = None,
+        wrong: str | None = None,
     ) -> None:
         self.name = name
         self.fallback = fallback
         self.path = path
         self.since = since
         self.link = link
-        self.limits: List[Limit] = list(limits)
+        self.limits: list[Limit] = list(limits)
         self.wrong = wrong
         self.kind = "polyfill" if path else "facade"
         self.native = _torch.find(path) if path else None
@@ -100,19 +100,19 @@ class Shim:
         """What the public name is on the installed torch: ``"native"``, ``"fallback"`` or ``"facade"``."""
         return self.why if self.why in ("native", "facade") else "fallback"
 
-    def limits_here(self) -> List[Limit]:
+    def limits_here(self) -> list[Limit]:
         """The limits that hold for the public object on the installed torch."""
         on = "native" if self.here == "native" else "fallback"
         return [limit for limit in self.limits if limit.applies(on)]
 
     def __repr__(self) -> str:
-        return "Shim({!r}, here={!r}, why={!r})".format(self.name, self.here, self.why)
+        return f"Shim({self.name!r}, here={self.here!r}, why={self.why!r})"
 
 
-SHIMS: Dict[str, Shim] = {}
+SHIMS: dict[str, Shim] = {}
 
 
-def _forced_names(value: str) -> FrozenSet[str]:
+def _forced_names(value: str) -> frozenset[str]:
     names = (name.strip() for name in value.split(","))
     return frozenset(name[len("torchcompat.") :] if name.startswith("torchcompat.") else name for name in names if name)
 
@@ -127,7 +127,7 @@ def is_forced(name: str) -> bool:
 
 def _register(shim: Shim) -> Shim:
     if shim.name in SHIMS:
-        raise ValueError("two shims are named {!r}".format(shim.name))
+        raise ValueError(f"two shims are named {shim.name!r}")
     SHIMS[shim.name] = shim
     return shim
 
@@ -137,7 +137,7 @@ def polyfill(
     since: str,
     link: str,
     limits: Sequence[Limit] = (),
-    wrong: Optional[str] = None,
+    wrong: str | None = None,
 ) -> Callable[[F], F]:
     """Declare the definition below as the fallback of torch's *path*, and return what the public name is to be.
 

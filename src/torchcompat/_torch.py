@@ -7,7 +7,7 @@ import re
 import sys
 import warnings
 from importlib import import_module
-from typing import Any, Callable, List, NamedTuple, Optional, Set, Tuple
+from typing import Any, Callable, NamedTuple, Tuple
 
 import torch
 
@@ -52,14 +52,14 @@ def parse_version(text: str) -> ParsedVersion:
 torch_version, _prerelease = parse_version(str(torch.__version__))
 
 
-def _wanted(numbers: Tuple[Any, ...]) -> Tuple[int, ...]:
+def _wanted(numbers: tuple[Any, ...]) -> tuple[int, ...]:
     if not 1 <= len(numbers) <= 3:
-        raise TypeError("a torch version is 1 to 3 integers, as in at_least(2, 4); got {} arguments".format(len(numbers)))
+        raise TypeError(f"a torch version is 1 to 3 integers, as in at_least(2, 4); got {len(numbers)} arguments")
     for number in numbers:
         if isinstance(number, bool) or not isinstance(number, int):
-            raise TypeError("a torch version is 1 to 3 integers, as in at_least(2, 4); got {!r}".format(number))
+            raise TypeError(f"a torch version is 1 to 3 integers, as in at_least(2, 4); got {number!r}")
         if number < 0:
-            raise ValueError("a torch version has no negative part; got {!r}".format(number))
+            raise ValueError(f"a torch version has no negative part; got {number!r}")
     return tuple(numbers)
 
 
@@ -112,7 +112,7 @@ def is_version(*version: int, strict: bool = False) -> bool:
 
 def _get(owner: Any, name: str) -> Any:
     # Some owners answer an unknown name with AssertionError (torch.backends.cuda.matmul before 2.2, see
-    # https://github.com/pytorch/pytorch/pull/113168), some with a warning (torch.has_cuda from 2.1).
+    # https://github.com/pytorch/pytorch/pull/112606), some with a warning (torch.has_cuda from 2.1).
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -125,7 +125,7 @@ def find(path: str) -> Any:
     """The object at ``"torch.a.b"``, or None. Walks attributes; imports nothing."""
     first, _, rest = path.partition(".")
     if first != "torch":
-        raise ValueError("path must start with 'torch.', got {!r}".format(path))
+        raise ValueError(f"path must start with 'torch.', got {path!r}")
     found: Any = torch
     for name in rest.split(".") if rest else []:
         found = _get(found, name)
@@ -148,11 +148,11 @@ def _find_importing(path: str) -> Any:
     return find(path)
 
 
-def _documented_parameters(function: Any) -> Set[str]:
+def _documented_parameters(function: Any) -> set[str]:
     """Parameter names of a C builtin, from the first lines of its docstring: ``name(a, b=1, *, c) -> Tensor``."""
     name = getattr(function, "__name__", "")
-    names: Set[str] = set()
-    for match in re.finditer(r"^\s*(?:[\w.]*\.)?{}\(([^\n]*)\)".format(re.escape(name)), function.__doc__ or "", re.M):
+    names: set[str] = set()
+    for match in re.finditer(rf"^\s*(?:[\w.]*\.)?{re.escape(name)}\(([^\n]*)\)", function.__doc__ or "", re.M):
         for part in re.sub(r"[(\[][^()\[\]]*[)\]]", "", match.group(1)).split(","):
             word = re.match(r"\s*(?:\w+\s+)?\*{0,2}(\w+)\s*(?:=|$|:)", part)
             if word:
@@ -160,16 +160,16 @@ def _documented_parameters(function: Any) -> Set[str]:
     return names
 
 
-def _schema_parameters(function: Any) -> Set[str]:
+def _schema_parameters(function: Any) -> set[str]:
     """Parameter names of every ATen overload of a C builtin."""
-    schemas: Optional[Callable[[str], List[Any]]] = getattr(torch._C, "_jit_get_schemas_for_operator", None)
+    schemas: Callable[[str], list[Any]] | None = getattr(torch._C, "_jit_get_schemas_for_operator", None)
     if schemas is None:
         return set()
     names = {argument.name for schema in schemas("aten::" + function.__name__) for argument in schema.arguments}
     return {"input" if name == "self" else name for name in names}
 
 
-def parameters(function: Any) -> Set[str]:
+def parameters(function: Any) -> set[str]:
     """Names of the parameters that *function* spells out (what it takes as ``**kwargs`` is not among them)."""
     try:
         signature = inspect.signature(function)
@@ -179,7 +179,7 @@ def parameters(function: Any) -> Set[str]:
     return {name for name, parameter in signature.parameters.items() if parameter.kind not in variadic}
 
 
-def has(path: str, param: Optional[str] = None) -> bool:
+def has(path: str, param: str | None = None) -> bool:
     """Whether the installed torch has the object at *path*, and, if *param* is given, that parameter of it.
 
     >>> has("torch.nn.functional.scaled_dot_product_attention", param="enable_gqa")     # doctest: +SKIP
@@ -199,9 +199,9 @@ def has(path: str, param: Optional[str] = None) -> bool:
     """
     for label, value in (("path", path), ("param", "" if param is None else param)):
         if not isinstance(value, str):
-            raise TypeError("{} must be a string, got {!r}".format(label, value))
+            raise TypeError(f"{label} must be a string, got {value!r}")
     if not path.startswith("torch."):
-        raise ValueError("path must start with 'torch.', got {!r}".format(path))
+        raise ValueError(f"path must start with 'torch.', got {path!r}")
     found = _find_importing(path)
     if found is None:
         return False

@@ -1,0 +1,164 @@
+"""Tests on real torch versions. `nox` alone: lint, types, docs and the newest torch; `nox -l` lists the rest.
+
+nox -s "tests(torch-1.2)"   one version
+nox -t edges                both sides of the versions where torch changed most
+nox -t random               three versions drawn at random (TORCHCOMPAT_SEED=n draws the same again)
+nox -t all                  all 28
+... -- --delete             delete each environment, and what was downloaded for it, when its session is done
+... -- tests/test_x.py      pass on to pytest
+"""
+
+import os
+import random
+import shutil
+import subprocess
+from pathlib import Path
+
+import nox
+
+nox.needs_version = ">=2025.2.9"
+nox.options.default_venv_backend = "uv"
+nox.options.error_on_missing_interpreters = True
+nox.options.reuse_existing_virtualenvs = True
+
+# The matrix: minor, its last patch release, the Python it is tested on, and what it needs beside it.
+# NumPy 2 and torch before 2.3 do not work together: https://github.com/pytorch/pytorch/issues/107302
+# torch 1.10 imports pkg_resources.packaging, later removed: https://github.com/ROCm/pytorch/pull/1425
+OLD, NEW = "3.7", "3.11"
+MATRIX = [
+    ("1.2", "1.2.0", OLD, ["numpy<1.22"]),
+    ("1.3", "1.3.1", OLD, ["numpy<1.22"]),
+    ("1.4", "1.4.0", OLD, ["numpy<1.22"]),
+    ("1.5", "1.5.1", OLD, ["numpy<1.22"]),
+    ("1.6", "1.6.0", OLD, ["numpy<1.22"]),
+    ("1.7", "1.7.1", OLD, ["numpy<1.22"]),
+    ("1.8", "1.8.1", OLD, ["numpy<1.22"]),
+    ("1.9", "1.9.1", OLD, ["numpy<1.22"]),
+    ("1.10", "1.10.2", OLD, ["numpy<1.22", "setuptools<66"]),
+    ("1.11", "1.11.0", OLD, ["numpy<1.22"]),
+    ("1.12", "1.12.1", OLD, ["numpy<1.22"]),
+    ("1.13", "1.13.1", OLD, ["numpy<1.22"]),
+    ("2.0", "2.0.1", NEW, ["numpy<2"]),
+    ("2.1", "2.1.2", NEW, ["numpy<2"]),
+    ("2.2", "2.2.2", NEW, ["numpy<2"]),
+    ("2.3", "2.3.1", NEW, ["numpy"]),
+    ("2.4", "2.4.1", NEW, ["numpy"]),
+    ("2.5", "2.5.1", NEW, ["numpy"]),
+    ("2.6", "2.6.0", NEW, ["numpy"]),
+    ("2.7", "2.7.1", NEW, ["numpy"]),
+    ("2.8", "2.8.0", NEW, ["numpy"]),
+    ("2.9", "2.9.1", NEW, ["numpy"]),
+    ("2.10", "2.10.0", NEW, ["numpy"]),
+    ("2.11", "2.11.0", NEW, ["numpy"]),
+    ("2.12", "2.12.1", NEW, ["numpy"]),
+    ("2.13", "2.13.0", NEW, ["numpy"]),
+    ("2.14", "2.14.1", NEW, ["numpy"]),
+    ("2.15", "2.15.0", NEW, ["numpy"]),
+]
+MINORS = [row[0] for row in MATRIX]
+NEWEST = f"tests(torch-{MINORS[-1]})"
+EDGES = {"1.2", "1.7", "1.8", "1.11", "1.12", "2.0", "2.4", "2.5", "2.9", "2.15"}
+SEED = int(os.environ.get("TORCHCOMPAT_SEED", random.randrange(10**6)))
+RANDOM = set(random.Random(SEED).sample(MINORS, 3))
+
+nox.options.sessions = ["lint", "types", "docs", NEWEST]
+
+
+def use_every_pyenv_python():
+    """Without PYENV_VERSION, pyenv's python3.7 refuses to run although it is installed."""
+    if shutil.which("pyenv") and "PYENV_VERSION" not in os.environ:
+        listed = subprocess.run(["pyenv", "versions", "--bare"], stdout=subprocess.PIPE, check=True)
+        os.environ["PYENV_VERSION"] = ":".join(listed.stdout.decode().split())
+
+
+use_every_pyenv_python()
+
+
+def tags(minor):
+    """The tags of a row."""
+    return ["all"] + ["edges"] * (minor in EDGES) + ["random"] * (minor in RANDOM)
+
+
+def install(session, *packages):
+    """Install this project, its tests' needs and *packages*; with --delete from a cache of the session's own."""
+    if "--delete" in session.posargs:
+        session.env["UV_CACHE_DIR"] = str(Path(session.create_tmp(), "uv-cache"))
+    group = nox.project.load_toml("pyproject.toml")["dependency-groups"]["test"]
+    session.install(*packages, *group, ".")
+
+
+def delete(session):
+    """Free the disk: an environment of torch 2.x is 5 GB."""
+    if "--delete" in session.posargs:
+        shutil.rmtree(session.create_tmp(), ignore_errors=True)
+        shutil.rmtree(session.virtualenv.location, ignore_errors=True)
+
+
+def arguments(session):
+    """What goes on to pytest or to a script."""
+    return [argument for argument in session.posargs if argument != "--delete"]
+
+
+@nox.session
+@nox.parametrize(
+    "python,torch,needs",
+    [nox.param(python, torch, needs, id="torch-" + minor, tags=tags(minor)) for minor, torch, python, needs in MATRIX],
+)
+def tests(session, torch, needs):
+    """The test suite on one torch, as installed and with every fallback forced."""
+    try:
+        install(session, "torch==" + torch, *needs)
+        for forced in ("", "all"):
+            coverage = {"COVERAGE_FILE": ".coverage.{}.{}".format(torch, forced or "native")}
+            environment = dict(coverage, TORCHCOMPAT_FALLBACK=forced)
+            session.log("torch %s, %s", torch, "fallbacks forced" if forced else "as installed")
+            session.run("python", "-m", "pytest", "--cov", *arguments(session), env=environment)
+    finally:
+        delete(session)
+
+
+@nox.session(python=NEW)
+def coverage(session):
+    """Coverage of src/ over every version tested since the last report."""
+    session.install("coverage[toml]")
+    session.run("coverage", "combine")
+    session.run("coverage", "report", *arguments(session))
+
+
+@nox.session(python=NEW)
+def lint(session):
+    """Ruff: style, imports, likely bugs, formatting."""
+    session.install("ruff==0.14.4")
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+
+
+@nox.session(python=NEW)
+def types(session):
+    """mypy, strict. torch is not installed: our annotations must hold whatever torch there is."""
+    session.install("mypy==1.18.2", "packaging", "typing-extensions")
+    session.run("mypy")
+
+
+@nox.session(python=NEW)
+def docs(session):
+    """The generated tables are what the declarations say, and no link within the docs is dead."""
+    try:
+        install(session, "torch==" + MATRIX[-1][1], "numpy")
+        session.run("python", "docs/generate.py", "--check")
+    finally:
+        delete(session)
+
+
+@nox.session
+@nox.parametrize(
+    "python,torch,needs",
+    [nox.param(python, torch, needs, id="torch-" + minor) for minor, torch, python, needs in MATRIX],
+)
+def bench(session, torch, needs):
+    """Every benchmark on one torch; ratios, side by side, in one run."""
+    try:
+        install(session, "torch==" + torch, *needs)
+        session.run("python", "benchmarks/run.py", *arguments(session))
+    finally:
+        delete(session)

@@ -1,0 +1,155 @@
+"""The report behind ``python -m torchcompat``: what this torch is, and what every name of torchcompat is on it."""
+
+from __future__ import annotations
+
+import platform
+import re
+import sys
+from importlib import import_module
+from pkgutil import walk_packages
+from typing import Any, Dict, Sequence
+
+import torch
+
+import torchcompat
+
+from ._shim import FORCED, SHIMS, VARIABLE, Shim
+
+Report = Dict[str, Any]
+
+
+def load_all() -> None:
+    """Import every module of the package, so that ``SHIMS`` is whole."""
+    for module in walk_packages(torchcompat.__path__, "torchcompat."):
+        if not module.name.endswith("__main__"):
+            import_module(module.name)
+
+
+def unknown_forced_names() -> list[str]:
+    """What ``TORCHCOMPAT_FALLBACK`` names that is no shim."""
+    load_all()
+    return sorted(FORCED - set(SHIMS) - {"all"})
+
+
+def fallback_sentence(shim: Shim) -> str:
+    """What the fallback does, in its docstring's own words."""
+    doc = re.sub(r"\s+", " ", shim.fallback.__doc__ or "")
+    found = re.search(r"(?:Fallback:|Not in torch[.:,;]?)\s*(.*?\.)(?:\s|$)", doc)
+    return found.group(1) if found else ""
+
+
+def _row(shim: Shim) -> dict[str, Any]:
+    return {
+        "name": "torchcompat." + shim.name,
+        "kind": shim.kind,
+        "here": shim.here,
+        "since": shim.since,
+        "why": shim.why,
+        "native": shim.path,
+        "link": shim.link or None,
+        "limits": [str(limit) for limit in shim.limits_here()],
+    }
+
+
+def collect() -> Report:
+    """Everything the report says, as plain JSON types."""
+    from .device import available_devices
+
+    load_all()
+    version: Any = torch.version
+    return {
+        "torchcompat": torchcompat.__version__,
+        "torch": str(torch.__version__),
+        "torch_version": list(torchcompat.torch_version),
+        "cuda": version.cuda,
+        "hip": getattr(version, "hip", None),
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "devices": [str(device) for device in available_devices()],
+        "forced": sorted(FORCED),
+        "shims": [_row(SHIMS[name]) for name in sorted(SHIMS)],
+    }
+
+
+def table(rows: Sequence[Sequence[str]]) -> str:
+    """Columns padded to their widest cell."""
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in rows)
+    return "\n".join(lines)
+
+
+def shim_table(report: Report) -> str:
+    """One line a shim: its name, what it is here, since when torch has it, and why."""
+    rows = [["name", "here", "in torch since", "why"]]
+    rows += [[row["name"], row["here"], row["since"] or "-", row["why"]] for row in report["shims"]]
+    return table(rows)
+
+
+def _build(report: Report) -> str:
+    if report["cuda"]:
+        return f"CUDA {report['cuda']}"
+    return f"ROCm {report['hip']}" if report["hip"] else "CPU only"
+
+
+def as_text(report: Report) -> str:
+    """The report for a terminal."""
+    lines = [
+        f"torchcompat {report['torchcompat']} on torch {report['torch']} ({_build(report)})",
+        f"Python {report['python']} on {report['platform']}",
+        "devices: " + ", ".join(report["devices"]),
+    ]
+    if report["forced"]:
+        lines.append(f"{VARIABLE} forces the fallback of: {', '.join(report['forced'])}")
+    lines += ["", shim_table(report)]
+    limited = [row for row in report["shims"] if row["limits"]]
+    if limited:
+        lines += ["", "limits here:"]
+        lines += [f"  {row['name']}: {limit}" for row in limited for limit in row["limits"]]
+    return "\n".join(lines)
+
+
+def _markdown(text: str) -> str:
+    return text.replace("|", "\\|").replace("``", "`")
+
+
+def markdown_summary() -> str:
+    """The README's table: the same on every torch."""
+    load_all()
+    lines = ["| Name | In torch since | Where torch has none, or an older one |", "|---|---|---|"]
+    for name in sorted(SHIMS):
+        shim = SHIMS[name]
+        since = f"[{shim.since}]({shim.link})" if shim.link else shim.since or "never"
+        lines.append(f"| `torchcompat.{name}` | {since} | {_markdown(fallback_sentence(shim))} |")
+    return "\n".join(lines)
+
+
+def markdown_limits() -> str:
+    """Every documented limit of every shim: the same on every torch."""
+    load_all()
+    lines = ["| Name | On | torch | Limit |", "|---|---|---|---|"]
+    for name in sorted(SHIMS):
+        for limit in SHIMS[name].limits:
+            span = f"{limit.first} to {limit.last}" if limit.first != limit.last else limit.first
+            lines.append(f"| `{name}` | {limit.on} | {span} | {_markdown(limit.text)} |")
+    return "\n".join(lines)
+
+
+def python_m(arguments: Sequence[str]) -> int:
+    """The command line; returns the exit code."""
+    import argparse
+    import json
+
+    parser = argparse.ArgumentParser(
+        prog="python -m torchcompat",
+        description="What the installed torch is, and which of torchcompat's names are torch's own on it, and why.",
+    )
+    parser.add_argument("--json", action="store_true", help="the same as JSON")
+    options = parser.parse_args(arguments)
+    unknown = unknown_forced_names()
+    if unknown:
+        message = "{} names no shim: {}. Accepted: all, or any of {}."
+        print(message.format(VARIABLE, ", ".join(unknown), ", ".join(sorted(SHIMS))), file=sys.stderr)
+        return 2
+    report = collect()
+    print(json.dumps(report, indent=2) if options.json else as_text(report))
+    return 0

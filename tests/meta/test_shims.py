@@ -1,0 +1,151 @@
+"""What must hold of every row of the shim table."""
+
+import inspect
+import re
+import sys
+from functools import reduce
+from importlib import import_module
+from pkgutil import walk_packages
+
+import pytest
+
+import torchcompat
+from torchcompat import SHIMS, _torch, torch_version
+from torchcompat._shim import NEWEST, OLDEST, Limit, Shim, is_forced, minor
+
+ROWS = [pytest.param(shim, id=name) for name, shim in sorted(SHIMS.items())]
+POLYFILLS = [row for row in ROWS if row.values[0].kind == "polyfill"]
+PUBLIC_MODULES = [
+    module.name
+    for module in walk_packages(torchcompat.__path__, "torchcompat.")
+    if not any(part.startswith("_") for part in module.name.split(".")[1:])
+]
+
+
+def test_there_are_shims():
+    assert len(POLYFILLS) >= 6
+    assert len(ROWS) - len(POLYFILLS) >= 15
+
+
+@pytest.mark.parametrize("shim", ROWS)
+def test_the_public_name_is_what_the_table_says(shim):
+    public = reduce(getattr, shim.name.split("."), torchcompat)
+    assert public is shim.public
+
+
+@pytest.mark.parametrize("shim", POLYFILLS)
+def test_a_native_that_meets_the_contract_is_the_public_name_itself(shim):
+    native = _torch.find(shim.path)
+    assert shim.native is native
+    if is_forced(shim.name):
+        assert (shim.public, shim.why) == (shim.fallback, "forced")
+    elif native is None:
+        assert (shim.public, shim.why) == (shim.fallback, "missing")
+    elif torch_version[:2] < minor(shim.since):
+        assert (shim.public, shim.why) == (shim.fallback, "too old")
+    elif shim.wrong:
+        assert (shim.public, shim.why) == (shim.fallback, "wrong")
+        assert shim.wrong.startswith("https://")
+    else:
+        assert shim.public is native
+        assert shim.why == "native"
+
+
+@pytest.mark.parametrize("shim", POLYFILLS)
+def test_since(shim):
+    assert OLDEST < minor(shim.since) <= NEWEST
+    assert shim.link.startswith("https://github.com/pytorch/pytorch/")
+    if torch_version[:2] >= minor(shim.since):
+        assert shim.native is not None, f"the table says that torch has it since {shim.since}"
+
+
+@pytest.mark.parametrize("shim", ROWS)
+def test_limits_are_whole(shim):
+    keys = [(limit.key, limit.on, limit.first) for limit in shim.limits]
+    assert len(set(keys)) == len(keys)
+    for limit in shim.limits:
+        assert OLDEST <= minor(limit.first) <= minor(limit.last) <= NEWEST
+        assert limit.text
+        assert limit.on == "fallback" or minor(limit.first) >= minor(shim.since)
+
+
+@pytest.mark.parametrize("shim", ROWS)
+def test_documented(shim):
+    doc = re.sub(r"\s+", " ", inspect.getdoc(shim.fallback) or "")
+    if shim.kind == "polyfill":
+        assert f"In torch since {shim.since}." in doc
+        assert re.search(r"Fallback: \S.*\.", doc)
+    else:
+        assert re.search(r"Not in torch\b.*\.", doc)
+    assert doc.split(" ")[0][0].isupper()
+
+
+def _signature(function):
+    return [
+        (parameter.name, parameter.kind, parameter.default)
+        for parameter in inspect.signature(function).parameters.values()
+    ]
+
+
+def _same(ours, native):
+    if not inspect.isfunction(native):
+        return set(_torch.parameters(ours)) == _torch.parameters(native)
+    return _signature(ours) == _signature(native)
+
+
+@pytest.mark.parametrize("shim", POLYFILLS if torch_version[:2] == NEWEST else [])
+def test_the_fallback_has_the_signature_of_the_contract(shim):
+    if inspect.isclass(shim.fallback):
+        assert _same(shim.fallback.__init__, shim.native.__init__)
+        assert _same(shim.fallback.forward, shim.native.forward)
+    else:
+        assert _same(shim.fallback, shim.native)
+
+
+@pytest.mark.parametrize("shim", ROWS)
+def test_the_fallback_is_defined_where_it_is_public(shim):
+    assert shim.fallback.__name__ == shim.name.rpartition(".")[2]
+    assert shim.fallback.__module__.startswith("torchcompat")
+
+
+@pytest.mark.parametrize("name", PUBLIC_MODULES)
+def test_all_lists_what_a_module_offers(name):
+    module = import_module(name)
+    exported = set(module.__all__)
+    assert len(exported) == len(module.__all__)
+    for member in exported:
+        assert getattr(module, member) is not None
+    shims = {shim for shim in SHIMS if "torchcompat." + shim.rpartition(".")[0] == name}
+    assert {shim.rpartition(".")[2] for shim in shims} <= exported
+
+
+def test_no_module_getattr_and_no_star():
+    for name in PUBLIC_MODULES + ["torchcompat"]:
+        module = sys.modules[name]
+        assert "__getattr__" not in vars(module)
+        assert "import *" not in inspect.getsource(module)
+
+
+def test_modules_are_small():
+    for module in walk_packages(torchcompat.__path__, "torchcompat."):
+        if not module.name.endswith("__main__"):
+            lines = inspect.getsource(import_module(module.name)).count("\n")
+            assert lines <= 400, f"{module.name} has {lines} lines"
+
+
+def test_decisions():
+    assert Shim("made_up", len, "torch.no_such_name", "2.0").why == "missing"
+    assert Shim("made_up", len, "torch.add", "99.0").why == "too old"
+    assert Shim("made_up", len, "torch.add", "1.2", wrong="https://example.org/issue").why == "wrong"
+    assert Shim("made_up", len).why == "facade"
+    row = Shim("made_up", len, "torch.add", "1.2")
+    assert row.why == ("forced" if is_forced("made_up") else "native")
+
+
+def test_a_limit_applies_within_its_range():
+    here = "{}.{}".format(*torch_version[:2])
+    assert Limit("key", "text", on="native", first=here, last=here).applies("native")
+    assert not Limit("key", "text", on="native", first=here, last=here).applies("fallback")
+    assert not Limit("key", "text", on="native", first="99.0", last="99.1").applies("native")
+    with pytest.raises(ValueError, match="'native' or 'fallback'"):
+        Limit("key", "text", on="both")
