@@ -1,16 +1,27 @@
 """Write the generated parts of the documentation, or with --check tell which are stale and which links are dead.
 
-A generated part stands between `<!-- generated: NAME -->` and `<!-- end -->`.
+A generated part stands between `<!-- generated: NAME -->` and `<!-- end -->`. The part `oldest` can be written and
+checked on the oldest torch only; the others on any.
 """
 
 import re
 import sys
 from pathlib import Path
 
-from torchcompat import _report
+from torchcompat import _report, torch_version
+from torchcompat._shim import FORCED, OLDEST
 
 ROOT = Path(__file__).resolve().parent.parent
-PARTS = {"summary": _report.markdown_summary, "limits": _report.markdown_limits}
+
+
+def oldest():
+    """The table that `python -m torchcompat` prints on the oldest torch; None where another torch is installed."""
+    if torch_version[:2] != OLDEST or FORCED:
+        return None
+    return "```text\n" + _report.shim_table(_report.collect()) + "\n```"
+
+
+PARTS = {"summary": _report.markdown_summary, "limits": _report.markdown_limits, "oldest": oldest}
 BLOCK = re.compile(r"(<!-- generated: (\w+) -->\n)(.*?)(<!-- end -->)", re.S)
 
 
@@ -19,9 +30,15 @@ def pages():
     return [*sorted(ROOT.glob("*.md")), *sorted(ROOT.glob("docs/*.md"))]
 
 
+def fresh(block):
+    """A generated part as it should be; as it is where this torch cannot tell."""
+    content = PARTS[block.group(2)]()
+    return block.group(0) if content is None else block.group(1) + content + "\n" + block.group(4)
+
+
 def generated(text):
     """*text* with its generated parts as they should be."""
-    return BLOCK.sub(lambda block: block.group(1) + PARTS[block.group(2)]() + "\n" + block.group(4), text)
+    return BLOCK.sub(fresh, text)
 
 
 def dead_links(page, text):
