@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import Any, Callable, Sequence, Tuple, TypeVar
+from typing import Any, Callable, Sequence, Tuple, TypeVar, cast
 
 from . import _torch
 
@@ -146,8 +146,8 @@ def polyfill(
     """
 
     def declare(fallback: F) -> F:
-        shim = _register(Shim(path[len("torch.") :], fallback, path, since, link, limits, wrong))
-        return shim.public  # type: ignore[no-any-return]
+        public: Any = _register(Shim(path[len("torch.") :], fallback, path, since, link, limits, wrong)).public
+        return cast(F, public)
 
     return declare
 
