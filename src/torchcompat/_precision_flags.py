@@ -1,0 +1,73 @@
+"""The precision switches of torch 1.2 to 2.8: none, the TF32 flags, the matmul level.
+
+A switch has four methods: `get` and `set` speak in levels; `save` gives an opaque state, and `restore` puts it back.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+
+class Recorded:
+    """torch 1.2 to 1.6: float32 is never computed in less, so a level is remembered and changes nothing."""
+
+    def __init__(self) -> None:
+        self._level = "highest"
+
+    def get(self) -> str:
+        return self._level
+
+    def set(self, level: str) -> None:
+        self._level = level
+
+    def save(self) -> Any:
+        return self._level
+
+    def restore(self, state: Any) -> None:
+        self._level = state
+
+
+class Flag(Recorded):
+    """An ``allow_tf32`` of torch 1.7 and later: https://github.com/pytorch/pytorch/pull/40800 and /40737.
+
+    "high" and "medium" are the same to the flag; which of the two was asked for is remembered beside it.
+    """
+
+    def __init__(self, owner: Any) -> None:
+        super().__init__()
+        self._owner = owner
+
+    def get(self) -> str:
+        if not self._owner.allow_tf32:
+            return "highest"
+        return "medium" if self._level == "medium" else "high"
+
+    def set(self, level: str) -> None:
+        self._owner.allow_tf32 = level != "highest"
+        self._level = level
+
+    def save(self) -> Any:
+        return self._owner.allow_tf32, self._level
+
+    def restore(self, state: Any) -> None:
+        self._owner.allow_tf32, self._level = state
+
+
+class Level(Recorded):
+    """The level of torch 1.12 to 2.8: https://github.com/pytorch/pytorch/pull/76509."""
+
+    def get(self) -> str:
+        level: str = torch.get_float32_matmul_precision()
+        # On 1.12 and 1.13 TORCH_ALLOW_TF32_CUBLAS_OVERRIDE=1 keeps TF32 on whatever the level says.
+        return "high" if level == "highest" and torch.backends.cuda.matmul.allow_tf32 else level
+
+    def set(self, level: str) -> None:
+        torch.set_float32_matmul_precision(level)
+
+    def save(self) -> Any:
+        return torch.get_float32_matmul_precision()
+
+    def restore(self, state: Any) -> None:
+        torch.set_float32_matmul_precision(state)
