@@ -7,7 +7,7 @@ import re
 import sys
 import warnings
 from importlib import import_module
-from typing import Any, Callable, NamedTuple, Tuple
+from typing import Any, Callable, Tuple
 
 import torch
 
@@ -18,35 +18,36 @@ class UnsupportedError(RuntimeError):
     """What was asked for needs something the installed torch does not have and no fallback can give."""
 
 
-class ParsedVersion(NamedTuple):
-    release: Release
-    prerelease: bool
+def _plain(text: str) -> Release | None:
+    """The release of an ordinary wheel, ``"2.4.1+cu121"``, or None.
+
+    Importing packaging for it, or compiling a regular expression, would be most of the cost of importing torchcompat.
+    """
+    parts = text.partition("+")[0].split(".")
+    if len(parts) == 3 and all(part.isdigit() for part in parts):
+        return int(parts[0]), int(parts[1]), int(parts[2])
+    return None
 
 
-# An ordinary wheel. Importing packaging for it would be most of the cost of importing torchcompat.
-_PLAIN = re.compile(r"(\d+)\.(\d+)\.(\d+)(\+.*)?$")
-# What is not PEP 440, such as Jetson's "2.0.0.nv23.05": the numbers it starts with.
-_LEADING_NUMBERS = re.compile(r"v?(\d+)(?:\.(\d+))?(?:\.(\d+))?")
-
-
-def parse_version(text: str) -> ParsedVersion:
+def parse_version(text: str) -> tuple[Release, bool]:
     """The release a version string belongs to, and whether it is a pre-release of it. Never raises.
 
     Local tags never matter. A string that holds no number gives release ``(0, 0, 0)``, older than every torch: every
     name is then torchcompat's own, which runs on any torch.
     """
-    plain = _PLAIN.match(text)
+    plain = _plain(text)
     if plain:
-        return ParsedVersion((int(plain.group(1)), int(plain.group(2)), int(plain.group(3))), False)
+        return plain, False
     from packaging.version import InvalidVersion, Version
 
     try:
         version = Version(text)
     except InvalidVersion:
-        numbers = _LEADING_NUMBERS.match(text.strip())
+        # Not PEP 440, such as Jetson's "2.0.0.nv23.05": the numbers it starts with.
+        numbers = re.match(r"\s*v?(\d+)(?:\.(\d+))?(?:\.(\d+))?", text)
         major, minor, micro = numbers.groups() if numbers else (None, None, None)
-        return ParsedVersion((int(major or 0), int(minor or 0), int(micro or 0)), False)
-    return ParsedVersion((version.major, version.minor, version.micro), version.is_prerelease)
+        return (int(major or 0), int(minor or 0), int(micro or 0)), False
+    return (version.major, version.minor, version.micro), version.is_prerelease
 
 
 torch_version, _prerelease = parse_version(str(torch.__version__))

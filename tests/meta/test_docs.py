@@ -28,4 +28,4 @@ def test_what_decides_runs_the_test_command_of_the_readme():
 def test_the_version_is_said_once():
     version = re.search(r'^__version__ = "(.*)"$', read("src", "torchcompat", "__init__.py"), re.M).group(1)
     assert re.search(r'^version = "(.*)"$', read("pyproject.toml"), re.M).group(1) == version
-    assert "## [{}]".format(version) in read("CHANGELOG.md")
+    assert f"## [{version}]" in read("CHANGELOG.md")
