@@ -114,6 +114,8 @@ class Conv(Recorded):
         _old_api(setattr, torch.backends.cudnn, "allow_tf32", flag)
         _write(leaves)
         _write(parents)
-        # From 2.13 on the untouched default is TF32 that gives way to a parent, and cannot be set again once touched:
-        # https://github.com/pytorch/pytorch/pull/179750. Where a parent was set, "none" gives way to it too.
-        _write([(node, "none") for node, precision in in_force if _read(node) != precision])
+        # From 2.13 on an untouched leaf is TF32 that gives way to a parent, which none can be again once touched:
+        # https://github.com/pytorch/pytorch/pull/179750. Below a parent it comes back as what it amounted to.
+        if _read_all(CONV) != in_force:
+            _old_api(setattr, torch.backends.cudnn, "allow_tf32", False)
+            _write(in_force)

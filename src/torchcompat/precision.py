@@ -156,8 +156,9 @@ class conv_precision(Context):
     """Set the precision of cuDNN's float32 convolutions and recurrent layers for a block or a function.
 
     Not in torch. As :class:`matmul_precision`, for what :func:`set_conv_precision` sets; matrix products are not
-    touched. One thing cannot be put back, since torch has no way to: from 2.13 on an untouched default is TF32 until
-    ``torch.backends.fp32_precision`` or ``torch.backends.cudnn.fp32_precision`` is set. It becomes plain TF32.
+    touched. One thing cannot be put back, since torch has no way to: from 2.13 on, as long as nothing was ever set for
+    convolutions, they follow ``torch.backends.fp32_precision`` and ``torch.backends.cudnn.fp32_precision``, and are
+    TF32 where those are "none". What comes back is the precision that this amounted to on entry.
 
     Args:
         level: as in :func:`set_conv_precision`.
