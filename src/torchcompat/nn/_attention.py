@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import math
 from numbers import Real
 from typing import Any, Sequence
 
 import torch
 
+from .._shim import is_forced
 from .._torch import UnsupportedError, at_least, find
 
+NAME = "nn.functional.scaled_dot_product_attention"
 MINUS_INF = float("-inf")
 
-# Scores are made in blocks of query rows of about this many elements (fewer than MIN_ROWS rows do not pay). Measured on
-# CPU by benchmarks/attention.py: faster than the whole score matrix, and memory no longer grows with its square.
-BLOCK = 2**21
+# On CPU scores are made in blocks of query rows of about this many elements (fewer than MIN_ROWS rows do not pay).
+# Measured by benchmarks/attention.py: faster than the whole score matrix, and forward's memory does not grow with it.
+BLOCK = 2**20
 MIN_ROWS = 32
+
+# Torch 2.0 to 2.4 have a function that falls short of the contract, yet is right and faster for some calls.
+_native = find("torch." + NAME) if not at_least(2, 5) and not is_forced(NAME) else None
+_has_nested = hasattr(torch.Tensor, "is_nested")
+_compiling = find("torch.compiler.is_compiling") or find("torch._utils.is_compiling") or (lambda: False)
 
 # ---------------------------------------------------------------------------------------------------------------------
 # Arguments
@@ -33,11 +41,6 @@ def _check_tensors(query: Any, key: Any, value: Any, attn_mask: Any) -> None:
             raise TypeError(f"{name} must be a Tensor, got {type(tensor).__name__}")
         if tensor.device != query.device:
             raise RuntimeError(f"{name} must be on query's device {query.device}, got {tensor.device}")
-        if getattr(tensor, "is_nested", False):
-            raise UnsupportedError(
-                f"{name} is a nested tensor: scaled_dot_product_attention takes them from torch 2.5. "
-                "On this torch pad the sequences and pass attn_mask."
-            )
     for name, tensor in named[:3]:
         if tensor.dim() < 2:
             raise RuntimeError(f"{name} must have at least 2 dimensions (..., length, width), got {_shape(tensor)}")
@@ -86,15 +89,15 @@ def _broadcast(name: str, shape: Sequence[int], other: Sequence[int]) -> list[in
     return [theirs if mine == 1 else mine for mine, theirs in zip(left, right)]
 
 
-def _check_shapes(query: Any, key: Any, value: Any) -> tuple[list[int], list[int]]:
-    """The shapes of the scores and of the output."""
+def _check_shapes(query: Any, key: Any, value: Any) -> list[int]:
+    """The shape of the scores."""
     if key.size(-1) != query.size(-1):
         raise RuntimeError(f"key must have query's width {query.size(-1)}, got {key.size(-1)}")
     if value.size(-2) != key.size(-2):
         raise RuntimeError(f"value must have key's length {key.size(-2)}, got {value.size(-2)}")
     lead = _broadcast("key", _shape(key)[:-2], _shape(query)[:-2])
-    out_lead = _broadcast("value", _shape(value)[:-2], lead)
-    return [*lead, query.size(-2), key.size(-2)], [*out_lead, query.size(-2), value.size(-1)]
+    _broadcast("value", _shape(value)[:-2], lead)
+    return [*lead, query.size(-2), key.size(-2)]
 
 
 def _mask_for(attn_mask: Any, scores: Sequence[int]) -> Any:
@@ -122,7 +125,8 @@ def _repeat_heads(name: str, tensor: Any, query: Any) -> Any:
         return tensor
     if heads == 0 or wanted % heads:
         raise RuntimeError(f"{name}'s number of heads must divide query's {wanted}, got {heads}")
-    return tensor.repeat_interleave(wanted // heads, -3)
+    lead, rest, groups = _shape(tensor)[:-2], _shape(tensor)[-2:], wanted // heads
+    return tensor.unsqueeze(-3).expand(*lead, groups, *rest).reshape(*lead[:-1], wanted, *rest)
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -131,11 +135,18 @@ def _repeat_heads(name: str, tensor: Any, query: Any) -> Any:
 
 def _open_masked_rows(mask: Any) -> tuple[Any, Any]:
     """The mask with its fully masked rows opened, and where they were: softmax would make NaN of them."""
+    if mask is None:
+        return None, None
     if mask.dtype == torch.bool:
         masked = ~mask.any(-1, keepdim=True)
         return mask | masked, masked
     masked = (mask == MINUS_INF).all(-1, keepdim=True)
     return mask.masked_fill(masked, 0.0), masked
+
+
+def _closed(out: Any, masked: Any) -> Any:
+    """*out* with zeros in the rows that the mask closed."""
+    return out if masked is None else out.masked_fill(masked, 0.0)
 
 
 def _block(query: Any, key: Any, value: Any, mask: Any, dropout_p: float, first_row: int | None) -> Any:
@@ -165,11 +176,35 @@ def _rows_per_block(scores: Sequence[int], device: Any) -> int:
     return max(MIN_ROWS, BLOCK // per_row)
 
 
-def _formula(query: Any, key: Any, value: Any, mask: Any, dropout_p: float, is_causal: bool, rows: int) -> Any:
-    """softmax(query key^T + mask) value for a scaled query, made in blocks of *rows* query rows."""
+def _by_formula(
+    query: Any,
+    key: Any,
+    value: Any,
+    mask: Any,
+    dropout_p: float,
+    is_causal: bool,
+    scale: float,
+    scores: Sequence[int],
+) -> Any:
+    dtype = query.dtype
+    if dtype in (torch.float16, torch.bfloat16):
+        # Torch keeps the intermediates of these in float32; CPUs had no half matmul before 2.2.
+        query, key, value = query.float(), key.float(), value.float()
+    if mask is not None and mask.dtype != torch.bool:
+        mask = mask.to(query.dtype)
+    mask, masked = _open_masked_rows(mask)
+    query = query * scale
+    rows = _rows_per_block(scores, query.device)
+    if rows >= query.size(-2):
+        out = _block(query, key, value, mask, dropout_p, 0 if is_causal else None)
+    else:
+        out = _in_blocks(query, key, value, mask, dropout_p, is_causal, rows)
+    return _closed(out, masked).to(dtype)
+
+
+def _in_blocks(query: Any, key: Any, value: Any, mask: Any, dropout_p: float, is_causal: bool, rows: int) -> Any:
+    """Attention of a scaled query in blocks of *rows* query rows."""
     length, keys = query.size(-2), key.size(-2)
-    if rows >= length:
-        return _block(query, key, value, mask, dropout_p, 0 if is_causal else None)
     blocks = []
     for start in range(0, length, rows):
         count = min(rows, length - start)
@@ -191,7 +226,61 @@ def _formula(query: Any, key: Any, value: Any, mask: Any, dropout_p: float, is_c
     return torch.cat(blocks, -2)
 
 
-_compiling = find("torch.compiler.is_compiling") or (lambda: False)
+# ---------------------------------------------------------------------------------------------------------------------
+# Torch's own function of 2.0 to 2.4
+
+
+def _plain_call(tensors: Sequence[Any]) -> bool:
+    """Whether no derivative is taken and no transform is active: fused kernels have neither all of them nor vmap."""
+    if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors):
+        return False
+    if torch.autograd.forward_ad._current_level >= 0:
+        return False
+    return bool(_compiling() or torch._C._functorch.peek_interpreter_stack() is None)
+
+
+def _native_serves(query: Any, key: Any, value: Any, mask: Any, dropout_p: float) -> bool:
+    """Whether torch's own function is there, right and faster for this call."""
+    if _native is None or 0 in (query.numel(), key.numel(), value.numel()):
+        return False
+    if not _plain_call([query, key, value] if mask is None else [query, key, value, mask]):
+        return False
+    if query.device.type != "cpu":
+        return mask is None
+    # The CPU has a fused kernel since 2.1, which takes masks since 2.3; half overflows in 2.3 and 2.4.
+    shape = _shape(query)
+    return (
+        at_least(2, 1)
+        and dropout_p == 0.0
+        and query.dtype != torch.float16
+        and len(shape) == 4
+        and _shape(key) == _shape(value) == (*shape[:2], key.size(-2), shape[-1])
+        and (mask is None or (at_least(2, 3) and mask.dtype in (torch.bool, query.dtype)))
+    )
+
+
+def _by_native(query: Any, key: Any, value: Any, mask: Any, dropout_p: float, is_causal: bool, scale: float) -> Any:
+    mask, masked = _open_masked_rows(mask)
+    if mask is not None and mask.size(-1) != key.size(-2):
+        # The kernel of 2.3 and 2.4 reads beyond a mask whose last dimension is to be broadcast.
+        mask = mask.expand(*mask.shape[:-1], key.size(-2)).contiguous()
+    if at_least(2, 1):
+        out = _native(query, key, value, mask, dropout_p, is_causal, scale=scale)
+    else:
+        out = _native(query * (scale * math.sqrt(query.size(-1))), key, value, mask, dropout_p, is_causal)
+    return _closed(out.contiguous() if query.is_contiguous() else out, masked)
+
+
+def _by_native_nested(
+    query: Any, key: Any, value: Any, attn_mask: Any, dropout_p: Any, is_causal: Any, scale: Any, enable_gqa: Any
+) -> Any:
+    if _native is None or enable_gqa or not (scale is None or at_least(2, 1)):
+        raise UnsupportedError(
+            "query, key or value is a nested tensor: only torch's own scaled_dot_product_attention takes those "
+            "(torch 2.0; scale since 2.1, enable_gqa since 2.5). Pad the sequences and pass attn_mask instead."
+        )
+    keywords = {} if scale is None else {"scale": scale}
+    return _native(query, key, value, attn_mask, dropout_p, is_causal, **keywords)
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -201,8 +290,10 @@ _compiling = find("torch.compiler.is_compiling") or (lambda: False)
 def _autocast_dtype(device: str) -> Any:
     """The dtype that autocast asks for on this kind of device, or None."""
     if at_least(2, 4):
-        known = torch.amp.is_autocast_available(device)
-        return torch.get_autocast_dtype(device) if known and torch.is_autocast_enabled(device) else None
+        # Not asked under torch.compile, which cannot trace the question.
+        if not _compiling() and not torch.amp.is_autocast_available(device):
+            return None
+        return torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else None
     if device == "cuda" and at_least(1, 6) and torch.is_autocast_enabled():
         return torch.get_autocast_gpu_dtype() if at_least(1, 10) else torch.float16
     if device == "cpu" and at_least(1, 10) and torch.is_autocast_cpu_enabled():
@@ -230,21 +321,13 @@ def _attend(
     _check_dtypes(query, key, value, attn_mask)
     if enable_gqa:
         key, value = _repeat_heads("key", key, query), _repeat_heads("value", value, query)
-    scores, _ = _check_shapes(query, key, value)
-    mask, masked = None, None
-    if attn_mask is not None:
-        mask, masked = _open_masked_rows(_mask_for(attn_mask, scores))
+    scores = _check_shapes(query, key, value)
+    mask = None if attn_mask is None else _mask_for(attn_mask, scores)
     if scale is None:
-        scale = max(query.size(-1), 1) ** -0.5
-    dtype = query.dtype
-    if dtype in (torch.float16, torch.bfloat16):
-        # Torch keeps the intermediates of these in float32; CPUs had no half matmul before 2.2.
-        query, key, value = query.float(), key.float(), value.float()
-    if mask is not None and mask.dtype != torch.bool:
-        mask = mask.to(query.dtype)
-    rows = _rows_per_block(scores, query.device)
-    out = _formula(query * scale, key, value, mask, dropout_p, is_causal, rows).to(dtype)
-    return out if masked is None else out.masked_fill(masked, 0.0)
+        scale = 1.0 / math.sqrt(max(query.size(-1), 1))
+    if _native_serves(query, key, value, mask, dropout_p):
+        return _by_native(query, key, value, mask, dropout_p, is_causal, scale)
+    return _by_formula(query, key, value, mask, dropout_p, is_causal, scale, scores)
 
 
 def attention(
@@ -259,6 +342,8 @@ def attention(
 ) -> Any:
     """``scaled_dot_product_attention``: the arguments are checked and cast for autocast, then the formula runs."""
     _check_tensors(query, key, value, attn_mask)
+    if _has_nested and (query.is_nested or key.is_nested or value.is_nested):
+        return _by_native_nested(query, key, value, attn_mask, dropout_p, is_causal, scale, enable_gqa)
     _check_flags(is_causal, enable_gqa, attn_mask)
     dropout_p = _number("dropout_p", dropout_p)
     if not 0.0 <= dropout_p <= 1.0:

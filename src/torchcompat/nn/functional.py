@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .._shim import polyfill
+from .._shim import Limit, polyfill
 from ._attention import attention
 
 
@@ -12,6 +12,24 @@ from ._attention import attention
     "torch.nn.functional.scaled_dot_product_attention",
     since="2.5",
     link="https://github.com/pytorch/pytorch/pull/132689",
+    limits=[
+        Limit("mask-and-causal", "on CPU attn_mask and is_causal=True together are accepted", "native", "2.5", "2.13"),
+        Limit(
+            "mask-4d-for-3d", "a 3-D query takes no 4-D attn_mask whose first dimension is 1", "native", "2.5", "2.13"
+        ),
+        Limit("value-length", "on CPU a value that is longer or shorter than key is accepted", "native", "2.5"),
+        Limit(
+            "double-backward",
+            "the fused kernels have no second derivative (they are not used if attn_mask needs a gradient)",
+            "native",
+            "2.5",
+        ),
+        Limit("forward-mode", "the fused kernels have no forward-mode derivative", "native", "2.5"),
+        Limit("nested", "no nested tensors", "fallback"),
+        Limit("script", "torch.jit.script cannot compile it", "fallback"),
+        Limit("autocast-fullgraph", "inside autocast torch.compile breaks the graph", "fallback", "2.1", "2.3"),
+        Limit("zero-width", "TBD", "native", "2.12", "2.12"),
+    ],
 )
 def scaled_dot_product_attention(
     query: Any,
