@@ -67,8 +67,9 @@ def set_matmul_precision(level: str) -> None:
 
     Args:
         level: "highest": in float32. "high": TF32 is allowed, where the device has it. "medium": bfloat16 is allowed
-            too, where torch can use it; otherwise it is "high". From torch 2.3 on "medium" changes results on the CPU
-            (https://github.com/pytorch/pytorch/issues/125386). Up to torch 1.6 every level computes in float32.
+            too, where torch can use it; otherwise it is "high". From torch 2.3 on "medium" changes results on CPUs
+            with fast bfloat16 (https://github.com/pytorch/pytorch/issues/125386), and from 2.9 on "high" may, on those
+            with TF32. Up to torch 1.6 every level computes in float32.
 
     Raises:
         TypeError: *level* is not a string.
