@@ -1,0 +1,174 @@
+"""The examples run and do what they say. TORCHCOMPAT_FULL=1 trains the main one as long as it trains by default."""
+
+import importlib.util
+import os
+import re
+import runpy
+import subprocess
+import sys
+
+import pytest
+import torch
+
+import torchcompat
+from torchcompat import SHIMS, at_least
+
+EXAMPLES = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "examples")
+# Fewer steps than by default, yet enough to beat the bigram model.
+STEPS = [] if os.environ.get("TORCHCOMPAT_FULL") else ["--steps", "120"]
+
+
+def path(name):
+    return os.path.join(EXAMPLES, name + ".py")
+
+
+def run(monkeypatch, name, *arguments):
+    """Run an example in this process; returns its exit code, None if it only fell off its end."""
+    monkeypatch.setattr(sys, "argv", [path(name), *arguments])
+    monkeypatch.delenv("TORCHCOMPAT_DEVICE", raising=False)
+    try:
+        runpy.run_path(path(name), run_name="__main__")
+    except SystemExit as stop:
+        return stop.code
+    return None
+
+
+@pytest.fixture(scope="module")
+def transformer():
+    """examples/char_transformer.py as a module."""
+    spec = importlib.util.spec_from_file_location("char_transformer", path("char_transformer"))
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def numbers(pattern, text):
+    return [float(number) for number in re.search(pattern, text).groups()]
+
+
+def test_char_transformer_beats_the_bigram_model_twice_with_the_same_bits():
+    command = [sys.executable, "-W", "error", path("char_transformer"), "--check", "--device", "cpu"] + STEPS
+    done = subprocess.run(command, capture_output=True, timeout=900)
+    out, progress = done.stdout.decode(), done.stderr.decode()
+    assert done.returncode == 0, out + progress
+    first, last = numbers(r"first ([\d.]+), last ([\d.]+)", out)
+    assert last < first
+    _, averaged, bigram = numbers(r"last weights ([\d.]+), averaged weights ([\d.]+), bigram model ([\d.]+)", out)
+    assert averaged < bigram
+    # Text has more than 1 bit per character and bigrams explain some of its 7.
+    assert 1.0 < averaged < bigram < 5.0
+    runs = re.findall(r"run \d: (.*)", out)
+    assert len(runs) == 2
+    assert runs[0] == runs[1]
+    assert "Every loss is the same in both runs." in out
+    assert len(re.findall(r"^step \d+/\d+  loss ", progress, re.M)) == 20
+    for name in ("nn.functional.scaled_dot_product_attention", "func.functional_call"):
+        said = re.search(rf"torchcompat\.{re.escape(name)} +(.*)", out).group(1)
+        assert said.startswith({"native": "torch's own", "fallback": "fallback"}[SHIMS[name].here])
+
+
+@pytest.mark.parametrize(
+    ("averaged", "second", "code"),
+    [(2.0, 2.0, 0), (2.0, 2.1, 1), (3.0, 3.0, 1)],
+    ids=["better and the same", "different", "worse"],
+)
+def test_char_transformer_tells_success_from_failure(transformer, monkeypatch, capsys, averaged, second, code):
+    runs = iter([([5.0, 4.0], 2.5, averaged), ([5.0, 4.0], 2.5, second)])
+    text = torch.zeros(100, dtype=torch.long)
+    monkeypatch.setattr(transformer, "standard_library", lambda: (text, text))
+    monkeypatch.setattr(transformer, "bigram_bits", lambda *_: 2.8)
+    monkeypatch.setattr(transformer, "train", lambda *_: next(runs))
+    monkeypatch.setattr(sys, "argv", ["char_transformer.py", "--check"])
+    assert transformer.main() == code
+    assert ("DIFFER" in capsys.readouterr().out) == (averaged != second)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--steps", "0"], "--steps must be at least 1"),
+        (["--steps", "many"], "invalid int value"),
+        (["--seed", "-1"], "seed"),
+        (["--device", "toaster"], "toaster"),
+        (["--device", "cuda:63"], "cuda:63"),
+        (["--epochs", "3"], "unrecognized arguments"),
+    ],
+)
+def test_char_transformer_refuses_bad_input(monkeypatch, capsys, arguments, message):
+    assert run(monkeypatch, "char_transformer", *arguments) == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert message in printed.err
+
+
+def test_the_model_does_not_see_what_it_predicts(transformer):
+    model = transformer.Model()
+    characters = torch.randint(128, (2, transformer.CONTEXT))
+    changed = characters.clone()
+    changed[:, 40:] = (changed[:, 40:] + 1) % 128
+    with torch.no_grad():
+        before, after = model(characters), model(changed)
+    assert torch.allclose(before[:, :40], after[:, :40], atol=1e-5)
+    assert not torch.allclose(before[:, 40], after[:, 40], atol=1e-5)
+
+
+def test_the_bigram_model_is_a_probability(transformer):
+    text = torch.tensor(list(b"abracadabra"))
+    follows = torch.arange(128)
+    for character in b"abz":
+        here = torch.full((1,), character, dtype=torch.long)
+        bits = [transformer.bigram_bits(text, here, after.view(1)) for after in follows]
+        assert sum(2**-each for each in bits) == pytest.approx(1.0)
+    # "b" is followed by "r" both times: 2 counts, and one unit of smoothing shared out by how often each stands alone.
+    bits = transformer.bigram_bits(text, torch.tensor([ord("b")]), torch.tensor([ord("r")]))
+    assert 2**-bits == pytest.approx((2 + (2 + 1) / (10 + 128)) / (2 + 1))
+
+
+def test_the_held_out_text_is_not_trained_on(transformer):
+    text, rest = transformer.standard_library()
+    assert len(text) > 2 * len(rest) > 100000
+    inputs, targets = transformer.held_out_windows(rest)
+    assert tuple(inputs.shape) == (transformer.HELD_OUT_WINDOWS, transformer.CONTEXT)
+    assert torch.equal(inputs[:, 1:], targets[:, :-1])
+    trained = bytes(text.tolist())
+    kept = bytes(rest.tolist())
+    assert all(kept[start : start + 2000] not in trained for start in range(0, len(kept) - 2000, 20000))
+
+
+def test_pick_device(monkeypatch, capsys):
+    assert run(monkeypatch, "pick_device") == 0
+    out = capsys.readouterr().out
+    assert f"chosen: {torchcompat.device.best_device()}" in out
+    assert "the sum of 1000 ones" in out
+    assert run(monkeypatch, "pick_device", "cpu") == 0
+    assert "chosen: cpu\n" in capsys.readouterr().out
+    assert run(monkeypatch, "pick_device", "toaster") == 2
+    assert "toaster" in capsys.readouterr().err
+
+
+def test_per_call_weights(monkeypatch, capsys):
+    assert run(monkeypatch, "per_call_weights") == 0
+    out = capsys.readouterr().out
+    assert "weights are untouched" in out
+    mean, together = numbers(r"their mean ([\d.]+), the error of their mean ([\d.]+)", out)
+    # The noise has a variance of 0.09, the sine of about 0.5.
+    assert together < mean < 0.09
+
+
+def test_matmul_precision(monkeypatch, capsys):
+    assert run(monkeypatch, "matmul_precision") == 0
+    assert re.search(r"highest .*: computed in float32", capsys.readouterr().out)
+
+
+def test_why_not_fastpath(monkeypatch, capsys):
+    assert run(monkeypatch, "why_not_fastpath") is None
+    out = capsys.readouterr().out
+    reason = (
+        "version:"
+        if not at_least(1, 12)
+        else "training:"
+        if SHIMS["nn.TransformerEncoder"].here == "native"
+        else "fallback:"
+    )
+    assert reason in out.partition("in evaluation")[0]
+    assert ("without gradients: fused" in out) == (reason == "training:")
