@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import threading
-from typing import Any, Dict, List, Set, Tuple
+from typing import Any, Set, Tuple
 
 Modules = Set[int]
 Claim = Tuple[int, Modules]
 
 _changed = threading.Condition()
-_held: List[Claim] = []
-_awaited: Dict[int, Modules] = {}
+_held: list[Claim] = []
+_awaited: dict[int, Modules] = {}
 
 
-def _blockers(thread: int, modules: Modules) -> Set[int]:
+def _blockers(thread: int, modules: Modules) -> set[int]:
     """The other threads that hold some of *modules*."""
     return {other for other, theirs in _held if other != thread and not modules.isdisjoint(theirs)}
 

@@ -6,7 +6,7 @@ import sys
 from collections import deque
 from itertools import chain
 from operator import getitem, is_, setitem
-from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence, Tuple, TypeVar, cast
+from typing import Any, Callable, Iterator, Sequence, TypeVar, cast
 
 import torch
 
@@ -39,7 +39,7 @@ def _run(iterator: Iterator[Any]) -> None:
     deque(iterator, maxlen=0)
 
 
-def merge(state: State) -> Tuple[Tuple[str, ...], List[Any]]:
+def merge(state: State) -> tuple[tuple[str, ...], list[Any]]:
     """The names and the tensors of *state*, checked.
 
     Raises:
@@ -67,13 +67,11 @@ def merge(state: State) -> Tuple[Tuple[str, ...], List[Any]]:
     if not ACCEPTED.issuperset(map(type, tensors)):
         for name, tensor in zip(names, tensors):
             if not (tensor is None or isinstance(tensor, torch.Tensor)):
-                raise TypeError(
-                    "the value of {!r} must be a tensor or None, got {}".format(name, type(tensor).__name__)
-                )
+                raise TypeError(f"the value of {name!r} must be a tensor or None, got {type(tensor).__name__}")
     return names, tensors
 
 
-def _owner(state: State, name: str) -> Dict[str, Any]:
+def _owner(state: State, name: str) -> dict[str, Any]:
     """The dict of *state* that *name* came from."""
     return state if isinstance(state, dict) else next(part for part in state if name in part)
 
@@ -91,7 +89,7 @@ def check_module(module: Any) -> None:
     if isinstance(module, torch.nn.DataParallel):
         raise RuntimeError("a DataParallel cannot be called with other parameters; call its .module")
     if not isinstance(module, torch.nn.Module):
-        raise TypeError("module must be a torch.nn.Module, got {}".format(type(module).__name__))
+        raise TypeError(f"module must be a torch.nn.Module, got {type(module).__name__}")
 
 
 NATIVE = _torch.find("torch.func.functional_call")
@@ -103,7 +101,7 @@ def _never() -> bool:
 
 # From 2.5 the compiler traces torch's own functional call, and looks again at every parameter that it has seen.
 is_compiling: Callable[[], bool] = torch.compiler.is_compiling if at_least(2, 5) else _never
-_hidden: Dict[Any, Any] = {}
+_hidden: dict[Any, Any] = {}
 
 
 def hide_from_compiler(function: F) -> F:
@@ -132,7 +130,7 @@ def call_native(module: Any, state: State, args: Any, kwargs: Any, tie_weights: 
 
 def check_not_tracing() -> None:
     """Raise RuntimeError under ``torch.jit.trace``, which would keep the tensors passed in as constants."""
-    if torch._C._get_tracing_state() is not None:  # type: ignore[no-untyped-call]
+    if torch._C._get_tracing_state() is not None:
         raise RuntimeError("a functional call cannot be traced by torch.jit.trace")
 
 
@@ -160,18 +158,18 @@ class Route:
     """
 
     def __init__(
-        self, tree: Tree, keys: Tuple[str, ...], tie_weights: bool, strict: bool, memory_counts: bool = False
+        self, tree: Tree, keys: tuple[str, ...], tie_weights: bool, strict: bool, memory_counts: bool = False
     ) -> None:
         self.tree = tree
         self.memory_counts = memory_counts
         self.keys = keys
         if strict:
             check_strict(tree, keys, tie_weights)
-        self.same: List[Tuple[int, int]] = []  # pairs of values that must be one object, since they are tied
+        self.same: list[tuple[int, int]] = []  # pairs of values that must be one object, since they are tied
         self.lasting = True  # until the structure of the tree changes
-        self.attributes: List[int] = []  # values that go to no parameter or buffer of the tree
-        self.own: List[Tuple[int, int]] = []  # value, and its index among the swapped places
-        self.pick: Optional[List[int]] = None  # by swapped place: which value goes there, if not each to its own
+        self.attributes: list[int] = []  # values that go to no parameter or buffer of the tree
+        self.own: list[tuple[int, int]] = []  # value, and its index among the swapped places
+        self.pick: list[int] | None = None  # by swapped place: which value goes there, if not each to its own
         places = self._direct() or self._resolved(tie_weights)
         self.dicts = list(map(tree.dicts.__getitem__, places))
         self.names = list(map(tree.names.__getitem__, places))
@@ -180,7 +178,7 @@ class Route:
         self.kept = [kept for module in touched for kept in recomputed(module)]
         self.recurrent = [module for module in touched if isinstance(vars(module).get("_flat_weights"), list)]
 
-    def _touched(self) -> List[Any]:
+    def _touched(self) -> list[Any]:
         """The modules that compute something from a tensor that is replaced."""
         touched = set(map(id, self.dicts))
         return [
@@ -189,19 +187,19 @@ class Route:
             if id(module._parameters) in touched or id(module._buffers) in touched
         ]
 
-    def _direct(self) -> Optional[List[int]]:
+    def _direct(self) -> list[int] | None:
         """The plain case, without a Python loop: every key is a place's first name, and nothing is tied."""
         if self.tree.ties:
             return None
-        places: List[Any] = list(map(self.tree.place.get, self.keys))
+        places: list[Any] = list(map(self.tree.place.get, self.keys))
         return None if None in places else places
 
-    def _resolved(self, tie_weights: bool) -> List[int]:
-        source: Dict[int, int] = {}  # by place: the value that goes there
-        own: List[Tuple[int, int]] = []
+    def _resolved(self, tie_weights: bool) -> list[int]:
+        source: dict[int, int] = {}  # by place: the value that goes there
+        own: list[tuple[int, int]] = []
         for index, key in enumerate(self.keys):
             if not isinstance(key, str):
-                raise TypeError("the names of parameters and buffers must be strings, got {!r}".format(key))
+                raise TypeError(f"the names of parameters and buffers must be strings, got {key!r}")
             place, registered = self.tree.find(key)
             self.lasting = self.lasting and registered
             if place is None:
@@ -216,22 +214,21 @@ class Route:
         self.pick = list(source.values())
         return list(source)
 
-    def _check(self, tensors: List[Any], replaced: List[Any]) -> None:
+    def _check(self, tensors: list[Any], replaced: list[Any]) -> None:
         for first, second in self.same:
-            if tensors[first] is not tensors[second] and not (
-                self.memory_counts and _share_memory(tensors[first], tensors[second])
-            ):
+            one, other = tensors[first], tensors[second]
+            if one is not other and not (self.memory_counts and _share_memory(one, other)):
                 raise ValueError(
-                    "{!r} and {!r} are one tensor in the module (tied), but got different tensors; pass one of them, the "
-                    "same object for both, or tie_weights=False".format(self.keys[first], self.keys[second])
+                    f"{self.keys[first]!r} and {self.keys[second]!r} are one tensor in the module (tied), but got "
+                    "different tensors; pass one of them, the same object for both, or tie_weights=False"
                 )
         if self.tree.has_lazy and any(type(tensor) in UNINITIALIZED for tensor in replaced):
             raise RuntimeError(
-                "{} has a lazy module whose parameters are not initialized, and would be left half initialized; call it "
-                "once in the ordinary way first".format(type(self.tree.root).__name__)
+                f"{type(self.tree.root).__name__} has a lazy module whose parameters are not initialized, and would be "
+                "left half initialized; call it once in the ordinary way first"
             )
 
-    def call(self, state: State, tensors: List[Any], args: Sequence[Any], kwargs: Dict[str, Any], nested: bool) -> Any:
+    def call(self, state: State, tensors: list[Any], args: Sequence[Any], kwargs: dict[str, Any], nested: bool) -> Any:
         """Swap *tensors* in, call the module, and put the very objects that were there back.
 
         Unless *nested* in another call, those are the tensors of the tree.
@@ -243,7 +240,7 @@ class Route:
             self._check(tensors, old)
         attributes = [attribute(self.tree.root, self.keys[index], tensors[index]) for index in self.attributes]
         saved = [(namespace, name, read(namespace, name)) for namespace, name, _ in attributes]
-        saved += [(namespace, name, namespace[name]) for namespace, name in self.kept]
+        saved += [(namespace, name, read(namespace, name)) for namespace, name in self.kept]
         try:
             _run(map(setitem, dicts, names, new))
             for namespace, name, value in attributes:
@@ -258,9 +255,9 @@ class Route:
             for index, tensor in changed:
                 _owner(state, self.keys[index])[self.keys[index]] = tensor
 
-    def _reassigned(self, new: Sequence[Any], attributes: Sequence[Any]) -> List[Tuple[int, Any]]:
+    def _reassigned(self, new: Sequence[Any], attributes: Sequence[Any]) -> list[tuple[int, Any]]:
         """What the forward put in place of what it was given: the index among the tensors passed, and the new one."""
-        changed: List[Tuple[int, Any]] = []
+        changed: list[tuple[int, Any]] = []
         try:
             untouched = all(map(is_, map(getitem, self.dicts, self.names), new))
         except KeyError:
@@ -292,7 +289,7 @@ class FunctionalModule:
         self.module = module
         self._tie_weights = tie_weights
         self._strict = strict
-        self._routes: Dict[Tuple[str, ...], Route] = {}
+        self._routes: dict[tuple[str, ...], Route] = {}
         with exclusive(walk(module)[1]):
             self._tree = WatchedTree(module)
 
@@ -302,7 +299,7 @@ class FunctionalModule:
         return self._call(params_and_buffers, args, kwargs)
 
     @hide_from_compiler
-    def _call(self, params_and_buffers: State, args: Sequence[Any], kwargs: Dict[str, Any]) -> Any:
+    def _call(self, params_and_buffers: State, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
         names, tensors = merge(params_and_buffers)
         check_not_tracing()
         claimed = self._tree.modules
@@ -322,7 +319,7 @@ class FunctionalModule:
             self._tree, self._routes = tree, {}
         return tree
 
-    def _route(self, tree: WatchedTree, names: Tuple[str, ...]) -> Route:
+    def _route(self, tree: WatchedTree, names: tuple[str, ...]) -> Route:
         route = self._routes.get(names) if tree is self._tree else None
         if route is None:
             route = Route(tree, names, self._tie_weights, self._strict, memory_counts=True)
@@ -330,15 +327,15 @@ class FunctionalModule:
                 self._routes[names] = route
         return route
 
-    def __reduce__(self) -> Tuple[Any, ...]:
+    def __reduce__(self) -> tuple[Any, ...]:
         return FunctionalModule, (self.module, self._tie_weights, self._strict)
 
     def __repr__(self) -> str:
-        return "functional_module({!r}, tie_weights={}, strict={})".format(self.module, self._tie_weights, self._strict)
+        return f"functional_module({self.module!r}, tie_weights={self._tie_weights}, strict={self._strict})"
 
 
 def call_once(
-    module: Any, state: State, args: Any, kwargs: Optional[Dict[str, Any]], tie_weights: bool, strict: bool
+    module: Any, state: State, args: Any, kwargs: dict[str, Any] | None, tie_weights: bool, strict: bool
 ) -> Any:
     """One functional call of *module*; see :func:`torchcompat.func.functional_call`."""
     if is_compiling():

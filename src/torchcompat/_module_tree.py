@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import chain
 from operator import getitem, is_, methodcaller
-from typing import Any, Dict, FrozenSet, List, Optional, Sequence, Set, Tuple
+from typing import Any, List, Sequence, Tuple
 
 import torch
 
@@ -25,7 +25,7 @@ UNINITIALIZED = frozenset(
 values = methodcaller("values")
 
 
-def walk(root: Any) -> Tuple[Walk, Set[int]]:
+def walk(root: Any) -> tuple[Walk, set[int]]:
     """Every module of the tree, once, with the prefix of its tensors' names; and the ``id`` of each.
 
     Aliases and cycles are met once.
@@ -46,11 +46,11 @@ def walk(root: Any) -> Tuple[Walk, Set[int]]:
     return found, seen
 
 
-def every_name(module: Any) -> Dict[str, int]:
+def every_name(module: Any) -> dict[str, int]:
     """The ``id`` of each tensor under each of its names, an aliased module's included; a cycle is followed once."""
-    names: Dict[str, int] = {}
+    names: dict[str, int] = {}
 
-    def visit(prefix: str, current: Any, above: FrozenSet[int]) -> None:
+    def visit(prefix: str, current: Any, above: frozenset[int]) -> None:
         for container in (current._parameters, current._buffers):
             names.update((prefix + name, id(tensor)) for name, tensor in container.items() if tensor is not None)
         for name, child in current._modules.items():
@@ -61,15 +61,15 @@ def every_name(module: Any) -> Dict[str, int]:
     return names
 
 
-def _module_at(root: Any, path: str, key: str) -> Tuple[Any, bool]:
+def _module_at(root: Any, path: str, key: str) -> tuple[Any, bool]:
     """The module at *path*, and whether it is registered there (and not merely found as an attribute)."""
     module, registered = root, True
     for name in path.split(".") if path else ():
         child = getattr(module, name, MISSING)
         if child is MISSING:
-            raise AttributeError("{!r}: {} has no submodule {!r}".format(key, type(module).__name__, name))
+            raise AttributeError(f"{key!r}: {type(module).__name__} has no submodule {name!r}")
         if not isinstance(child, torch.nn.Module):
-            raise TypeError("{!r}: {!r} is a {}, not a module".format(key, name, type(child).__name__))
+            raise TypeError(f"{key!r}: {name!r} is a {type(child).__name__}, not a module")
         registered = registered and name in module._modules
         module = child
     return module, registered
@@ -94,7 +94,7 @@ class _Descriptor:
         delattr(self.module, name)
 
 
-class _Given(torch.nn.Module):
+class _Given(torch.nn.Module):  # type: ignore[misc]
     """Stands in for the parametrizations of a tensor that was passed under its plain name, and bypasses them."""
 
     def __init__(self, tensor: Any) -> None:
@@ -119,7 +119,7 @@ def write(namespace: Any, name: str, value: Any) -> None:
         del namespace[name]
 
 
-def attribute(root: Any, key: str, tensor: Any) -> Tuple[Any, str, Any]:
+def attribute(root: Any, key: str, tensor: Any) -> tuple[Any, str, Any]:
     """Where the tensor that is passed as *key* goes when no parameter or buffer has that name: namespace, name, value.
 
     Raises:
@@ -130,7 +130,7 @@ def attribute(root: Any, key: str, tensor: Any) -> Tuple[Any, str, Any]:
     path, _, name = key.rpartition(".")
     module, _ = _module_at(root, path, key)
     if not name:
-        raise KeyError("{!r}: the name of a tensor cannot be empty".format(key))
+        raise KeyError(f"{key!r}: the name of a tensor cannot be empty")
     for container in (module._parameters, module._buffers):
         if name in container:
             return container, name, tensor
@@ -138,22 +138,21 @@ def attribute(root: Any, key: str, tensor: Any) -> Tuple[Any, str, Any]:
         return module._modules["parametrizations"]._modules, name, _Given(tensor)
     definition = getattr(type(module), name, MISSING)
     if isinstance(definition, property) and definition.fset is None:
-        raise AttributeError("{!r}: the property {!r} has no setter".format(key, name))
+        raise AttributeError(f"{key!r}: the property {name!r} has no setter")
     namespace = _Descriptor(module) if hasattr(definition, "__set__") else module.__dict__
     own = read(namespace, name)
     current = getattr(module, name, MISSING) if own is MISSING else own
     if not (current is MISSING or current is None or isinstance(current, torch.Tensor)):
-        raise TypeError("{!r}: the attribute {!r} is a {}, not a tensor".format(key, name, type(current).__name__))
+        raise TypeError(f"{key!r}: the attribute {name!r} is a {type(current).__name__}, not a tensor")
     if own is MISSING and current is not MISSING and definition is MISSING:
         raise AttributeError(
-            "{!r}: {} only forwards {!r} to another module; pass the tensor under that module's name".format(
-                key, type(module).__name__, name
-            )
+            f"{key!r}: {type(module).__name__} only forwards {name!r} to another module; pass the tensor under that "
+            "module's name"
         )
     return namespace, name, tensor
 
 
-def recomputed(module: Any) -> List[Tuple[Any, str]]:
+def recomputed(module: Any) -> list[tuple[Any, str]]:
     """The plain attributes of *module* that its forward, or a hook before it, computes from its parameters.
 
     ``weight_norm`` and ``spectral_norm`` of torch.nn.utils (their hooks have a ``name``) and pruning (a
@@ -164,7 +163,9 @@ def recomputed(module: Any) -> List[Tuple[Any, str]]:
         getattr(hook, "name", None) or getattr(hook, "_tensor_name", None)
         for hook in module._forward_pre_hooks.values()
     ]
-    kept = [(attributes, name) for name in names if isinstance(attributes.get(name), torch.Tensor)]
+    kept: list[tuple[Any, str]] = [
+        (attributes, str(name)) for name in names if isinstance(attributes.get(name), torch.Tensor)
+    ]
     if isinstance(attributes.get("_flat_weights"), list):
         kept += [(attributes, name) for name in ("_flat_weights", "_flat_weight_refs") if name in attributes]
     return kept
@@ -174,15 +175,16 @@ def _refuse_compiled(walked: Walk) -> None:
     for _, module in walked:
         if type(module).__name__ == "OptimizedModule" or module.__dict__.get("_compiled_call_impl") is not None:
             raise UnsupportedError(
-                "before torch 2.4 a compiled module goes on with the tensors that it saw first, whatever it is called with; "
-                "call the module that was compiled (its _orig_mod), or use torch 2.4"
+                "before torch 2.4 a compiled module goes on with the tensors that it saw first, whatever it is called "
+                "with; call the module that was compiled (its _orig_mod), or use torch 2.4"
             )
 
 
 class Tree:
     """Where every parameter and buffer of *root* sits, and which of them are one tensor.
 
-    A *place* is the index of one slot of one ``_parameters`` or ``_buffers`` dict. An aliased module has its places once.
+    A *place* is the index of one slot of one ``_parameters`` or ``_buffers`` dict. An aliased module has its
+    places once.
 
     Args:
         root: the module.
@@ -193,37 +195,37 @@ class Tree:
         self.root = root
         if at_least(2, 0) and not at_least(2, 4):
             _refuse_compiled(walked)
-        names: List[str] = []
-        dicts: List[Any] = []
-        tensors: List[Any] = []
-        full_names: List[str] = []
-        self.recomputing: List[Any] = []
+        names: list[str] = []
+        dicts: list[Any] = []
+        tensors: list[Any] = []
+        full_names: list[str] = []
+        self.recomputing: list[Any] = []
         for prefix, module in walked:
             for container in (module._parameters, module._buffers):
                 if len(container):
-                    names += container
+                    names += container.keys()
                     dicts += [container] * len(container)
                     tensors += container.values()
-                    full_names += [prefix + name for name in container]
+                    full_names += map(prefix.__add__, container.keys())
             if module._forward_pre_hooks or "_flat_weights" in module.__dict__:
                 self.recomputing.append(module)
         self.names, self.dicts, self.tensors = names, dicts, tensors
         self.place = dict(zip(full_names, range(len(full_names))))
         self.ties = self._find_ties()
         self.has_lazy = not UNINITIALIZED.isdisjoint(map(type, self.tensors))
-        self._alias: Dict[Tuple[int, str], int] = {}
+        self._alias: dict[tuple[int, str], int] = {}
 
-    def _find_ties(self) -> Dict[int, List[int]]:
+    def _find_ties(self) -> dict[int, list[int]]:
         """By the ``id`` of each tensor that has several places: these."""
         identities = list(map(id, self.tensors))
         if len(set(identities)) == len(identities) - max(identities.count(id(None)) - 1, 0):
             return {}
-        places: Dict[int, List[int]] = {}
+        places: dict[int, list[int]] = {}
         for place, identity in enumerate(identities):
             places.setdefault(identity, []).append(place)
         return {identity: tied for identity, tied in places.items() if len(tied) > 1 and identity != id(None)}
 
-    def find(self, key: str) -> Tuple[Optional[int], bool]:
+    def find(self, key: str) -> tuple[int | None, bool]:
         """The place of *key*, which may be an alias, and whether that can change only with the registered structure.
 
         The place is None where *key* names no parameter or buffer of the tree.
@@ -265,8 +267,8 @@ class WatchedTree(Tree):
         self._empty = [container for container in containers if not len(container)]
         self._filled = [container for container in containers if len(container)]
         self._sizes = list(map(len, self._filled))
-        self._parents = [container for container in children for _ in container]
-        self._child_names = list(chain.from_iterable(children))
+        self._parents = [container for container in children for _ in range(len(container))]
+        self._child_names = list(chain.from_iterable(container.keys() for container in children))
         self._children = list(map(getitem, self._parents, self._child_names))
 
     def still_holds(self, tensors: bool) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, Optional, Sequence, Union
+from typing import Any, Sequence
 
 from ._functional_call import FunctionalModule, call_once
 from ._shim import Limit, facade, polyfill
@@ -34,15 +34,15 @@ _NATIVE_FAULTS = [
     ),
     Limit(
         "parametrized",
-        "A parametrized tensor under its plain name goes through right_inverse: without one, RuntimeError; with one, no "
-        "gradient reaches it.",
+        "A parametrized tensor under its plain name goes through right_inverse: without one, RuntimeError; with one, "
+        "no gradient reaches it.",
         on="native",
         first="2.0",
     ),
     Limit("lazy", "A lazy module that was never called is left half initialized.", on="native", first="2.0"),
     Limit(
         "forwarded",
-        "A name that a wrapper forwards to its child with __getattr__: KeyError or TypeError in the middle of the swap.",
+        "A name that a wrapper forwards to its child with __getattr__: KeyError or TypeError amid the swap.",
         on="native",
         first="2.0",
     ),
@@ -69,9 +69,9 @@ _FULLGRAPH = [
 )
 def functional_call(
     module: Any,
-    parameter_and_buffer_dicts: Union[Dict[str, Any], Sequence[Dict[str, Any]]],
+    parameter_and_buffer_dicts: dict[str, Any] | Sequence[dict[str, Any]],
     args: Any = None,
-    kwargs: Optional[Dict[str, Any]] = None,
+    kwargs: dict[str, Any] | None = None,
     *,
     tie_weights: bool = True,
     strict: bool = False,
@@ -79,8 +79,8 @@ def functional_call(
     """Call *module* with other parameters and buffers, and leave it as it was.
 
     In torch since 2.0. Fallback: swaps the tensors in and the very same objects back out, whatever happens in between.
-    Gradients flow to the tensors that are passed, to any order; ``vmap`` and ``grad`` of functorch may go over it. It is
-    several times faster than torch's own, and right where that is wrong: see the table of limits. From torch 2.5 it
+    Gradients of any order flow to the tensors that are passed; ``vmap`` and ``grad`` of functorch may go over it. It
+    is several times faster than torch's own, and right where that is wrong: see the table of limits. From torch 2.5 it
     hands over to torch's own inside ``torch.compile``; before, it runs outside of the compiled graph.
 
     Source: https://docs.pytorch.org/docs/stable/generated/torch.func.functional_call.html
@@ -125,14 +125,15 @@ def functional_module(module: Any, *, tie_weights: bool = True, strict: bool = F
     >>> call = functional_module(model)                                                     # doctest: +SKIP
     >>> output = call(parameters, inputs, mask=mask)                                        # doctest: +SKIP
 
-    ``call(params_and_buffers, *args, **kwargs)`` means ``functional_call(module, params_and_buffers, args, kwargs)`` with
-    these differences:
+    ``call(params_and_buffers, *args, **kwargs)`` means
+    ``functional_call(module, params_and_buffers, args, kwargs)``, but:
 
-    - It is right where torch's own is wrong (the limits of :func:`functional_call`), and accepts the ``state_dict()`` of
-      a module with tied weights: tensors that share their memory and need no gradient count as one.
-    - Where each tensor goes is worked out once for each set of names. Every call looks whether the module still has the
-      submodules, names and tensors that it had, and works it out anew if not. So the module may change between calls; it
-      may not change its structure during one. What was replaced in the module is released at the next call.
+    - It is right where torch's own is wrong (the limits of :func:`functional_call`), and accepts the ``state_dict()``
+      of a module with tied weights: tensors that share their memory and need no gradient count as one.
+    - Where each tensor goes is worked out once for each set of names. Every call looks whether the module still has
+      the submodules, names and tensors that it had, and works it out anew if not. So the module may change between
+      calls. Only a ``_parameters``, ``_buffers`` or ``_modules`` dict that is itself replaced goes unnoticed. What was
+      replaced in the module is released at the next call.
     - Calls of several threads wait for each other where their modules overlap, and run at the same time where not.
       This covers prepared callables and the fallback of :func:`functional_call`; an ordinary call of the module in
       another thread sees the swapped tensors. A forward must not wait for a thread that calls the same module.
