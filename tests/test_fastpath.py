@@ -1,494 +1,290 @@
-"""The diagnosis of the fused path agrees with what torch does, over the combinations of its conditions.
+"""What torchcompat.attention says beside the combinations of conditions (test_fastpath_combinations.py)."""
 
-Whether torch called the fused operator is observed with Python's own profile hook (torch's profiler is asked, too, in one
-test), so nothing in torch is replaced. A combination gives every factor one of its levels. Run are: every pair
-of levels; the product of all factors at two levels each, as far as no more than ``TORCHCOMPAT_FACTORS`` (3) of them leave
-their first level; a seeded sample of everything.
-"""
-
-import contextlib
-import functools
-import itertools
 import os
-import random
-import sys
 import warnings
-from collections import Counter
 
 import pytest
 import torch
+from _fastpath_cases import (
+    ATTENTION_OP,
+    BOOL,
+    LAYER_OP,
+    PACKING_OP,
+    Observed,
+    a_layer,
+    an_encoder,
+    codes,
+    fused,
+    nested_tensor,
+    places,
+)
 
-from torchcompat import SHIMS, at_least, is_version
+from torchcompat import SHIMS, _fastpath, at_least
 from torchcompat.attention import why_not_fastpath, why_not_nested_tensor
 
-fused = pytest.mark.skipif(not at_least(1, 12), reason="torch has a fused encoder path since 1.12")
 
-LAYER_OP, ATTENTION_OP, PACKING_OP = (
-    "_transformer_encoder_layer_fwd",
-    "_native_multi_head_attention",
-    "_nested_tensor_from_mask",
-)
-
-
-# Observing.
+def agree(module, *inputs, **kwargs):
+    """The codes of the reasons, after seeing that torch goes the way they say."""
+    operator = ATTENTION_OP if isinstance(module, torch.nn.MultiheadAttention) else LAYER_OP
+    reasons = why_not_fastpath(module, *inputs, **kwargs)
+    seen = Observed(lambda: module(*inputs, **kwargs))
+    assert bool(seen.called[operator]) == (not reasons), (reasons, seen.error)
+    return codes(reasons)
 
 
-class Observed:
-    """Which of the fused operators a call called, which of them raised, and what the call raised."""
-
-    def __init__(self, call):
-        self.called, self.raised, self.error = Counter(), Counter(), None
-        before = sys.getprofile()
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            sys.setprofile(self._note)
-            try:
+@fused
+@torch.no_grad()
+def test_torchs_profiler_sees_the_same():
+    layer, x, padding = a_layer(dropout=0.0), torch.randn(2, 3, 4), BOOL["end"]
+    encoder = an_encoder(layer, enable_nested_tensor=True)
+    for training in (False, True):
+        layer.train(training)
+        encoder.train(training)
+        for call, reasons, operator in (
+            (lambda: layer(x), why_not_fastpath(layer, x), LAYER_OP),
+            (lambda: layer.self_attn(x, x, x), why_not_fastpath(layer.self_attn, x, x, x), ATTENTION_OP),
+            (
+                lambda: encoder(x, src_key_padding_mask=padding),
+                why_not_nested_tensor(encoder, x, src_key_padding_mask=padding),
+                PACKING_OP,
+            ),
+        ):
+            with warnings.catch_warnings(), torch.autograd.profiler.profile() as profile:
+                warnings.simplefilter("ignore")
                 call()
-            except Exception as error:
-                self.error = error
-            finally:
-                sys.setprofile(before)
-
-    def _note(self, frame, event, function):
-        if event == "c_call" or event == "c_exception":
-            name = getattr(function, "__name__", "")
-            if name in (LAYER_OP, ATTENTION_OP, PACKING_OP):
-                (self.called if event == "c_call" else self.raised)[name] += 1
-
-
-# Factors: name, then level: the codes to expect, each perhaps with the first and the last minor it is one on.
-
-
-def since(code, *version):
-    return code if at_least(*version) else None
-
-
-def until(code, *version):
-    return None if at_least(version[0], version[1] + 1) or at_least(version[0] + 1) else code
-
-
-FLAG = {True: [], False: ["flag"]} if at_least(2, 3) else {True: []}
-MODE = torch.overrides.TorchFunctionMode if at_least(1, 13) else None
-GRAD = {"no_grad": [], "frozen": [], "inference": [], "weights": ["grad"], "input": ["grad"]}
-AUTOCAST = {None: [], "cuda": [since("autocast", 1, 13)], "cpu": []}
-OVERRIDE = {None: [], "subclass": ["torch_function"]}
-if MODE:
-    OVERRIDE["mode"] = ["torch_function"]
-PADDING_DTYPE = since("mask_dtype", 1, 13)
-MASK_DTYPE = since("mask_dtype", 2, 0)
-NO_MASK = until("attn_mask", 1, 13)
-ODD = since("odd_heads", 1, 13)
-
-LAYER = {
-    "training": {False: [], True: ["training"]},
-    "batch_first": {True: [], False: ["batch_first"]},
-    "norm_first": {False: [], True: [until("norm_first", 1, 12)]},
-    "dims": {3: [], 2: ["dims"]},
-    "mask": {None: [], "bool": [NO_MASK], "float": [NO_MASK], "int": [NO_MASK, MASK_DTYPE]},
-    "padding": {None: [], "end": [], "start": [], "float": [], "int": [PADDING_DTYPE]},
-    "eps": {"same": [], "differ": ["eps"]},
-    "activation": {"relu": [], "gelu": [], "module": [until("activation", 1, 12)], "tanh": ["activation"]},
-    "heads": {2: [], 1: [ODD]},
-    "embed_dim": {"same": [], "kdim": ["embed_dim"]},
-    "bias": {True: [], False: ["weights"], "in_proj": ["weights"], "norm": ["weights"]},
-    "hooks": {None: [], "pre": [since("hooks", 2, 5)], "forward": [since("hooks", 2, 5)], "backward": []},
-    "grad": GRAD,
-    "autocast": AUTOCAST,
-    "flag": FLAG,
-    "override": OVERRIDE,
-    "nested": {False: [], True: []},
-    "device": {"cpu": [], "meta": ["device"]},
-}
-FLOAT = since("float_mask", 2, 1)
-ATTENTION = {
-    "self": {"same": [], "key": ["self_attention"], "value": ["self_attention"]},
-    "training": LAYER["training"],
-    "batch_first": LAYER["batch_first"],
-    "dims": LAYER["dims"],
-    "dtype": {"same": [], "float64": ["dtype"]},
-    "mask": {None: [], "bool": [NO_MASK], "float": [NO_MASK, FLOAT], "int": [NO_MASK, MASK_DTYPE]},
-    "padding": {None: [], "end": [], "start": [], "float": [FLOAT], "int": [PADDING_DTYPE]},
-    "heads": {2: [], 1: [] if is_version(2, 0) else [ODD]},
-    "embed_dim": LAYER["embed_dim"],
-    "bias": {True: [], False: ["weights"]},
-    "bias_kv": {False: [], True: ["bias_kv"]},
-    "zero_attn": {False: [], True: ["add_zero_attn"]},
-    "dropout": {0.0: [], 0.5: [until("dropout", 1, 13)]},
-    "hooks": {None: [], "pre": [], "forward": [], "backward": []},
-    "grad": GRAD,
-    "autocast": AUTOCAST,
-    "flag": FLAG,
-    "override": OVERRIDE,
-    "nested": {False: [], True: []},
-    "device": LAYER["device"],
-}
-# Of an encoder's factors the codes depend on each other: see `expected_packing` and `expected_layer`.
-ENCODER = dict(LAYER)
-ENCODER.update(
-    training={"eval": [], "train": ["training"], "first": ["training"], "second": ["training"]},
-    padding={"end": [], None: ["no_padding"], "start": ["alignment"], "float": [], "int": [PADDING_DTYPE]},
-    mask={None: [], "bool": ["attn_mask"], "float": ["attn_mask"], "int": ["attn_mask"]},
-    norm_first={False: [], True: ["norm_first"]},
-    grad=dict(GRAD, first=["grad"], second=["grad"]),
-    enable={True: [], False: ["enable_nested_tensor"]},
-    mask_check={True: [], False: []} if at_least(1, 13) else {True: []},
-    eps={"same": [], "differ": ["eps"], "repaired": ["eps"], "broken": ["eps"], "second": ["eps"]},
-    late={None: [], "no attribute": ["use_nested_tensor"]} if at_least(2, 1) else {None: []},
-)
-
-
-def violates(factors, name, level):
-    return any(factors[name][level])
-
-
-def two_levels(factors):
-    """Every factor at its first level and at the first one that violates something, or at its last."""
-    for name, levels in factors.items():
-        default, others = list(levels)[0], list(levels)[1:]
-        bad = [level for level in others if violates(factors, name, level)]
-        yield name, [default] + (bad or others[-1:])[:1]
-
-
-def combinations(factors):
-    default = {name: list(levels)[0] for name, levels in factors.items()}
-    others = [(name, level) for name, levels in factors.items() for level in list(levels)[1:]]
-    for change in others:
-        yield dict(default, **dict([change]))
-    for one, two in itertools.combinations(others, 2):
-        if one[0] != two[0]:
-            yield dict(default, **dict([one, two]))
-    pairs = list(two_levels(factors))
-    changes = [(name, levels[1]) for name, levels in pairs if len(levels) > 1]
-    for count in range(int(os.environ.get("TORCHCOMPAT_FACTORS", 3)) + 1):
-        for chosen in itertools.combinations(changes, count):
-            yield dict(default, **dict(chosen))
-    sample = random.Random(0)
-    for _ in range(400):
-        yield {name: sample.choice(list(levels)) for name, levels in factors.items()}
-
-
-def possible(config):
-    """Nested tensors come in one shape, and neither as a subclass nor on the meta device."""
-    plain = config["dims"] == 3 and config["device"] == "cpu" and config["override"] != "subclass"
-    return (plain and config.get("dtype", "same") == "same") or not config["nested"]
-
-
-# Building what a combination describes.
-
-
-class Subclass(torch.Tensor):
-    pass
-
-
-def nested_tensor(rows):
-    make = torch.nested.nested_tensor if hasattr(torch, "nested") else torch.nested_tensor
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # 1.12 to 2.15 call it a prototype
-        return make(rows)
-
-
-def input_of(config):
-    if config["nested"]:
-        return nested_tensor([torch.randn(3, 4), torch.randn(2, 4)])
-    x = torch.randn(2, 3, 4) if config["dims"] == 3 else torch.randn(3, 4)
-    x = x.to(config["device"], torch.float64 if config.get("dtype") == "float64" else torch.float32)
-    return x.as_subclass(Subclass) if config["override"] == "subclass" else x
-
-
-BOOL = {
-    "mask": torch.tensor([[False, True, True], [False, False, True], [False, False, False]]),
-    "end": torch.tensor([[False, False, False], [False, False, True]]),
-    "start": torch.tensor([[False, False, False], [True, False, False]]),
-}
-
-
-def mask_of(config, name):
-    kind = config[name]
-    if kind is None:
-        return None
-    mask = BOOL["mask" if name == "mask" else kind if kind in BOOL else "end"]
-    if config["dims"] == 2 and name == "padding":
-        mask = mask[1]
-    if kind == "float":
-        mask = torch.zeros(mask.shape).masked_fill(mask, float("-inf"))
-    elif kind == "int":
-        mask = mask.long()
-    return mask.to(config["device"])
-
-
-def attention_of(config):
-    attention = torch.nn.MultiheadAttention(
-        4,
-        config["heads"],
-        dropout=config.get("dropout", 0.0),
-        bias=config.get("bias") is not False,
-        add_bias_kv=config.get("bias_kv", False),
-        add_zero_attn=config.get("zero_attn", False),
-        kdim=6 if config["embed_dim"] == "kdim" else None,
-        batch_first=config["batch_first"],
-    )
-    return hooked(attention, attention.out_proj, config["hooks"])
-
-
-def hooked(module, submodule, kind):
-    if kind == "pre":
-        submodule.register_forward_pre_hook(lambda module, args: None)
-    elif kind == "forward":
-        submodule.register_forward_hook(lambda module, args, output: None)
-    elif kind == "backward":
-        submodule.register_full_backward_hook(lambda module, grads, more: None)
-    return module
-
-
-ACTIVATIONS = {"relu": "relu", "gelu": "gelu", "module": torch.nn.GELU(), "tanh": torch.tanh}
-
-
-def layer_of(config):
-    layer = torch.nn.TransformerEncoderLayer(
-        4,
-        config["heads"],
-        4,
-        activation=ACTIVATIONS[config["activation"]],
-        batch_first=config["batch_first"],
-        norm_first=config["norm_first"],
-    )
-    layer.self_attn = attention_of(dict(config, bias=config["bias"] != "in_proj", hooks=None))
-    if config["eps"] in ("differ", "repaired"):
-        layer.norm2.eps = 0.5
-    if config["bias"] is False:  # as far as an older torch can have it; layers with bias=False have a test of their own
-        layer.linear1.register_parameter("bias", None)
-    elif config["bias"] == "norm":
-        layer.norm1 = torch.nn.LayerNorm(4, elementwise_affine=False)
-    return hooked(layer, layer.linear1, config["hooks"])
-
-
-def encoder_of(config):
-    options = {"mask_check": config["mask_check"]} if at_least(1, 13) else {}
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the constructor tells why it will not pack
-        layer = layer_of(config)
-        encoder = torch.nn.TransformerEncoder(layer, 2, enable_nested_tensor=config["enable"], **options)
-    eps = {"repaired": (0, layer.norm1.eps), "broken": (0, 0.5), "second": (1, 0.5)}.get(config["eps"])
-    if eps:
-        encoder.layers[eps[0]].norm2.eps = eps[1]
-    if config["late"] == "no attribute":
-        del encoder.use_nested_tensor
-    return encoder
-
-
-MADE = ("heads", "dropout", "bias", "bias_kv", "zero_attn", "embed_dim", "batch_first", "hooks", "activation", "eps")
-MADE += ("norm_first", "enable", "mask_check", "late")
-
-
-def maker(build):
-    cached = functools.lru_cache(maxsize=None)(lambda items: build(dict(items)))
-    return lambda config: cached(tuple((name, config[name]) for name in MADE if name in config))
-
-
-make = {"attention": maker(attention_of), "layer": maker(layer_of), "encoder": maker(encoder_of)}
-
-
-def set_grad(module, x, kind):
-    module.requires_grad_(kind == "weights")
-    if kind in ("first", "second"):
-        module.layers[kind == "second"].requires_grad_(True)
-    if kind == "input" and not x.is_nested:
-        x.requires_grad_(True)
-
-
-@contextlib.contextmanager
-def circumstances(config):
-    """Grad mode, autocast, switch and mode of a combination."""
-    with contextlib.ExitStack() as stack:
-        if config["grad"] in ("no_grad", "inference"):
-            stack.enter_context(torch.no_grad() if config["grad"] == "no_grad" else torch.inference_mode())
-        if config["autocast"] == "cpu":
-            stack.enter_context(torch.autocast("cpu", dtype=torch.bfloat16))
-        elif config["autocast"] == "cuda":  # the context would see that there is no device
-            torch.set_autocast_enabled(True)
-            stack.callback(torch.set_autocast_enabled, False)
-        if not config["flag"]:
-            torch.backends.mha.set_fastpath_enabled(False)
-            stack.callback(torch.backends.mha.set_fastpath_enabled, True)
-        if config["override"] == "mode":
-            stack.enter_context(PassThrough())
-        yield
-
-
-if MODE:
-
-    class PassThrough(MODE):
-        def __torch_function__(self, function, types, args=(), kwargs=None):
-            return function(*args, **(kwargs or {}))
-
-
-def codes(reasons):
-    return {reason.partition(":")[0] for reason in reasons}
-
-
-def expected_codes(factors, config):
-    found = {code for name, levels in factors.items() for code in levels[config[name]] if code}
-    masks = [config["padding"]] + ([config["mask"]] if at_least(2, 0) else [])
-    if config["embed_dim"] == "kdim" and config["bias"] is False:  # then there is no in_proj to compare with
-        found.discard("dtype")
-    return found | ({"nested_mask"} if config["nested"] and any(masks) else set())
-
-
-def grad_input(config):
-    """A nested tensor is not made to require grad here."""
-    return dict(config, grad="frozen") if config["grad"] == "input" and config["nested"] else config
-
-
-# The tests.
-
-
-def check(factors, config, module, inputs, masks, operator, crashes):
-    """What the diagnosis and torch disagree on, in words."""
-    with circumstances(config):
-        reasons = why_not_fastpath(module, *inputs, **masks)
-        seen = Observed(lambda: module(*inputs, **masks))
-    if codes(reasons) != expected_codes(factors, config) or len(reasons) != len(codes(reasons)):
-        yield f"expected {expected_codes(factors, config)}, got {reasons}"
-    if (seen.called[operator] == 1) != (not reasons or unparsed(config, operator, reasons)):
-        yield f"called {seen.called}, error {seen.error!r}, but got {reasons}"
-    if bool(seen.raised[operator]) != (unparsed(config, operator, reasons) or (not reasons and crashes(config))):
-        yield f"raised {seen.error!r}, expected to raise: {crashes(config)}"
-
-
-def unparsed(config, operator, reasons):
-    """1.13 and 2.0 call the operator of an attention without bias, which takes no None and never runs."""
-    return operator is ATTENTION_OP and codes(reasons) == {"weights"} and (is_version(1, 13) or is_version(2, 0))
-
-
-def layer_crashes(config):
-    """Under CPU autocast the fused layer mixes dtypes: up to 2.5, and with a nested tensor still."""
-    return config["autocast"] == "cpu" and (config["nested"] or not at_least(2, 6))
-
-
-def attention_crashes(config):
-    """The same; the attention does so up to 2.1."""
-    return config["autocast"] == "cpu" and not at_least(2, 2)
+            names = {event.name for event in profile.function_events}
+            assert ("aten::" + operator in names) == (not reasons)
+            assert bool(reasons) == training
+
+
+@pytest.mark.skipif(at_least(1, 12), reason="from 1.12 torch has a fused encoder path")
+def test_before_1_12_the_version_is_the_reason():
+    layer, x = a_layer(), torch.randn(2, 3, 4)
+    for reasons in (
+        why_not_fastpath(layer, x),
+        why_not_fastpath(layer.self_attn, x, x, x),
+        why_not_fastpath(an_encoder(layer), x),
+        why_not_nested_tensor(an_encoder(layer), x),
+    ):
+        assert codes(reasons) == {"version"}
+        assert len(reasons) == 1
+
+
+def test_what_is_not_an_encoder_is_refused():
+    with pytest.raises(TypeError, match=r"torch\.nn\.MultiheadAttention or .*TransformerEncoder, got Linear"):
+        why_not_fastpath(torch.nn.Linear(4, 4), torch.randn(2, 4))
+    with pytest.raises(TypeError, match=r"torch\.nn\.TransformerEncoder, got TransformerEncoderLayer"):
+        why_not_nested_tensor(a_layer(), torch.randn(2, 3, 4))
+
+
+def test_inputs_that_do_not_fit_are_refused():
+    layer, x = a_layer(), torch.randn(2, 3, 4)
+    for module, inputs, kwargs in (
+        (layer, (), {}),
+        (layer, (x,), {"source_mask": None}),
+        (layer, (x, None, None, False, 5), {}),
+        (layer, ([[1.0]],), {}),
+        (layer, (x, 3), {}),
+        (layer, (x,), {"src_key_padding_mask": [True]}),
+        (layer.self_attn, (x,), {}),
+        (layer.self_attn, (x, x, None), {}),
+        (an_encoder(layer), (x,), {"src_mask": None}),
+    ):
+        with pytest.raises(TypeError):
+            why_not_fastpath(module, *inputs, **kwargs)
+    if not at_least(2, 0):
+        with pytest.raises(TypeError, match="is_causal"):
+            why_not_fastpath(layer, x, is_causal=True)
+
+
+def state_of(module):
+    tensors = [tensor.clone() for tensor in module.state_dict().values()]
+    return tensors, [m.training for m in module.modules()], torch.get_rng_state(), torch.is_grad_enabled()
+
+
+def test_asking_runs_nothing_and_changes_nothing():
+    encoder, x = an_encoder(a_layer(dropout=0.5)).train(), torch.randn(2, 3, 4)
+    if at_least(1, 9):  # reading this weight would run an iteration of its power method
+        torch.nn.utils.parametrizations.spectral_norm(encoder.layers[0].linear1)
+    for module in encoder.modules():
+        module.register_forward_pre_hook(lambda module, args: pytest.fail("the module was run"))
+    before = state_of(encoder)
+    for padding in (None, BOOL["end"], BOOL["start"]):
+        why_not_fastpath(encoder, x, src_key_padding_mask=padding)
+        why_not_nested_tensor(encoder, x, src_key_padding_mask=padding)
+        why_not_fastpath(encoder.layers[0], x, src_key_padding_mask=padding)
+        why_not_fastpath(encoder.layers[0].self_attn, x, x, x, key_padding_mask=padding)
+    after = state_of(encoder)
+    assert all(torch.equal(old, new) for old, new in zip(before[0], after[0]))
+    assert before[1] == after[1]
+    assert torch.equal(before[2], after[2])
+    assert before[3] == after[3]
 
 
 @fused
-def test_layer():
-    problems = []
-    for config in map(grad_input, filter(possible, combinations(LAYER))):
-        layer, x = make["layer"](config).train(config["training"]), input_of(config)
-        set_grad(layer, x, config["grad"])
-        masks = {"src_mask": mask_of(config, "mask"), "src_key_padding_mask": mask_of(config, "padding")}
-        problems += [(p, config) for p in check(LAYER, config, layer, (x,), masks, LAYER_OP, layer_crashes)]
-    assert not problems, (len(problems), problems[:5])
+@pytest.mark.parametrize("kind", ["MultiheadAttention", "TransformerEncoderLayer", "TransformerEncoder"])
+def test_our_own_classes_take_no_fused_path(kind):
+    ours = {name: SHIMS["nn." + name].fallback for name in ("MultiheadAttention", "TransformerEncoderLayer", kind)}
+    layer, x = ours["TransformerEncoderLayer"](4, 2, 4, batch_first=True).eval(), torch.randn(2, 3, 4)
+    with torch.no_grad():
+        if kind == "MultiheadAttention":
+            assert agree(ours[kind](4, 2, batch_first=True).eval(), x, x, x) == {"fallback"}
+        elif kind == "TransformerEncoderLayer":
+            assert agree(layer, x) == {"fallback"}
+            assert agree(layer, nested_tensor([x[0], x[1, :2]])) == set()
+        else:
+            encoder = ours[kind](layer, 2).eval()
+            assert agree(encoder, x) == {"fallback"}
+            assert codes(why_not_nested_tensor(encoder, x, src_key_padding_mask=BOOL["end"])) == {"fallback"}
+            assert Observed(lambda: encoder(x, src_key_padding_mask=BOOL["end"])).called[PACKING_OP] == 0
+
+
+@pytest.mark.skipif(not at_least(2, 0), reason="before 2.0 our encoder takes no layers of torch's")
+def test_torchs_layers_in_our_encoder():
+    encoder = SHIMS["nn.TransformerEncoder"].fallback(a_layer(), 2).eval()
+    with torch.no_grad():
+        assert agree(encoder, torch.randn(2, 3, 4)) == set()
+        assert agree(encoder, torch.randn(2, 3, 4), src_key_padding_mask=BOOL["end"]) == set()
 
 
 @fused
-def test_attention():
-    problems = []
-    for config in map(grad_input, filter(possible, combinations(ATTENTION))):
-        attention, x, other = make["attention"](config).train(config["training"]), input_of(config), input_of(config)
-        set_grad(attention, x, config["grad"])
-        inputs = (x, other if config["self"] == "key" else x, other if config["self"] == "value" else x)
-        masks = {"attn_mask": mask_of(config, "mask"), "key_padding_mask": mask_of(config, "padding")}
-        problems += [
-            (p, config) for p in check(ATTENTION, config, attention, inputs, masks, ATTENTION_OP, attention_crashes)
-        ]
-    assert not problems, (len(problems), problems[:5])
+def test_a_layer_of_another_class():
+    class Other(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.self_attn = torch.nn.MultiheadAttention(4, 2, batch_first=True)
+            self.weight = torch.nn.Parameter(torch.ones(4))
+
+        def forward(self, src, **masks):
+            return src * self.weight
+
+    encoder, x, padding = an_encoder(a_layer()), torch.randn(2, 3, 4), BOOL["end"]
+    encoder.layers[0] = Other()
+    assert set(places(why_not_fastpath(encoder, x))) == {("layer_type", 0), ("grad", 1)}
+    assert list(places(why_not_fastpath(encoder.requires_grad_(False), x))) == [("layer_type", 0)]
+    assert Observed(lambda: encoder(x)).called[LAYER_OP] == 1
+    other = an_encoder(Other(), enable_nested_tensor=True)
+    assert "layer_type" in codes(why_not_nested_tensor(other, x, src_key_padding_mask=padding))
+    assert Observed(lambda: other(x, src_key_padding_mask=padding)).called[PACKING_OP] == 0
 
 
-def expected_static(config, different_eps):
-    """What the layer is made like, that keeps a batch from being packed."""
-    found = {
-        code
-        for name in ("norm_first", "batch_first", "embed_dim", "activation", "heads")
-        for code in ENCODER[name][config[name]]
-        if code
+@fused
+def test_no_layers():
+    encoder = an_encoder(a_layer(), 0)
+    assert codes(why_not_fastpath(encoder, torch.randn(2, 3, 4))) == {"no_layers"}
+    assert codes(why_not_nested_tensor(encoder, torch.randn(2, 3, 4))) == {"no_layers"}
+    assert isinstance(Observed(lambda: encoder(torch.randn(2, 3, 4))).error, IndexError)
+
+
+@pytest.mark.skipif(not at_least(2, 1), reason="layers take bias since 2.1")
+def test_layer_without_bias():
+    layer, x = a_layer(bias=False), torch.randn(2, 3, 4)
+    with torch.no_grad():
+        assert agree(layer, x) == {"weights"}
+        encoder, padding = an_encoder(layer), BOOL["end"]
+        packing = why_not_nested_tensor(encoder, x, src_key_padding_mask=padding)
+        assert codes(packing) == ({"bias"} if at_least(2, 3) else set())
+        seen = Observed(lambda: encoder(x, src_key_padding_mask=padding))
+        assert seen.called[PACKING_OP] == int(not packing)
+        assert seen.called[LAYER_OP] == 0
+
+
+@fused
+def test_quantized_layer():
+    layer = a_layer()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it is deprecated
+        layer = torch.quantization.quantize_dynamic(layer, {torch.nn.Linear})
+    with torch.no_grad():
+        assert agree(layer, torch.randn(2, 3, 4)) == {"weights"}
+
+
+@fused
+def test_parametrized_layer():
+    class Double(torch.nn.Module):
+        def forward(self, x):
+            return 2 * x
+
+    layer, x = a_layer(), torch.randn(2, 3, 4)
+    torch.nn.utils.parametrize.register_parametrization(layer.linear1, "weight", Double())
+    with torch.no_grad():
+        assert agree(layer, x) == set()
+    layer.requires_grad_(False)
+    assert agree(layer, x) == set()
+    layer.linear1.parametrizations.weight.original.requires_grad_(True)
+    assert agree(layer, x) == {"grad"}
+
+
+@pytest.mark.skipif(not at_least(2, 0), reason="torch.device is a context manager since 2.0")
+def test_the_device_context_is_a_torch_function_mode():
+    with torch.no_grad(), torch.device("cpu"):
+        assert agree(a_layer(), torch.randn(2, 3, 4)) == {"torch_function"}
+
+
+@fused
+def test_one_reason_per_layer_and_code():
+    encoder, x = an_encoder(a_layer(), 3), torch.randn(2, 3, 4)
+    encoder.layers[1].train()
+    encoder.layers[2].norm2.eps = 0.5
+    with torch.no_grad():
+        assert {reason[:21] for reason in why_not_fastpath(encoder, x)} == {
+            "training: layers[1]: ",
+            "eps: layers[2]: norm1",
+        }
+        encoder.train()
+        assert any(r.startswith("training: every layer: ") for r in why_not_fastpath(encoder, x))
+        encoder.layers[1].eval()
+        assert any(r.startswith("training: layers[0, 2]: ") for r in why_not_fastpath(encoder, x))
+
+
+@pytest.mark.skipif(not at_least(2, 1), reason="before 2.1 tracing is no condition")
+def test_tracing():
+    from torch.fx.experimental.proxy_tensor import make_fx
+
+    attention = torch.nn.MultiheadAttention(4, 2, batch_first=True).eval()
+    found = []
+
+    def call(x):
+        found.append(agree(attention, x, x, x))
+        return attention(x, x, x)[0]
+
+    with torch.no_grad():
+        make_fx(call)(torch.randn(2, 3, 4))
+    assert "tracing" in found[0]
+
+
+@pytest.mark.skipif(not at_least(2, 10), reason="before 2.10 compiling is no condition")
+def test_exporting():
+    found = {}
+
+    class Model(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.encoder = an_encoder(a_layer())
+
+        def forward(self, x, padding):
+            for key, self.encoder.mask_check in (("unchecked", False), ("checked", True)):
+                found[key] = codes(why_not_nested_tensor(self.encoder, x, src_key_padding_mask=padding))
+            found["attention"] = codes(why_not_fastpath(self.encoder.layers[0].self_attn, x, x, x))
+            return self.encoder(x, src_key_padding_mask=padding)
+
+    with torch.no_grad():
+        torch.export.export(Model().eval(), (torch.randn(2, 3, 4), BOOL["start"]), strict=False)
+    assert "compiling" in found["checked"]
+    assert "compiling" not in found["unchecked"]
+    assert "tracing" in found["attention"]
+
+
+def test_the_documentation_has_the_conditions():
+    with open(os.path.join(os.path.dirname(__file__), "..", "docs", "attention.md"), encoding="utf-8") as file:
+        rows = {line.rstrip() for line in file if line.startswith("| `")}
+    expected = {
+        row(condition) for table in (_fastpath.LAYER, _fastpath.ATTENTION, _fastpath.PACKING) for condition in table
     }
-    found |= {"eps"} if different_eps else set()
-    return found | ({"bias"} if config["bias"] == "in_proj" and at_least(2, 3) else set())
+    assert rows == expected, (sorted(rows - expected), sorted(expected - rows))
 
 
-def expected_packing(config):
-    static = expected_static(config, config["eps"] in ("differ", "broken"))
-    at_construction = expected_static(config, config["eps"] in ("differ", "repaired"))
-    usable = config["enable"] and not at_construction and not config["late"]
-    names = ("flag", "enable", "dims", "padding", "mask", "autocast", "override", "device", "grad", "training")
-    found = {code for name in names for code in ENCODER[name][config[name]] if code and "second" != config[name]}
-    if not at_least(2, 1) or not usable:
-        found |= static
-    if at_least(2, 1) and not usable and config["enable"] and not static:
-        found.add("use_nested_tensor")
-    if not at_least(1, 13) or not config["mask_check"] or config["device"] == "meta":
-        found.discard("alignment")
-    if config["mask"] == "int" and at_least(2, 0):
-        found.add("mask_dtype")
-    if config["bias"] is not True and config["grad"] not in ("no_grad", "inference"):
-        found.add("weights")
-    return found | ({"nested"} if config["nested"] else set())
-
-
-def expected_layer(config, index, packed):
-    this = "first" if index == 0 else "second"
-    as_layer = dict(
-        config,
-        training=config["training"] in ("train", this),
-        grad="weights" if config["grad"] == "first" or config["grad"] == this else config["grad"],
-        eps="differ" if config["eps"] in (("differ", "broken"), ("differ", "repaired", "second"))[index] else "same",
-        padding=None if packed else config["padding"],
-        nested=config["nested"] or packed,
-    )
-    if as_layer["grad"] == "second":
-        as_layer["grad"] = "frozen"
-    return expected_codes(LAYER, as_layer)
-
-
-def encoder_crashes(config, packed, layers):
-    """Whether the call raises for a fault of the fused path."""
-    if packed and (layers[0] or layers[1] or (is_version(1, 12) and config["padding"] == "start")):
-        return True
-    nested = packed or config["nested"]
-    return layer_crashes(dict(config, nested=nested)) and not layers[0]
-
-
-def places(reasons):
-    for reason in reasons:
-        code, place, _ = reason.split(": ", 2)
-        for index in (0, 1):
-            if place == "every layer" or str(index) in place:
-                yield code, index
-
-
-def check_encoder(config, encoder, x, masks):
-    with circumstances(config):
-        packing = why_not_nested_tensor(encoder, x, **masks)
-        reasons = why_not_fastpath(encoder, x, **masks)
-        seen = Observed(lambda: encoder(x, **masks))
-    packed = not expected_packing(config)
-    layers = [expected_layer(config, index, packed) for index in (0, 1)]
-    if codes(packing) != expected_packing(config) or len(packing) != len(codes(packing)):
-        yield f"packing: expected {expected_packing(config)}, got {packing}"
-    if sorted(places(reasons)) != sorted((code, index) for index in (0, 1) for code in layers[index]):
-        yield f"layers: expected {layers}, got {reasons}"
-    if seen.called[PACKING_OP] != int(not packing):
-        yield f"packing: called {seen.called}, error {seen.error!r}, but got {packing}"
-    fused_layers = sum(not layer for layer in layers)
-    if seen.error is None and seen.called[LAYER_OP] != fused_layers:
-        yield f"layers: called {seen.called}, but got {reasons}"
-    if seen.called[LAYER_OP] > fused_layers:
-        yield f"layers: called {seen.called}, error {seen.error!r}, but got {reasons}"
-    if seen.error is None and encoder_crashes(config, packed, layers):
-        yield "expected to raise"
-    if seen.error is not None and not reasons and not encoder_crashes(config, packed, layers):
-        yield f"raised {seen.error!r}"
-
-
-@fused
-def test_encoder():
-    problems = []
-    for config in map(grad_input, filter(possible, combinations(ENCODER))):
-        encoder, x = make["encoder"](config).eval(), input_of(config)
-        if config["training"] != "eval":
-            {"train": encoder, "first": encoder.layers[0], "second": encoder.layers[1]}[config["training"]].train()
-        set_grad(encoder, x, config["grad"])
-        masks = {"mask": mask_of(config, "mask"), "src_key_padding_mask": mask_of(config, "padding")}
-        problems += [(p, config) for p in check_encoder(config, encoder, x, masks)]
-    assert not problems, (len(problems), problems[:5])
+def row(condition):
+    until = f" to {condition.last}" if condition.last else " on"
+    until = "" if condition.first == condition.last else until
+    return f"| `{condition.code}` | {condition.first}{until} | {condition.text} |"

@@ -327,7 +327,7 @@ PACKING = (
     Condition(
         "compiling",
         "torch.compile or torch.export is at work; construct the encoder with mask_check=False (and pad at the end).",
-        lambda c: ask.checks_mask(c) and bool(torch.compiler.is_compiling()),
+        lambda c: ask.checks_mask(c) and ask.compiling(),
         first="2.10",
     ),
     _AUTOCAST,

@@ -167,11 +167,17 @@ def checks_mask(call: Call) -> bool:
     return bool(getattr(call.encoder, "mask_check", True))
 
 
+def compiling() -> bool:
+    """Whether torch knows itself to be compiling or exporting; asked since 2.10."""
+    return torch_version >= (2, 10) and bool(torch.compiler.is_compiling())
+
+
 def not_left_aligned(call: Call) -> bool:
-    """Whether a padded position stands before one that is not."""
-    if call.padding is None or call.padding.device.type == "meta" or not checks_mask(call):
+    """Whether a padded position stands before one that is not, where that matters and can be seen."""
+    padding = call.padding
+    if padding is None or padding.device.type == "meta" or not checks_mask(call) or compiling():
         return False
-    kept = call.padding.logical_not()
+    kept = padding.logical_not()
     return bool((kept[..., 1:] > kept[..., :-1]).any())
 
 

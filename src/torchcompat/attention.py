@@ -1,18 +1,18 @@
 """Which way torch's attention layers go: the fused path of their evaluation mode, or the ordinary one.
 
 Since 1.12 torch runs an encoder layer or a self-attention as one fused operator where a dozen conditions hold, and an
-encoder drops the padding by packing the batch into a nested tensor. torch says nothing where it does not. The two
+encoder drops the padding by packing the batch into a nested tensor. Where they do not hold torch says nothing. The two
 functions here do; docs/attention.md has the conditions of every torch.
 """
 
 from __future__ import annotations
 
 import inspect
-from typing import Any
+from typing import Any, Sequence
 
 import torch
 
-from ._fastpath import ATTENTION, LAYER, PACKING, SINCE, violated
+from ._fastpath import ATTENTION, LAYER, PACKING, SINCE, Condition, violated
 from ._fastpath_call import Call
 from ._shim import SHIMS, facade
 from ._torch import at_least, torch_version
@@ -23,7 +23,7 @@ _KINDS = ("MultiheadAttention", "TransformerEncoderLayer", "TransformerEncoder")
 
 
 def _fallback(module: Any) -> str | None:
-    """The name of torchcompat's own class that *module* is of, which never takes a fused path; None if of torch's."""
+    """The name of torchcompat's own class that *module* is of; None if it is not."""
     for kind in _KINDS:
         shim = SHIMS.get("nn." + kind)
         if shim is not None and isinstance(module, shim.fallback):
@@ -56,34 +56,44 @@ def _kind(module: Any, accepted: tuple[str, ...]) -> str:
     raise TypeError(f"module must be a {names}, got {type(module).__name__}")
 
 
-def _elsewhere(module: Any) -> list[str]:
-    """The one reason that makes every other one moot: no torch with a fused path, or not torch's module."""
-    if not at_least(1, 12):
-        here = f"{torch_version[0]}.{torch_version[1]}"
-        return [f"version: torch {here} has no fused encoder path; torch has one since {SINCE}."]
-    ours = _fallback(module)
-    if ours:
-        return [f"fallback: torchcompat's own {ours} has no fused path; construct a torch.nn.{ours}."]
-    return []
+def _no_fused_path() -> list[str]:
+    if at_least(1, 12):
+        return []
+    here = f"{torch_version[0]}.{torch_version[1]}"
+    return [f"version: torch {here} has no fused encoder path; torch has one since {SINCE}."]
 
 
-def _layer_reasons(layer: Any, call: Call) -> list[str]:
-    if not isinstance(layer, torch.nn.TransformerEncoderLayer):
-        return [f"layer_type: The layer is a {type(layer).__name__}, not a torch.nn.TransformerEncoderLayer."]
-    return _elsewhere(layer) or [str(condition) for condition in violated(LAYER, call)]
+def _ours(module: Any) -> list[str]:
+    kind = _fallback(module)
+    return [f"fallback: torchcompat's own {kind} has no fused path; construct a torch.nn.{kind}."] if kind else []
+
+
+def _reasons(table: Sequence[Condition], call: Call) -> list[str]:
+    if not call.nested:  # torchcompat's own classes leave nested tensors to torch's forward
+        ours = _ours(call.module)
+        if ours:
+            return ours
+    return [str(condition) for condition in violated(table, call)]
+
+
+def _layer_reasons(call: Call) -> list[str]:
+    if not isinstance(call.module, torch.nn.TransformerEncoderLayer):
+        found = type(call.module).__name__
+        return [f"layer_type: The layer is a {found}, which is no torch.nn.TransformerEncoderLayer; use one."]
+    return _reasons(LAYER, call)
 
 
 def _packing_reasons(encoder: Any, src: Any, mask: Any, padding: Any) -> list[str]:
     if not len(encoder.layers):
-        return ["no_layers: The encoder has no layers, so that this torch raises; construct it with at least one."]
+        return ["no_layers: The encoder has no layers, so that the call raises; construct it with at least one."]
     call = Call(encoder.layers[0], (src,), mask, padding, encoder=encoder)
-    return [str(condition) for condition in violated(PACKING, call)]
+    return _ours(encoder) or [str(condition) for condition in violated(PACKING, call)]
 
 
 def _encoder_reasons(encoder: Any, src: Any, mask: Any, padding: Any) -> list[str]:
     """The reasons of every layer, each with the layers it holds for."""
-    layers = list(encoder.layers)
     packing = _packing_reasons(encoder, src, mask, padding)
+    layers = list(encoder.layers)
     if not layers:
         return packing
     if not packing:
@@ -92,7 +102,7 @@ def _encoder_reasons(encoder: Any, src: Any, mask: Any, padding: Any) -> list[st
     call = None
     for index, layer in enumerate(layers):
         call = Call(layer, (src,), mask, padding, previous=call, packed=not packing)
-        for reason in _layer_reasons(layer, call):
+        for reason in _layer_reasons(call):
             found.setdefault(reason, []).append(index)
     return [_placed(reason, indices, len(layers)) for reason, indices in found.items()]
 
@@ -121,28 +131,28 @@ def why_not_fastpath(module: torch.nn.Module, *inputs: Any, **kwargs: Any) -> li
         **kwargs: the same, by name.
 
     Returns:
-        Sentences that start with a stable code and a colon: ``"training: The module is in training mode; ..."``. In an
-        encoder the code is followed by where it holds, ``"training: layers[1]: ..."`` or ``"training: every layer: ..."``;
-        the list is empty if every layer takes the path. Whether the encoder packs its input beforehand is the question
-        of :func:`why_not_nested_tensor`. Before torch 1.12, which had no such path, the only reason is ``"version"``;
-        for torchcompat's own classes it is ``"fallback"``.
+        Sentences that start with a stable code and a colon: ``"training: The module is in training mode; ..."``. For an
+        encoder the code is followed by the layers it holds for, as in ``"training: layers[1]: ..."`` or
+        ``"training: every layer: ..."``, and the list is empty if every layer takes the path. Whether the encoder packs
+        its input beforehand is the question of :func:`why_not_nested_tensor`. Before torch 1.12, which had no fused
+        path, the only reason is ``"version"``; for torchcompat's own classes it is ``"fallback"``, unless the input is
+        nested, which they leave to torch's forward.
 
     Raises:
         TypeError: if *module* is none of the three, or the inputs do not fit its forward.
     """
     kind = _kind(module, _KINDS)
     given = _bind(kind, module, inputs, kwargs)
-    elsewhere = _elsewhere(module)
-    if elsewhere:
-        return elsewhere
+    too_old = _no_fused_path()
+    if too_old:
+        return too_old
     if kind == "MultiheadAttention":
         projected = (given["query"], given["key"], given["value"])
-        call = Call(module, projected, given.get("attn_mask"), given.get("key_padding_mask"))
-        return [str(condition) for condition in violated(ATTENTION, call)]
+        return _reasons(ATTENTION, Call(module, projected, given.get("attn_mask"), given.get("key_padding_mask")))
     padding = given.get("src_key_padding_mask")
     if kind == "TransformerEncoder":
         return _encoder_reasons(module, given["src"], given.get("mask"), padding)
-    return _layer_reasons(module, Call(module, (given["src"],), given.get("src_mask"), padding))
+    return _layer_reasons(Call(module, (given["src"],), given.get("src_mask"), padding))
 
 
 @facade("attention.why_not_nested_tensor")
@@ -165,6 +175,5 @@ def why_not_nested_tensor(encoder: torch.nn.TransformerEncoder, *inputs: Any, **
         TypeError: if *encoder* is no ``TransformerEncoder``, or the inputs do not fit its forward.
     """
     given = _bind(_kind(encoder, _KINDS[2:]), encoder, inputs, kwargs)
-    return _elsewhere(encoder) or _packing_reasons(
-        encoder, given["src"], given.get("mask"), given.get("src_key_padding_mask")
-    )
+    masks = given.get("mask"), given.get("src_key_padding_mask")
+    return _no_fused_path() or _packing_reasons(encoder, given["src"], *masks)
