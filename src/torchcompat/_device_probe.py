@@ -61,9 +61,7 @@ def _nvidia_gpus() -> Found:
     except (OSError, AttributeError):
         return _cuda_runtime()
     major, minor = str(find("torch.version.cuda")).split(".")[:2]
-    flags = find("torch._C._cuda_getArchFlags")  # from 1.7 on
-    architectures = (flags() or "").split() if flags else []
-    number, why = _nvidia.usable(driver, visible, (int(major), int(minor)), architectures)
+    number, why = _nvidia.usable(driver, visible, (int(major), int(minor)))
     return _cuda_runtime() if number is None else Found(number, why)
 
 

@@ -2,7 +2,7 @@
 
 Counting through the CUDA runtime starts the driver. A forked child then cannot use CUDA, and a later change of
 ``CUDA_VISIBLE_DEVICES`` is ignored (https://github.com/pytorch/pytorch/issues/83973). NVML, the library behind
-``nvidia-smi``, counts without that, but knows neither ``CUDA_VISIBLE_DEVICES`` nor what this torch can drive.
+``nvidia-smi``, counts without that, but knows neither ``CUDA_VISIBLE_DEVICES`` nor which CUDA this torch needs.
 """
 
 from __future__ import annotations
@@ -20,7 +20,6 @@ class Gpu(NamedTuple):
     """A GPU as NVML sees it; *partitioned* is multi-instance mode (MIG)."""
 
     uuid: str
-    capability: Version
     partitioned: bool
 
 
@@ -35,7 +34,7 @@ def visible_devices(value: str | None) -> Visible:
     """``CUDA_VISIBLE_DEVICES`` as ordinals or UUIDs, in order; None if unset, empty if it hides every device.
 
     The driver's own rules: an entry it cannot read ends the list, a repeated one empties it, and trailing letters of
-    an ordinal are ignored (https://docs.nvidia.com/cuda/cuda-c-programming-guide/#cuda-environment-variables).
+    an ordinal are ignored (https://github.com/pytorch/pytorch/pull/92315).
     """
     if value is None:
         return None
@@ -78,50 +77,26 @@ def _chosen(gpus: Sequence[Gpu], visible: Visible) -> list[Gpu]:
 
 
 def _too_old(driver: Version, built_for: Version) -> bool:
-    # From CUDA 11 on, a driver runs every minor of its major version
-    # (https://docs.nvidia.com/deploy/cuda-compatibility/minor-version-compatibility.html).
+    # From CUDA 11 on, a driver runs every minor of its major version: https://docs.nvidia.com/deploy/cuda-compatibility/
     return driver[0] < built_for[0] if built_for[0] >= 11 else driver < built_for
 
 
-def _drives(architectures: Sequence[str], capability: Version) -> bool:
-    """Whether code for one of *architectures* ("sm_86", "compute_70") runs on a GPU of this *capability*."""
-    for name in architectures:
-        parts = re.match(r"(sm|compute)_(\d+)(\d)", name)
-        if parts is None:
-            return True  # a spelling from the future: not a reason to refuse the GPU
-        code = (int(parts.group(2)), int(parts.group(3)))
-        if code <= capability and (parts.group(1) == "compute" or code[0] == capability[0]):
-            return True
-    return not architectures
+def usable(driver: Driver, visible: Visible, built_for: Version) -> tuple[int | None, str]:
+    """How many GPUs a torch built for this CUDA can use, and, if none, why.
 
-
-def usable(
-    driver: Driver, visible: Visible, built_for: Version, architectures: Sequence[str]
-) -> tuple[int | None, str]:
-    """How many GPUs a torch built for this CUDA and these architectures can use, and, if none, why.
-
-    None in place of the count where NVML cannot tell: how CUDA counts partitioned GPUs is the driver's affair
-    (https://docs.nvidia.com/datacenter/tesla/mig-user-guide/).
+    None in place of the number where NVML cannot tell: of partitioned GPUs, CUDA shows one, or what the driver decides
+    (https://github.com/pytorch/pytorch/pull/92315). Whether this torch has code for a GPU is not told either: asking it
+    (``torch.cuda.get_arch_list``) forbids CUDA to forked children (measured on 1.6 to 2.15).
     """
-    if visible and isinstance(visible[0], str) and visible[0].startswith("MIG-"):
+    if visible and str(visible[0]).startswith("MIG-"):
         return None, ""
     gpus = _chosen(driver.gpus, visible)
-    if not gpus:
-        return (
-            0,
-            "the NVIDIA driver sees no GPU" if visible is None else "CUDA_VISIBLE_DEVICES names no GPU of this machine",
-        )
     if any(gpu.partitioned for gpu in gpus):
         return None, ""
+    if not gpus:
+        return 0, "CUDA_VISIBLE_DEVICES names no GPU that is here" if visible else "the NVIDIA driver sees no GPU"
     if driver.cuda is not None and _too_old(driver.cuda, built_for):
         return 0, "the NVIDIA driver runs CUDA {}.{}, this torch needs {}.{}".format(*driver.cuda, *built_for)
-    # NVML and CUDA may number GPUs differently, so that in a machine of unlike GPUs only "none of them" is certain.
-    if not any(_drives(architectures, gpu.capability) for gpu in driver.gpus):
-        capability = "{}.{}".format(*gpus[0].capability)
-        return (
-            0,
-            f"this torch has no code for a GPU of compute capability {capability}, only for {' '.join(architectures)}",
-        )
     return len(gpus), ""
 
 
@@ -154,9 +129,7 @@ def _gpu(library: Any, index: int) -> Gpu:
     _call(library, "nvmlDeviceGetHandleByIndex_v2", ctypes.c_uint(index), ctypes.byref(handle))
     uuid = ctypes.create_string_buffer(96)
     _call(library, "nvmlDeviceGetUUID", handle, uuid, ctypes.c_uint(96))
-    major, minor = ctypes.c_int(), ctypes.c_int()
-    _call(library, "nvmlDeviceGetCudaComputeCapability", handle, ctypes.byref(major), ctypes.byref(minor))
-    return Gpu(uuid.value.decode(), (major.value, minor.value), _is_partitioned(library, handle))
+    return Gpu(uuid.value.decode(), _is_partitioned(library, handle))
 
 
 @lru_cache(maxsize=1)  # a machine's GPUs do not change; which of them are visible is read at every call
