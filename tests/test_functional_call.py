@@ -629,24 +629,33 @@ def test_two_threads_in_one_module(impl):
             super().__init__()
             self.w = nn.Parameter(scalar(1))
 
-        def forward(self):
-            arrived.append(None)
-            (both if len(arrived) == 2 else first).set()
-            both.wait(1)
+        def forward(self, name):
+            if name == "early":
+                early_is_inside.set()
+                late_is_inside.wait(2)  # which it never is, if threads take turns
+            else:
+                late_is_inside.set()
+                early_is_done.wait(20)
             return self.w * 1
 
-    module, arrived, first, both = Meets(), [], threading.Event(), threading.Event()
-    before, results = slots(module), {}
-    threads = [
-        threading.Thread(target=lambda n=n: results.update({n: impl(module, {"w": scalar(n)}, ()).item()}))
-        for n in (5, 7)
-    ]
-    threads[0].start()
-    first.wait(10)
-    threads[1].start()
+    early_is_inside, late_is_inside, early_is_done = (threading.Event() for _ in range(3))
+    module, results = Meets(), {}
+    before = slots(module)
+
+    def early():
+        results["early"] = impl(module, {"w": scalar(5)}, ("early",)).item()
+        early_is_done.set()
+
+    def late():
+        early_is_inside.wait(20)
+        results["late"] = impl(module, {"w": scalar(7)}, ("late",)).item()
+
+    threads = [threading.Thread(target=work) for work in (early, late)]
+    for thread in threads:
+        thread.start()
     for thread in threads:
         thread.join()
-    assert results == {5: 5, 7: 7}
+    assert results == {"early": 5, "late": 7}
     assert_untouched(module, before)
 
 
