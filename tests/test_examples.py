@@ -11,7 +11,7 @@ import pytest
 import torch
 
 import torchcompat
-from torchcompat import SHIMS, at_least
+from torchcompat import SHIMS, _torch, at_least, at_most, is_version
 
 EXAMPLES = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "examples")
 # Fewer steps than by default, yet enough to beat the bigram model.
@@ -172,3 +172,27 @@ def test_why_not_fastpath(monkeypatch, capsys):
     )
     assert reason in out.partition("in evaluation")[0]
     assert ("without gradients: fused" in out) == (reason == "training:")
+
+
+def table_of_versions():
+    with open(os.path.join(os.path.dirname(EXAMPLES), "docs", "versions.md"), encoding="utf-8") as page:
+        rows = [[cell.strip().strip("`") for cell in line.split("|")[1:-1]] for line in page]
+    return [row for row in rows if len(row) == 7 and row[2] in ("yes", "no")]
+
+
+def test_the_table_of_the_page_on_versions(monkeypatch):
+    rows = table_of_versions()
+    assert len(rows) > 10
+    for text, release, *answers in rows:
+        version, prerelease = _torch.parse_version(text)
+        assert str(version) == release
+        monkeypatch.setattr(_torch, "torch_version", version)
+        monkeypatch.setattr(_torch, "_prerelease", prerelease)
+        asked = [
+            at_least(2, 1),
+            at_least(2, 1, strict=True),
+            at_most(2, 1),
+            is_version(2, 1),
+            is_version(2, 1, strict=True),
+        ]
+        assert ["yes" if answer else "no" for answer in asked] == answers, text
