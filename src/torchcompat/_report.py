@@ -14,6 +14,7 @@ import torch
 import torchcompat
 
 from ._shim import FORCED, SHIMS, VARIABLE, Shim
+from .device import available_devices
 
 Report = Dict[str, Any]
 
@@ -53,8 +54,6 @@ def _row(shim: Shim) -> dict[str, Any]:
 
 def collect() -> Report:
     """Everything the report says, as plain JSON types."""
-    from .device import available_devices
-
     load_all()
     version: Any = torch.version
     return {
