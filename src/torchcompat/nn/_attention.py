@@ -239,7 +239,9 @@ def _plain_call(tensors: Sequence[Any]) -> bool:
     return bool(_compiling() or torch._C._functorch.peek_interpreter_stack() is None)
 
 
-def _native_serves(query: Any, key: Any, value: Any, mask: Any, dropout_p: float) -> bool:
+def _native_serves(
+    query: Any, key: Any, value: Any, mask: Any, dropout_p: float, is_causal: bool, scale: float
+) -> bool:
     """Whether torch's own function is there, right and faster for this call."""
     if _native is None or 0 in (query.numel(), key.numel(), value.numel()):
         return False
@@ -247,12 +249,14 @@ def _native_serves(query: Any, key: Any, value: Any, mask: Any, dropout_p: float
         return False
     if query.device.type != "cpu":
         return mask is None
-    # The CPU has a fused kernel since 2.1, which takes masks since 2.3; half overflows in 2.3 and 2.4.
+    # The CPU has a fused kernel since 2.1, which takes masks since 2.3. In 2.3 and 2.4 half overflows, and the causal
+    # triangle is made before the scale is applied.
     shape = _shape(query)
     return (
         at_least(2, 1)
         and dropout_p == 0.0
         and query.dtype != torch.float16
+        and (scale > 0.0 or not is_causal)
         and len(shape) == 4
         and _shape(key) == _shape(value) == (*shape[:2], key.size(-2), shape[-1])
         and (mask is None or (at_least(2, 3) and mask.dtype in (torch.bool, query.dtype)))
@@ -325,7 +329,7 @@ def _attend(
     mask = None if attn_mask is None else _mask_for(attn_mask, scores)
     if scale is None:
         scale = 1.0 / math.sqrt(max(query.size(-1), 1))
-    if _native_serves(query, key, value, mask, dropout_p):
+    if _native_serves(query, key, value, mask, dropout_p, is_causal, scale):
         return _by_native(query, key, value, mask, dropout_p, is_causal, scale)
     return _by_formula(query, key, value, mask, dropout_p, is_causal, scale, scores)
 

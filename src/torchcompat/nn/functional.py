@@ -28,7 +28,11 @@ from ._attention import attention
         Limit("nested", "no nested tensors", "fallback"),
         Limit("script", "torch.jit.script cannot compile it", "fallback"),
         Limit("autocast-fullgraph", "inside autocast torch.compile breaks the graph", "fallback", "2.1", "2.3"),
-        Limit("zero-width", "TBD", "native", "2.12", "2.12"),
+        Limit("causal-scale", "on CPU is_causal=True with a scale of 0 or less gives NaN", "native", "2.5"),
+        Limit("zero-width", "on CPU query and key of width 0 give 0, not the mean of value", "native", "2.12", "2.12"),
+        Limit("zero-heads", "on CPU a query without heads ends the process", "native", "2.9", "2.11"),
+        Limit("zero-key-heads", "on CPU enable_gqa with a key without heads ends the process", "native", "2.5", "2.11"),
+        Limit("zero-key-heads", "enable_gqa refuses a key without heads, where torch gives zeros", "fallback"),
     ],
 )
 def scaled_dot_product_attention(
