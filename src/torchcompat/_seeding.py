@@ -26,9 +26,10 @@ def check_seed(seed: Any) -> int:
     """
     if isinstance(seed, bool) or not isinstance(seed, Integral):
         raise TypeError(f"seed must be an int from 0 to 2**32 - 1, got {seed!r}")
-    if not 0 <= seed < 2**32:
+    number = int(seed)
+    if not 0 <= number < 2**32:
         raise ValueError(f"seed must be an int from 0 to 2**32 - 1, got {seed!r}")
-    return int(seed)
+    return number
 
 
 def _write_python(state: Any) -> None:
@@ -101,18 +102,18 @@ def _devices() -> Iterator[tuple[str, Any]]:
     backend_name = find("torch._C._get_privateuse1_backend_name")
     for name in ("cuda", "xpu", "mtia", backend_name() if backend_name else "privateuseone"):
         module = getattr(torch, name, None)
-        if all(hasattr(module, function) for function in _NEEDED) and not _says(module, "_is_in_bad_fork", False):
-            # torch notes a seed for later together with the stack, which takes long; not for what it was built without.
-            if _says(module, "_is_compiled", True):
-                yield name, module
+        if not all(hasattr(module, function) for function in _NEEDED) or _says(module, "_is_in_bad_fork", False):
+            continue
+        # A seed for later is noted together with the whole stack, which takes long: not for what is not even built in.
+        if _says(module, "_is_compiled", True):
+            yield name, module
     if at_least(2, 0) and torch.backends.mps.is_available():
         yield "mps", _Mps(import_module("torch.mps"))
 
 
 def _in_use(module: Any) -> bool:
-    return _says(
-        module, "is_initialized", bool(getattr(module, "_initialized", True))
-    )  # torch.cuda: a function since 1.4
+    # A function of torch.cuda since 1.4; a backend of somebody else's need not have it.
+    return _says(module, "is_initialized", bool(getattr(module, "_initialized", True)))
 
 
 def _read_devices() -> dict[str, Any]:

@@ -29,9 +29,8 @@ CUBLAS = "CUBLAS_WORKSPACE_CONFIG"
 # The two values for which cuBLAS promises the same bits: https://docs.nvidia.com/cuda/cublas/#results-reproducibility
 _CUBLAS_DETERMINISTIC = (":4096:8", ":16:8")
 
-cuda_initialized: Callable[[], bool] = find("torch.cuda.is_initialized") or (
-    lambda: bool(find("torch.cuda._initialized"))
-)
+# In torch since 1.4.
+cuda_initialized: Callable[[], bool] = find("torch.cuda.is_initialized") or (lambda: bool(torch.cuda._initialized))
 
 
 def _declare_accessors(name: str, get: str, set_: str) -> None:
@@ -54,7 +53,7 @@ _declare_accessors(
 )
 
 
-class _Announced(torch.autograd.Function):
+class _Announced(torch.autograd.Function):  # type: ignore[misc]
     """Calls torch where its C++ warnings become Python's.
 
     torch 1.7 and 1.8 announce on stderr, from C++, that the switch is in beta. Inside an autograd function the same
@@ -75,13 +74,13 @@ def _quietly(call: Callable[[], None]) -> None:
 
 def _algorithms() -> Switch | None:
     """Deterministic algorithms or an error, as (on, warn only). In torch since 1.7; warn only since 1.11."""
-    if at_least(1, 11):
+    warns = find("torch.is_deterministic_algorithms_warn_only_enabled")
+    if warns is not None:
+        # torch.use_deterministic_algorithms itself imports the whole compiler (seconds) to set a switch of Inductor's,
+        # since 2.10, and would put that one back wrong: https://github.com/pytorch/pytorch/pull/165950
         return Switch(
-            lambda: (
-                torch.are_deterministic_algorithms_enabled(),
-                torch.is_deterministic_algorithms_warn_only_enabled(),
-            ),
-            lambda value: torch.use_deterministic_algorithms(value[0], warn_only=value[1]),
+            lambda: (torch.are_deterministic_algorithms_enabled(), warns()),
+            lambda value: torch._C._set_deterministic_algorithms(value[0], warn_only=value[1]),
         )
     get = find("torch.are_deterministic_algorithms_enabled") or find("torch.is_deterministic")
     put = find("torch.use_deterministic_algorithms") or find("torch.set_deterministic")
@@ -136,7 +135,7 @@ def _warn_too_late() -> None:
         f"CUDA is already in use and {CUBLAS} was not set when it started, so matrix products on CUDA may differ from"
         f" run to run. Set {CUBLAS}=:4096:8 in the environment of the process, or enter deterministic() before CUDA is"
         " first used.",
-        stacklevel=6,
+        stacklevel=2,
     )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import random
 import threading
 from typing import Any, Callable, TypeVar
@@ -44,10 +43,8 @@ LIMITS = [
 
 def _check_bool(name: str, value: Any) -> bool:
     if not isinstance(value, bool):
-        hint = f"; to decorate a function write @deterministic() above it, got {value!r}" if callable(value) else ""
-        raise TypeError(
-            f"{name} must be True or False, got {value!r}" if not hint else f"{name} must be True or False{hint}"
-        )
+        hint = "; to decorate a function, write @deterministic()" if callable(value) else ""
+        raise TypeError(f"{name} must be True or False, got {value!r}{hint}")
     return value
 
 
@@ -67,7 +64,8 @@ class deterministic:
     The switches belong to the process: other threads see them. Blocks may overlap in threads and end in any order; the
     block opened last decides, and when all are closed everything is as the first one found it.
 
-    Under ``torch.compile`` the ``with`` statement is a graph break; the block is compiled, or run, with the switches set.
+    A function with such a block in it is not compiled by ``torch.compile``: it runs as it stands, and what it calls is
+    compiled (``fullgraph=True`` is an error). Put the block around the call of the compiled function instead.
 
     >>> with deterministic(seed=0):
     ...     first = torch.rand(3)
@@ -131,8 +129,8 @@ class deterministic:
             _blocks.leave(block)
 
     def __call__(self, function: F) -> F:
-        if inspect.isclass(function) or not callable(function):
-            raise TypeError(f"deterministic() decorates functions, methods and other callables, got {function!r}")
+        if isinstance(function, (type, staticmethod)) or not callable(function):
+            raise TypeError(f"deterministic() decorates functions (below @staticmethod, no classes), got {function!r}")
         covered: F = _blocks.cover(function, self._settings)
         return covered
 
@@ -172,7 +170,8 @@ def seed_worker(worker_id: int) -> None:
     random.seed(seed)
     generator = numpy_random()
     if generator is not None:
-        generator.seed([seed & 0xFFFFFFFF, seed >> 32])
+        # Without the third number it would be the very stream of Python's generator.
+        generator.seed([seed & 0xFFFFFFFF, seed >> 32, 1])
 
 
 @facade("determinism.seeded_generator")
