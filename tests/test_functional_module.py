@@ -3,6 +3,7 @@
 import copy
 import gc
 import pickle
+import random
 import sys
 import threading
 import warnings
@@ -355,6 +356,62 @@ def test_nothing_is_kept_alive():
         gc.enable()
     gc.collect()
     assert replaced() is None
+
+
+class Bag(nn.Module):
+    """Has anything; its forward tells which tensor is where."""
+
+    def forward(self):
+        return {
+            (name, kind, key): tensor
+            for name, module in self.named_modules()
+            for kind, tensors in (("parameter", module._parameters), ("buffer", module._buffers))
+            for key, tensor in tensors.items()
+        }
+
+
+def edit(root, pick):
+    """One random change of the structure, or of what is where."""
+    bags = [module for module in root.modules() if isinstance(module, Bag)]
+    bag, other = pick(bags), pick(bags)
+    child, key = pick("pqr"), pick("abc")
+    tensors = [tensor for tensor in root.parameters() if tensor is not None]
+    what = pick(["child", "child", "alias", "drop child", "new", "new", "tie", "none", "drop", "buffer"])
+    if what == "child":
+        bag._modules[child] = Bag()
+    elif what == "alias" and root not in (bag, other) and bag not in list(other.modules()):
+        bag._modules[child] = other
+    elif what == "drop child":
+        bag._modules.pop(child, None)
+    elif what == "drop":
+        bag._parameters.pop(key, None)
+        bag._buffers.pop(key, None)
+    elif what == "buffer" and key not in bag._parameters:
+        bag.register_buffer(key, scalar(0))
+    elif what in ("new", "tie", "none") and key not in bag._buffers:
+        new = nn.Parameter(scalar(0)) if what == "new" or not tensors else pick(tensors)
+        bag.register_parameter(key, None if what == "none" else new)
+
+
+@pytest.mark.parametrize("tie_weights", [True, False])
+def test_after_any_change_it_does_what_an_unprepared_call_does(tie_weights):
+    pick = random.Random(1).choice
+    root = Bag()
+    call = functional_module(root, tie_weights=tie_weights)
+    replaced = 0
+    for _ in range(300):
+        edit(root, pick)
+        own = root()
+        names = [".".join(filter(None, (name, key))) for name, _, key in own if pick([True, False])]
+        state = dict.fromkeys(names, scalar(1))
+        wanted, got = FALLBACK(root, state, tie_weights=tie_weights), call(state)
+        after = root()
+        assert list(got) == list(wanted) == list(after) == list(own)
+        for key, tensor in got.items():
+            assert tensor is wanted[key]
+            assert after[key] is own[key]
+            replaced += tensor is not own[key]
+    assert replaced > 300
 
 
 # Calls within calls

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections import deque
+from collections import abc, deque
 from itertools import chain
 from operator import getitem, is_, setitem
 from typing import Any, Callable, Iterator, Sequence, TypeVar, cast
@@ -48,22 +48,17 @@ def merge(state: State) -> tuple[tuple[str, ...], list[Any]]:
     """
     if isinstance(state, dict):
         names, tensors = tuple(state), list(state.values())
-    elif isinstance(state, (list, tuple)) and all(isinstance(part, dict) for part in state):
+    elif isinstance(state, abc.Sequence) and all(isinstance(part, dict) for part in state):
         names = tuple(chain.from_iterable(state))
         tensors = list(chain.from_iterable(map(values, state)))
         if len(set(names)) < len(names):
-            repeated = sorted({name for name in names if names.count(name) > 1})
-            raise ValueError("these names are in more than one of the dicts: {}".format(", ".join(map(repr, repeated))))
+            repeated = sorted({repr(name) for name in names if names.count(name) > 1})
+            raise ValueError("these names are in more than one of the dicts: " + ", ".join(repeated))
     else:
-        raise ValueError(
-            "parameters and buffers must be a dict, or a list or tuple of dicts; got {}".format(
-                type(state).__name__
-                if not isinstance(state, (list, tuple))
-                else "a {} of {}".format(
-                    type(state).__name__, ", ".join(sorted({type(part).__name__ for part in state}))
-                )
-            )
-        )
+        got = type(state).__name__
+        if isinstance(state, (list, tuple)):
+            got += " of " + ", ".join(sorted({type(part).__name__ for part in state}))
+        raise ValueError("parameters and buffers must be a dict, or a list or tuple of dicts; got " + got)
     if not ACCEPTED.issuperset(map(type, tensors)):
         for name, tensor in zip(names, tensors):
             if not (tensor is None or isinstance(tensor, torch.Tensor)):
@@ -73,7 +68,7 @@ def merge(state: State) -> tuple[tuple[str, ...], list[Any]]:
 
 def _owner(state: State, name: str) -> dict[str, Any]:
     """The dict of *state* that *name* came from."""
-    return state if isinstance(state, dict) else next(part for part in state if name in part)
+    return state if isinstance(state, dict) else next((part for part in state if name in part), {})
 
 
 def check_module(module: Any) -> None:
@@ -248,10 +243,12 @@ class Route:
             self._refresh_recurrent()
             return self.tree.root(*args, **kwargs)
         finally:
-            changed = self._reassigned(new, attributes)
-            _run(map(setitem, dicts, names, old))
-            for namespace, name, value in reversed(saved):
-                write(namespace, name, value)
+            try:
+                changed = self._reassigned(new, attributes)
+            finally:
+                _run(map(setitem, dicts, names, old))
+                for namespace, name, value in reversed(saved):
+                    write(namespace, name, value)
             for index, tensor in changed:
                 _owner(state, self.keys[index])[self.keys[index]] = tensor
 
@@ -323,7 +320,9 @@ class FunctionalModule:
         route = self._routes.get(names) if tree is self._tree else None
         if route is None:
             route = Route(tree, names, self._tie_weights, self._strict, memory_counts=True)
-            if route.lasting and tree is self._tree and len(self._routes) < self._MOST_ROUTES:
+            if route.lasting and tree is self._tree:
+                if len(self._routes) == self._MOST_ROUTES:
+                    self._routes.clear()
                 self._routes[names] = route
         return route
 
