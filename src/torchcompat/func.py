@@ -111,7 +111,7 @@ def functional_call(
             tensors.
 
     Activation checkpointing inside the module runs the forward again in the backward, after the call: it then sees the
-    module's own tensors. Torch's own functional call has the same trap.
+    module's own tensors, and the gradients are wrong. Torch's own functional call has the same trap.
     """
     return call_once(module, parameter_and_buffer_dicts, args, kwargs, tie_weights, strict)
 
