@@ -133,35 +133,47 @@ ENCODER.update(
 )
 
 
-def violates(factors, name, level):
-    return any(factors[name][level])
-
-
 def two_levels(factors):
     """Every factor at its first level and at the first one that violates something, or at its last."""
     for name, levels in factors.items():
         default, others = next(iter(levels)), list(levels)[1:]
-        bad = [level for level in others if violates(factors, name, level)]
+        bad = [level for level in others if any(levels[level])]
         yield name, [default] + (bad or others[-1:])[:1]
 
 
-def combinations(factors, most=3):
-    most = int(os.environ.get("TORCHCOMPAT_FACTORS", most))
+def drawn(factors, violations):
+    """A seeded draw in which a factor violates something with a probability of *violations*."""
+    for name, levels in factors.items():
+        good = [level for level in levels if not any(levels[level])]
+        bad = [level for level in levels if any(levels[level])]
+        yield name, SAMPLE.choice(bad if bad and SAMPLE.random() < violations else good)
+
+
+SAMPLE = random.Random(0)
+
+
+def combinations(factors):
+    """Every level alone, every pair of levels, draws with few violations and with many, and the product if wanted."""
     default = {name: next(iter(levels)) for name, levels in factors.items()}
     others = [(name, level) for name, levels in factors.items() for level in list(levels)[1:]]
+    yield default
     for change in others:
         yield dict(default, **dict([change]))
     for one, two in itertools.combinations(others, 2):
         if one[0] != two[0]:
             yield dict(default, **dict([one, two]))
-    pairs = list(two_levels(factors))
-    changes = [(name, levels[1]) for name, levels in pairs if len(levels) > 1]
+    for violations in [0.0] * 100 + [0.07] * 200 + [0.5] * 50:
+        yield dict(drawn(factors, violations))
+    if "TORCHCOMPAT_FACTORS" in os.environ:
+        yield from product(factors, default, int(os.environ["TORCHCOMPAT_FACTORS"]))
+
+
+def product(factors, default, most):
+    """All factors at two levels each, with at most so many of them off their first level."""
+    changes = [(name, levels[1]) for name, levels in two_levels(factors) if len(levels) > 1]
     for count in range(min(most, len(changes)) + 1):
         for chosen in itertools.combinations(changes, count):
             yield dict(default, **dict(chosen))
-    sample = random.Random(0)
-    for _ in range(400):
-        yield {name: sample.choice(list(levels)) for name, levels in factors.items()}
 
 
 def possible(config):
