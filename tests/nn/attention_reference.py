@@ -1,6 +1,7 @@
 """Attention in NumPy and float64, written from the definition; True means "ignore" in its masks."""
 
 import io
+import warnings
 
 import numpy as np
 import torch
@@ -25,7 +26,9 @@ def randomised(module):
 def saved_and_loaded(module):
     """*module* as it comes back from a file."""
     file = io.BytesIO()
-    torch.save(module, file)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Couldn't retrieve source code")  # torch 1.3 can for no class
+        torch.save(module, file)
     file.seek(0)
     return torch.load(file, weights_only=False) if at_least(1, 13) else torch.load(file)
 

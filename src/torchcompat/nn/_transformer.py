@@ -9,7 +9,7 @@ from typing import Any, Callable
 import torch
 from torch.nn.functional import gelu, relu
 
-from .._shim import SHIMS, polyfill
+from .._shim import SHIMS, Limit, polyfill
 from .._torch import at_least, find
 from ._attention import _compiling
 from ._masks import MINUS_INF, additive_pair
@@ -35,10 +35,23 @@ def _layer_norm(width: int, eps: float, bias: bool, factory: dict[str, Any]) -> 
     return norm
 
 
+def _native(key: str, text: str, last: str = "2.15") -> Limit:
+    return Limit(key, text, on="native", first="2.5", last=last)
+
+
 @polyfill(
     "torch.nn.TransformerEncoderLayer",
     since="2.5",
     link=LINK,
+    limits=[
+        _native("fast-path-float-mask", "in inference a float src_mask is read as bool; where it hides a query, NaN"),
+        _native("fast-path-causal-hint", "in inference is_causal=True without src_mask is ignored instead of refused"),
+        _native("fast-path-fully-masked", "in inference a sequence of nothing but padding gives NaN"),
+        _native("fast-path-tanh-gelu", "in inference nn.GELU(approximate='tanh') is computed as the exact GELU"),
+        _native("fast-path-replaced-modules", "in inference replaced modules, activations and methods are not called"),
+        _native("fast-path-quantised", "in inference a layer with quantised linear layers raises AttributeError"),
+        _native("fast-path-autocast", "in inference CPU autocast raises RuntimeError", last="2.5"),
+    ],
 )
 class TransformerEncoderLayer(torch.nn.TransformerEncoderLayer):  # type: ignore[misc]
     """Self-attention and a feed-forward network, each with a residual connection and a layer norm.
@@ -176,6 +189,12 @@ _fast_path_enabled = find("torch.backends.mha.get_fastpath_enabled") or (lambda:
     "torch.nn.TransformerEncoder",
     since="2.5",
     link=LINK,
+    limits=[
+        _native("nested-all-padded", "in inference a batch of nothing but padding raises RuntimeError"),
+        _native("nested-float-padding", "in inference a float padding mask other than 0 and -inf raises RuntimeError"),
+        _native("nested-mixed-modes", "a padded batch raises AssertionError if only the first layers are in inference"),
+        _native("nested-autocast", "in inference CPU autocast with padding raises RuntimeError"),
+    ],
 )
 class TransformerEncoder(torch.nn.TransformerEncoder):  # type: ignore[misc]
     """A stack of encoder layers.
