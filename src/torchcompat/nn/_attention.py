@@ -20,7 +20,7 @@ BLOCK = 2**20
 MIN_ROWS = 32
 
 # Torch 2.0 to 2.4 have a function that falls short of the contract, yet is right and faster for some calls.
-_native = find("torch." + NAME) if not at_least(2, 5) and not is_forced(NAME) else None
+_native: Any = find("torch." + NAME) if not at_least(2, 5) and not is_forced(NAME) else None
 _has_nested = hasattr(torch.Tensor, "is_nested")
 _compiling = find("torch.compiler.is_compiling") or find("torch._utils.is_compiling") or (lambda: False)
 
@@ -358,6 +358,6 @@ def attention(
     dtype = _autocast_dtype(device)
     if dtype is None:
         return _attend(query, key, value, attn_mask, dropout_p, is_causal, scale, enable_gqa)
-    tensors = [_lowered(tensor, dtype) for tensor in (query, key, value, attn_mask)]
+    query, key, value, attn_mask = (_lowered(tensor, dtype) for tensor in (query, key, value, attn_mask))
     with _without_autocast(device):
-        return _attend(*tensors, dropout_p, is_causal, scale, enable_gqa)
+        return _attend(query, key, value, attn_mask, dropout_p, is_causal, scale, enable_gqa)

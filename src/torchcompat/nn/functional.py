@@ -11,7 +11,7 @@ from ._attention import attention
 @polyfill(
     "torch.nn.functional.scaled_dot_product_attention",
     since="2.5",
-    link="https://github.com/pytorch/pytorch/pull/132689",
+    link="https://github.com/pytorch/pytorch/pull/132689",  # enable_gqa; masked rows: pull/133882
     limits=[
         Limit("mask-and-causal", "on CPU attn_mask and is_causal=True together are accepted", "native", "2.5", "2.13"),
         Limit(
@@ -46,8 +46,40 @@ def scaled_dot_product_attention(
     scale: float | None = None,
     enable_gqa: bool = False,
 ) -> Any:
-    """``softmax(query @ key^T * scale + attn_mask) @ value``.
+    """Attention: ``softmax(query @ key^T * scale + attn_mask) @ value``.
 
-    In torch since 2.5. Fallback: the formula in float32 or float64, in blocks of query rows where the scores are many.
+    In torch since 2.5. Fallback: the formula, computed in float32 for half and bfloat16; on CPU in blocks of query rows
+    where the scores are many, and by torch 2.1 to 2.4's own kernel where that is right and no gradient is asked for.
+    Torch has the name since 2.0, without *scale* before 2.1 and without *enable_gqa* before 2.5; and before 2.5 a
+    fully masked row makes NaN of its output and of every gradient.
+
+    Unlike torch's fused kernels the fallback has derivatives of every order, and it names the argument it refuses.
+    The memory layout of the output is not part of the contract: use ``reshape``, not ``view``. Nor is what becomes of
+    NaN at a key that is masked out.
+
+    Args:
+        query: ``(..., heads, L, E)``, floating point; ``(L, E)`` and any number of leading dimensions will do.
+        key: ``(..., heads, S, E)`` of query's dtype and device; leading dimensions broadcast.
+        value: ``(..., heads, S, Ev)`` likewise.
+        attn_mask: broadcasts to the scores, ``(..., heads, L, S)``. bool: True where a query may look (the opposite of
+            ``MultiheadAttention``'s masks). Of query's dtype or float32: added to the scores. A row that may look
+            nowhere (all False or all ``-inf``) gives zeros and finite gradients.
+        dropout_p: the share of the weights to drop, in [0, 1]; applied whether or not anything is in training mode.
+        is_causal: query ``i`` looks at keys ``0 ... i``, whatever L and S; *attn_mask* must then be None.
+        scale: what the scores are multiplied by; ``1 / sqrt(E)`` if None.
+        enable_gqa: let key and value have fewer heads (dimension -3) than query; their numbers must divide query's.
+
+    Returns:
+        ``(..., heads, L, Ev)`` of query's dtype, or of autocast's where autocast is on. Zeros where S is 0.
+
+    Raises:
+        TypeError: an argument is of the wrong type.
+        RuntimeError: shapes do not fit, dtypes or devices differ, *dropout_p* is out of range, the numbers of heads do
+            not divide, or *attn_mask* is given together with ``is_causal=True``.
+        IndexError: a mask of fewer than two dimensions for a 4-D query; *enable_gqa* without a dimension of heads.
+        UnsupportedError: nested tensors, where only torch's own could take them.
+
+    Formula: https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.scaled_dot_product_attention.html
+    Fully masked rows: https://github.com/pytorch/pytorch/pull/133882
     """
     return attention(query, key, value, attn_mask, dropout_p, is_causal, scale, enable_gqa)
