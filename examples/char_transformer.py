@@ -122,14 +122,13 @@ class Progress:
         self.steps, self.quiet, self.terminal = steps, quiet, sys.stderr.isatty()
 
     def show(self, step, loss):
-        done = 10 * step // self.steps
         text = f"step {step}/{self.steps}  loss {loss:.3f} bits per character"
         if self.quiet:
             return
         if self.terminal:
-            bar = "#" * (3 * done) + "." * (30 - 3 * done)
+            bar = ("#" * (30 * step // self.steps)).ljust(30, ".")
             print(f"\r[{bar}] {text}", end="\n" if step == self.steps else "", file=sys.stderr, flush=True)
-        elif done > 10 * (step - 1) // self.steps:
+        elif 10 * step // self.steps > 10 * (step - 1) // self.steps:
             print(text, file=sys.stderr, flush=True)
 
 

@@ -101,6 +101,17 @@ def test_char_transformer_refuses_bad_input(monkeypatch, capsys, arguments, mess
     assert message in printed.err
 
 
+def test_progress_is_a_bar_on_a_terminal_only(transformer, monkeypatch, capsys):
+    for terminal, quiet, lines, bars in ((True, False, 1, 60), (False, False, 10, 0), (True, True, 0, 0)):
+        monkeypatch.setattr(sys.stderr, "isatty", lambda answer=terminal: answer)
+        progress = transformer.Progress(60, quiet)
+        for step in range(1, 61):
+            progress.show(step, 2.5)
+        printed = capsys.readouterr().err
+        assert (printed.count("\n"), printed.count("\r[")) == (lines, bars)
+        assert ("[" + "#" * 30 + "] step 60/60  loss 2.500" in printed) == (bars > 0)
+
+
 def test_the_model_does_not_see_what_it_predicts(transformer):
     model = transformer.Model()
     characters = torch.randint(128, (2, transformer.CONTEXT))
