@@ -112,7 +112,7 @@ def best_device(
         local_rank: the number of this process on this machine, for a launcher that does not set ``LOCAL_RANK``
             (``int(os.environ["SLURM_LOCALID"])``). None: ``LOCAL_RANK``, if it is set. The CPU and MPS have no index.
         verify: run an operation on the device before returning it, and pass over one that fails. This starts CUDA: a
-            fork afterwards does not work. MPS is always verified, since its own word is not to be relied on.
+            child forked afterwards cannot use it. MPS is always verified, since its own word is not to be relied on.
 
     Returns:
         A ``torch.device``, never ``meta``.
