@@ -19,10 +19,10 @@ HAS_NESTED = find("torch.Tensor.is_nested") is not None
 
 
 class _PlainLinear(torch.nn.Linear):  # type: ignore[misc]
-    """A Linear that dynamic quantisation, which goes by exact type, leaves alone: attention reads its weight itself."""
+    """A Linear that dynamic quantisation, which goes by exact type, leaves alone: attention reads its weight itself.
 
-
-_OutProjection = find("torch.nn.modules.linear.NonDynamicallyQuantizableLinear") or _PlainLinear
+    Torch's own class for this is missing before 1.9; with ours a saved module loads on every torch.
+    """
 
 
 def _shape(tensor: Any) -> tuple[int, ...]:
@@ -189,7 +189,7 @@ class MultiheadAttention(torch.nn.MultiheadAttention):  # type: ignore[misc]
         self.register_parameter("v_proj_weight", parameter(not packed, embed_dim, self.vdim))
         self.register_parameter("in_proj_weight", parameter(packed, 3 * embed_dim, embed_dim))
         self.register_parameter("in_proj_bias", parameter(bias, 3 * embed_dim))
-        self.out_proj = _OutProjection(embed_dim, embed_dim, bias=bias, **factory)
+        self.out_proj = _PlainLinear(embed_dim, embed_dim, bias=bias, **factory)
         self.register_parameter("bias_k", parameter(add_bias_kv, 1, 1, embed_dim))
         self.register_parameter("bias_v", parameter(add_bias_kv, 1, 1, embed_dim))
         self._reset_parameters()
