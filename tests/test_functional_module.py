@@ -17,6 +17,9 @@ from torchcompat import SHIMS, UnsupportedError, at_least
 from torchcompat._exclusive import exclusive
 from torchcompat.func import functional_module
 
+# torch 1.7 looks for a driver in the first backward of a process.
+pytestmark = pytest.mark.filterwarnings("ignore:CUDA initialization")
+
 X = torch.ones(1, 1)
 FALLBACK = SHIMS["func.functional_call"].fallback
 
@@ -555,6 +558,7 @@ def test_three_threads_that_wait_in_a_circle():
 # The object
 
 
+@pytest.mark.filterwarnings("ignore:pickle support for Storage")  # torch 1.5
 def test_pickle_and_copy():
     call = functional_module(Pair(), strict=True)
     for other in (pickle.loads(pickle.dumps(call)), copy.deepcopy(call)):
