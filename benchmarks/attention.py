@@ -3,8 +3,8 @@
     python benchmarks/attention.py [--lengths 512 2048] [--train]
 
 Prints CPU milliseconds of the best of a few alternating rounds on one thread, the ratios to the plain formula, and the
-growth of the peak memory of a process that does nothing else. Torch 2.1 to 2.4's own function serves inside the fallback
-where no gradient is asked for; TORCHCOMPAT_FALLBACK=all measures the formula there.
+growth of the peak memory of a process that does nothing else. Torch 2.1 to 2.4's own function serves inside the
+fallback where no gradient is asked for; TORCHCOMPAT_FALLBACK=all measures the formula there.
 """
 
 import argparse
@@ -64,25 +64,30 @@ def milliseconds(length, train, is_causal):
 
 
 def megabytes(attend, length, train, is_causal):
-    """How much a fresh process grows at its peak; None where the platform does not tell."""
+    """How much a fresh process grows at its peak; None for short sequences, and where there is no /proc."""
+    if length < 1024 or not sys.platform.startswith("linux"):
+        return None
     command = [sys.executable, __file__, "--memory-of", attend.__name__, "--lengths", str(length)]
     command += ["--train"] * train + ["--causal"] * is_causal
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
     return float(done.stdout) if done.returncode == 0 and done.stdout.strip() else None
 
 
+def resident(field):
+    """Megabytes that the kernel notes of this process: "VmRSS" now, "VmHWM" at its peak."""
+    with open("/proc/self/status") as status:
+        return next(int(line.split()[1]) for line in status if line.startswith(field)) / 1024
+
+
 def print_growth(name, length, train, is_causal):
-    try:
-        import resource
-    except ImportError:  # Windows
-        return
     attend = {each.__name__: each for each in CONTENDERS}[name]
     once(attend, inputs(16, train), is_causal)
     tensors = inputs(length, train)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with open("/proc/self/clear_refs", "w") as peak:
+        peak.write("5")  # forget the peak of importing torch
+    before = resident("VmRSS")
     once(attend, tensors, is_causal)
-    unit = 2**20 if sys.platform == "darwin" else 2**10
-    print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / unit)
+    print(resident("VmHWM") - before)
 
 
 def compare(length, train, is_causal):

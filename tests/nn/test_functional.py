@@ -354,7 +354,7 @@ def test_dropout_follows_the_seed(impl):
 
 # Derivatives
 
-DERIVED = [{}, {"is_causal": True}, {"scale": -0.4}, {"attn_mask": "bool"}, {"enable_gqa": True}]
+DERIVED = [{}, {"is_causal": True}, {"scale": -0.4}, {"attn_mask": "bool"}]
 
 
 def differentiable(impl, keywords):
@@ -372,7 +372,7 @@ def differentiable(impl, keywords):
     return lambda *inputs: impl(*inputs, **keywords), tuple(tensors)
 
 
-@pytest.mark.parametrize("keywords", [*DERIVED, {"attn_mask": "float"}], ids=str)
+@pytest.mark.parametrize("keywords", [*DERIVED, {"attn_mask": "float"}, {"enable_gqa": True}], ids=str)
 def test_gradients(impl, keywords):
     assert torch.autograd.gradcheck(*differentiable(impl, keywords))
 
@@ -381,6 +381,11 @@ def test_gradients(impl, keywords):
 @pytest.mark.parametrize("keywords", DERIVED, ids=str)
 def test_second_derivatives(impl, keywords):
     assert torch.autograd.gradgradcheck(*differentiable(impl, keywords))
+
+
+@pytest.mark.limit("double-backward-gqa")
+def test_second_derivatives_of_grouped_queries(impl):
+    assert torch.autograd.gradgradcheck(*differentiable(impl, {"enable_gqa": True}))
 
 
 def test_second_derivatives_with_a_mask_that_needs_one(impl):

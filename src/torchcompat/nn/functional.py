@@ -24,6 +24,7 @@ from ._attention import attention
             "native",
             "2.5",
         ),
+        Limit("double-backward-gqa", "neither do they with enable_gqa", "native", "2.9"),
         Limit("forward-mode", "the fused kernels have no forward-mode derivative", "native", "2.5"),
         Limit("nested", "no nested tensors", "fallback"),
         Limit("script", "torch.jit.script cannot compile it", "fallback"),
