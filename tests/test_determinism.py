@@ -320,10 +320,10 @@ CHILD = """
             with deterministic(False):
                 assert os.environ[name] == inside
         assert os.environ.get(name) == found
-    seed_everything(3)
-    assert not torch.cuda._initialized
     added = [module for module in set(sys.modules) - modules if module.startswith("torch.")]
     assert added == [], added
+    seed_everything(3)
+    assert not torch.cuda._initialized
 
     # What puts flags back may set them also after this:
     getattr(torch.backends, "disable_global_flags", lambda: None)()
