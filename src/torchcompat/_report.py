@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import platform
 import re
 import sys
@@ -32,11 +33,13 @@ def unknown_forced_names() -> list[str]:
     return sorted(FORCED - set(SHIMS) - {"all"})
 
 
-def fallback_sentence(shim: Shim) -> str:
-    """What the fallback does, in its docstring's own words."""
-    doc = re.sub(r"\s+", " ", shim.fallback.__doc__ or "")
-    found = re.search(r"(?:Fallback:|Not in torch[.:,;]?)\s*(.*?\.)(?:\s|$)", doc)
-    return found.group(1) if found else ""
+def summary(shim: Shim) -> str:
+    """In the words of its docstring: what a polyfill's fallback does, or what a facade is."""
+    doc = inspect.getdoc(shim.fallback) or ""
+    if shim.kind == "facade":
+        return doc.partition("\n")[0]
+    found = re.search(r"Fallback:\s*(.*?\.)(?:\s|$)", doc, re.S)
+    return " ".join(found.group(1).split()) if found else ""
 
 
 def _row(shim: Shim) -> dict[str, Any]:
@@ -108,17 +111,17 @@ def as_text(report: Report) -> str:
 
 
 def _markdown(text: str) -> str:
-    return text.replace("|", "\\|").replace("``", "`")
+    return re.sub(r":\w+:(?=`)", "", text).replace("|", "\\|").replace("``", "`")
 
 
 def markdown_summary() -> str:
     """The README's table: the same on every torch."""
     load_all()
-    lines = ["| Name | In torch since | Where torch has none, or an older one |", "|---|---|---|"]
+    lines = ["| Name | In torch since | Fallback; or, where torch has nothing like it, what it is |", "|---|---|---|"]
     for name in sorted(SHIMS):
         shim = SHIMS[name]
-        since = f"[{shim.since}]({shim.link})" if shim.link else shim.since or "never"
-        lines.append(f"| `torchcompat.{name}` | {since} | {_markdown(fallback_sentence(shim))} |")
+        since = f"[{shim.since}]({shim.link})" if shim.link else shim.since or "-"
+        lines.append(f"| `torchcompat.{name}` | {since} | {_markdown(summary(shim))} |")
     return "\n".join(lines)
 
 

@@ -7,6 +7,8 @@ from typing import Any
 from .._shim import Limit, polyfill
 from ._attention import attention
 
+__all__ = ["scaled_dot_product_attention"]
+
 
 @polyfill(
     "torch.nn.functional.scaled_dot_product_attention",
