@@ -128,7 +128,7 @@ def coverage(session):
 @nox.session(python=NEW)
 def lint(session):
     """Ruff: style, imports, likely bugs, formatting."""
-    session.install("ruff==0.14.4")
+    session.install("ruff==0.17.5")
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
 
