@@ -22,7 +22,7 @@ MIN_ROWS = 32
 # Torch 2.0 to 2.4 have a function that falls short of the contract, yet is right and faster for some calls.
 _native: Any = find("torch." + NAME) if not at_least(2, 5) and not is_forced(NAME) else None
 _has_nested = hasattr(torch.Tensor, "is_nested")
-_compiling = find("torch.compiler.is_compiling") or find("torch._utils.is_compiling") or (lambda: False)
+compiling = find("torch.compiler.is_compiling") or find("torch._utils.is_compiling") or (lambda: False)
 
 # ---------------------------------------------------------------------------------------------------------------------
 # Arguments
@@ -166,7 +166,7 @@ def _block(query: Any, key: Any, value: Any, mask: Any, dropout_p: float, first_
 
 def _rows_per_block(scores: Sequence[int], device: Any) -> int:
     rows = scores[-2]
-    if device.type != "cpu" or _compiling():
+    if device.type != "cpu" or compiling():
         return rows
     per_row = 1
     for size in (*scores[:-2], scores[-1]):
@@ -236,7 +236,7 @@ def _plain_call(tensors: Sequence[Any]) -> bool:
         return False
     if torch.autograd.forward_ad._current_level >= 0:
         return False
-    return bool(_compiling() or torch._C._functorch.peek_interpreter_stack() is None)
+    return bool(compiling() or torch._C._functorch.peek_interpreter_stack() is None)
 
 
 def _native_serves(
@@ -291,11 +291,11 @@ def _by_native_nested(
 # Autocast
 
 
-def _autocast_dtype(device: str) -> Any:
+def autocast_dtype(device: str) -> Any:
     """The dtype that autocast asks for on this kind of device, or None."""
     if at_least(2, 4):
         # Not asked under torch.compile, which cannot trace the question.
-        if not _compiling() and not torch.amp.is_autocast_available(device):
+        if not compiling() and not torch.amp.is_autocast_available(device):
             return None
         return torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else None
     if device == "cuda" and at_least(1, 6) and torch.is_autocast_enabled():
@@ -355,7 +355,7 @@ def attention(
     if scale is not None:
         scale = _number("scale", scale)
     device = query.device.type
-    dtype = _autocast_dtype(device)
+    dtype = autocast_dtype(device)
     if dtype is None:
         return _attend(query, key, value, attn_mask, dropout_p, is_causal, scale, enable_gqa)
     query, key, value, attn_mask = (_lowered(tensor, dtype) for tensor in (query, key, value, attn_mask))

@@ -37,8 +37,7 @@ def additive_pair(padding_name: str, padding: Any, mask_name: str, mask: Any, dt
     both = additive(padding_name, padding, dtype), additive(mask_name, mask, dtype)
     if padding is not None and mask is not None and padding.dtype != mask.dtype:
         warnings.warn(
-            f"Support for mismatched {padding_name} and {mask_name} is deprecated: "
-            f"got {padding.dtype} and {mask.dtype}, give both one dtype",
+            f"mismatched {padding_name} and {mask_name}: {padding.dtype} and {mask.dtype}; give both one dtype",
             UserWarning,
             stacklevel=3,
         )

@@ -9,7 +9,7 @@ from torch.nn.functional import dropout, linear, pad
 
 from .._shim import Limit, polyfill
 from .._torch import at_least, find
-from ._attention import _autocast_dtype
+from ._attention import autocast_dtype
 from ._masks import additive_pair
 from .functional import scaled_dot_product_attention
 
@@ -60,7 +60,7 @@ def _check_mask_dims(query: Any, key_padding_mask: Any, attn_mask: Any) -> None:
 def _check_mask_dtypes(query: Any, key_padding_mask: Any, attn_mask: Any, need_weights: bool) -> None:
     """Float masks are of the query's dtype; the path without weights and autocast also take float32."""
     accepted = {query.dtype}
-    if not need_weights or _autocast_dtype(query.device.type) is not None:
+    if not need_weights or autocast_dtype(query.device.type) is not None:
         accepted.add(torch.float32)
     for name, mask in (("key_padding_mask", key_padding_mask), ("attn_mask", attn_mask)):
         if mask is not None and mask.dtype not in accepted:

@@ -11,7 +11,7 @@ from torch.nn.functional import gelu, relu
 
 from .._shim import SHIMS, Limit, polyfill
 from .._torch import at_least, find
-from ._attention import _compiling
+from ._attention import compiling
 from ._masks import MINUS_INF, additive_pair
 from ._multihead import HAS_FACTORY_KEYWORDS, HAS_NESTED
 
@@ -239,7 +239,7 @@ class TransformerEncoder(torch.nn.TransformerEncoder):  # type: ignore[misc]
         reason = _why_not_packed(encoder_layer)
         self.use_nested_tensor = enable_nested_tensor and not reason
         if enable_nested_tensor and reason:
-            message = f"enable_nested_tensor is True, but self.use_nested_tensor is False because {reason}"
+            message = f"enable_nested_tensor=True has no effect: {reason}"
             warnings.warn(message, UserWarning, stacklevel=2)
 
     def forward(
@@ -281,7 +281,7 @@ class TransformerEncoder(torch.nn.TransformerEncoder):  # type: ignore[misc]
         if not self.use_nested_tensor or padding is None or mask is not None or src.dim() != 3:
             return False
         first = self.layers[0]
-        if first.training or not _fast_path_enabled() or _compiling():
+        if first.training or not _fast_path_enabled() or compiling():
             return False
         if torch.is_grad_enabled() and (src.requires_grad or any(p.requires_grad for p in first.parameters())):
             return False
