@@ -109,8 +109,12 @@ def tests(session, torch, needs):
     try:
         install(session, "torch==" + torch, *needs)
         for forced in ("", "all"):
-            coverage = {"COVERAGE_FILE": ".coverage.{}.{}".format(torch, forced or "native")}
-            environment = dict(coverage, TORCHCOMPAT_FALLBACK=forced)
+            environment = {
+                "COVERAGE_FILE": f".coverage.{torch}.{forced or 'native'}",
+                "TORCHCOMPAT_FALLBACK": forced,
+                # The main example at its full length, on the newest torch.
+                "TORCHCOMPAT_FULL": "1" if torch == MATRIX[-1][1] and not forced else "",
+            }
             session.log("torch %s, %s", torch, "fallbacks forced" if forced else "as installed")
             session.run("python", "-m", "pytest", "--cov=torchcompat", *arguments(session), env=environment)
     finally:
