@@ -57,7 +57,7 @@ MATRIX = [
 ]
 MINORS = [row[0] for row in MATRIX]
 NEWEST = f"tests(torch-{MINORS[-1]})"
-EDGES = {"1.2", "1.7", "1.8", "1.11", "1.12", "2.0", "2.4", "2.5", "2.9", "2.15"}
+EDGES = {"1.2", "1.7", "1.12", "2.0", "2.4", "2.5", "2.9", "2.15"}
 RANDOM = set(random.sample(MINORS, 3))
 
 nox.options.sessions = ["lint", "types", "docs", NEWEST]

@@ -10,7 +10,7 @@ from pkgutil import walk_packages
 import pytest
 
 import torchcompat
-from torchcompat import SHIMS, _torch, torch_version
+from torchcompat import SHIMS, _shim, _torch, torch_version
 from torchcompat._shim import NEWEST, OLDEST, Limit, Shim, is_forced, minor
 
 ROWS = [pytest.param(shim, id=name) for name, shim in sorted(SHIMS.items())]
@@ -133,13 +133,17 @@ def test_modules_are_small():
             assert lines <= 400, f"{module.name} has {lines} lines"
 
 
-def test_decisions():
+def test_decisions(monkeypatch):
+    monkeypatch.setattr(_shim, "FORCED", frozenset(["forced_one"]))
     assert Shim("made_up", len, "torch.no_such_name", "2.0").why == "missing"
     assert Shim("made_up", len, "torch.add", "99.0").why == "too old"
     assert Shim("made_up", len, "torch.add", "1.2", wrong="https://example.org/issue").why == "wrong"
+    assert Shim("made_up", len, "torch.add", "1.2").why == "native"
     assert Shim("made_up", len).why == "facade"
-    row = Shim("made_up", len, "torch.add", "1.2")
-    assert row.why == ("forced" if is_forced("made_up") else "native")
+    assert Shim("forced_one", len, "torch.add", "1.2").public is len
+    assert Shim("forced_one", len, "torch.add", "1.2").why == "forced"
+    monkeypatch.setattr(_shim, "FORCED", frozenset(["all"]))
+    assert Shim("made_up", len, "torch.add", "1.2").why == "forced"
 
 
 def test_a_limit_applies_within_its_range():
