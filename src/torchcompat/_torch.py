@@ -82,13 +82,11 @@ def at_least(*version: int, strict: bool = False) -> bool:
     return torch_version >= wanted[:3]
 
 
-def at_most(*version: int, strict: bool = False) -> bool:
+def at_most(*version: int) -> bool:
     """Whether the installed torch is of this family or an older one: ``at_most(2, 8)`` is true on ``2.8.1+xpu``.
 
     Args:
         version: one to three ints; what is left out matches anything.
-        strict: take the exact order of pre-releases. It changes nothing here, since a pre-release of a family is older
-            than the family; it is accepted so that the three tests read alike.
 
     Raises:
         TypeError, ValueError: as :func:`at_least`.
