@@ -195,22 +195,23 @@ class Tree:
         self.root = root
         if at_least(2, 0) and not at_least(2, 4):
             _refuse_compiled(walked)
-        names: list[str] = []
-        dicts: list[Any] = []
-        tensors: list[Any] = []
-        full_names: list[str] = []
-        self.recomputing: list[Any] = []
-        for prefix, module in walked:
-            for container in (module._parameters, module._buffers):
-                if len(container):
-                    names += container.keys()
-                    dicts += [container] * len(container)
-                    tensors += container.values()
-                    full_names += map(prefix.__add__, container.keys())
-            if module._forward_pre_hooks or "_flat_weights" in module.__dict__:
-                self.recomputing.append(module)
-        self.names, self.dicts, self.tensors = names, dicts, tensors
-        self.place = dict(zip(full_names, range(len(full_names))))
+        containers = [
+            (prefix, container)
+            for prefix, module in walked
+            for container in (module._parameters, module._buffers)
+            if len(container)
+        ]
+        slots = [
+            (prefix + name, container, name, tensor)
+            for prefix, container in containers
+            for name, tensor in container.items()
+        ]
+        columns: Sequence[Any] = list(zip(*slots)) or ((), (), (), ())
+        full_names, self.dicts, self.names, self.tensors = columns
+        self.place = dict(zip(full_names, range(len(slots))))
+        self.recomputing = [
+            module for _, module in walked if module._forward_pre_hooks or "_flat_weights" in module.__dict__
+        ]
         self.ties = self._find_ties()
         self.has_lazy = not UNINITIALIZED.isdisjoint(map(type, self.tensors))
         self._alias: dict[tuple[int, str], int] = {}
