@@ -4,6 +4,7 @@ nox -s "tests(torch-1.2)"   one version
 nox -t edges                both sides of the versions where torch changed most
 nox -t random               three versions drawn at random
 nox -t all                  all 28
+nox -s "bench(torch-2.15)"  every benchmark on one torch
 ... -- --delete             delete each environment, and what was downloaded for it, when its session is done
 ... -- tests/test_x.py      pass on to pytest
 """
