@@ -1,21 +1,15 @@
 """The fixture `impl` gives a contract test the native and the fallback object of its shim; see docs/testing.md."""
 
-import importlib
 import os
-import pkgutil
 import random
 import sys
 
 import pytest
 import torch
 
-import torchcompat
-from torchcompat import SHIMS
+from torchcompat import SHIMS, _report
 
-for _module in pkgutil.walk_packages(torchcompat.__path__, "torchcompat."):
-    if not _module.name.endswith("__main__"):
-        importlib.import_module(_module.name)
-
+_report.load_all()
 torch.set_num_threads(1)
 
 
