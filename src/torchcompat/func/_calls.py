@@ -1,13 +1,12 @@
-"""``torch.func``: modules as functions of their parameters and buffers."""
+"""Modules as functions of their parameters and buffers."""
 
 from __future__ import annotations
 
 from typing import Any, Sequence
 
-from ._functional_call import FunctionalModule, call_once
-from ._shim import Limit, facade, polyfill
+from .._functional_call import FunctionalModule, call_once
+from .._shim import Limit, facade, polyfill
 
-__all__ = ["functional_call", "functional_module"]
 
 _NATIVE_FAULTS = [
     Limit("args", "`args` must be given, and None is passed on to the forward.", on="native", first="2.0", last="2.5"),
