@@ -1,0 +1,140 @@
+"""Nested dicts, lists and tuples of tensors (pytrees), on every torch.
+
+``torch.utils._pytree`` exists from 1.8 on and knew named tuples only later. Types that were registered with it count
+here too.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections import OrderedDict, defaultdict
+from typing import Any, Callable, Tuple
+
+Children = Tuple[Any, ...]
+
+
+class Spec:
+    """The structure of a pytree without its leaves."""
+
+    __slots__ = ("kind", "context", "children", "count")
+
+    def __init__(self, kind: Any, context: Any, children: tuple[Spec, ...]) -> None:
+        self.kind = kind
+        self.context = context
+        self.children = children
+        self.count = sum(child.count for child in children) if kind is not None else 1
+
+    def __eq__(self, other: object) -> bool:
+        return (
+            isinstance(other, Spec)
+            and self.kind is other.kind
+            and bool(self.context == other.context)
+            and self.children == other.children
+        )
+
+    def __hash__(self) -> int:
+        return hash((self.kind, self.count, len(self.children)))
+
+    def __repr__(self) -> str:
+        if self.kind is None:
+            return "*"
+        inner = ", ".join(map(repr, self.children))
+        return f"{self.kind.__name__}({inner})" if self.context is None else f"{self.kind.__name__}({self.context!r}: {inner})"
+
+
+LEAF = Spec(None, None, ())
+
+
+def _is_namedtuple(kind: type) -> bool:
+    return issubclass(kind, tuple) and hasattr(kind, "_fields")
+
+
+def _is_return_type(kind: type) -> bool:
+    """Whether this is what an operation with several results returns, such as ``torch.return_types.max``."""
+    return issubclass(kind, tuple) and hasattr(kind, "n_sequence_fields")
+
+
+def _registered(kind: type) -> Any:
+    module = sys.modules.get("torch.utils._pytree")
+    return getattr(module, "SUPPORTED_NODES", {}).get(kind)
+
+
+def _take_apart(tree: Any) -> tuple[Children, Any] | None:
+    """The children of a node and what else is needed to build it again, or None for a leaf."""
+    kind = type(tree)
+    if kind is tuple or kind is list or _is_namedtuple(kind) or _is_return_type(kind):
+        return tuple(tree), None
+    if kind is dict or kind is OrderedDict:
+        return tuple(tree.values()), tuple(tree)
+    if kind is defaultdict:
+        return tuple(tree.values()), (tree.default_factory, tuple(tree))
+    node = _registered(kind)
+    if node is None:
+        return None
+    children, context = node.flatten_fn(tree)
+    return tuple(children), context
+
+
+def _build(kind: Any, context: Any, children: list[Any]) -> Any:
+    if kind is tuple or kind is list or _is_return_type(kind):
+        return kind(children)
+    if _is_namedtuple(kind):
+        return kind(*children)
+    if kind is dict or kind is OrderedDict:
+        return kind(zip(context, children))
+    if kind is defaultdict:
+        return defaultdict(context[0], zip(context[1], children))
+    return _registered(kind).unflatten_fn(children, context)
+
+
+def _flatten_into(tree: Any, leaves: list[Any]) -> Spec:
+    parts = _take_apart(tree)
+    if parts is None:
+        leaves.append(tree)
+        return LEAF
+    children, context = parts
+    return Spec(type(tree), context, tuple([_flatten_into(child, leaves) for child in children]))
+
+
+def flatten(tree: Any) -> tuple[list[Any], Spec]:
+    """The leaves of *tree*, in order, and its structure. None is a leaf."""
+    leaves: list[Any] = []
+    return leaves, _flatten_into(tree, leaves)
+
+
+def unflatten(leaves: Any, spec: Spec) -> Any:
+    """The pytree of structure *spec* with these *leaves*."""
+    leaves = iter(leaves)
+
+    def build(spec: Spec) -> Any:
+        if spec.kind is None:
+            return next(leaves)
+        return _build(spec.kind, spec.context, [build(child) for child in spec.children])
+
+    return build(spec)
+
+
+def tree_map(function: Callable[[Any], Any], tree: Any) -> Any:
+    """*tree* with *function* applied to each of its leaves."""
+    leaves, spec = flatten(tree)
+    return unflatten([function(leaf) for leaf in leaves], spec)
+
+
+def broadcast(prefix: Any, spec: Spec) -> list[Any] | None:
+    """One value of *prefix* for each leaf of *spec*, or None where *prefix* is not the upper part of that structure.
+
+    A leaf of *prefix* (an int or None) stands for all leaves below it.
+    """
+    parts = _take_apart(prefix)
+    if parts is None:
+        return [prefix] * spec.count
+    children, context = parts
+    if type(prefix) is not spec.kind or len(children) != len(spec.children) or context != spec.context:
+        return None
+    values: list[Any] = []
+    for child, child_spec in zip(children, spec.children):
+        below = broadcast(child, child_spec)
+        if below is None:
+            return None
+        values += below
+    return values
