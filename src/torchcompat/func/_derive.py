@@ -1,0 +1,206 @@
+"""Derivatives by torch.autograd on physical tensors: what all transforms of :mod:`torchcompat.func` but vmap rest on.
+
+A transform makes *variables* of the inputs it differentiates: tensors of its own that require a gradient, batched over
+every vmap that is running, so that each sample has a gradient of its own. An input that is not batched is expanded, with
+stride 0, which the rules of the layers know how to use.
+"""
+
+from __future__ import annotations
+
+import re
+from contextlib import contextmanager
+from typing import Any, Iterator, Sequence
+
+import torch
+
+from .._torch import UnsupportedError, at_least
+from ._batched import Levels, active_levels, count, levels_of, physical_of, spread, wrap
+
+Tensors = Sequence[Any]
+
+
+class Variables:
+    """The inputs that one transform differentiates.
+
+    Attributes:
+        tensors: logical tensors, to call the function with.
+        physical: the tensors behind them, which require a gradient.
+        levels: the vmaps that were running, over which all of them are batched.
+    """
+
+    def __init__(self, inputs: Tensors) -> None:
+        self.outside = torch.is_grad_enabled()
+        self.levels: Levels = active_levels()
+        self.own: set[int] = set()
+        self.physical = [self._variable(tensor) for tensor in inputs]
+        self.tensors = [wrap(tensor, self.levels) for tensor in self.physical]
+
+    def _variable(self, tensor: Any) -> Any:
+        levels_of(tensor)  # raises for a tensor whose vmap has returned
+        batch = spread(tensor, self.levels)
+        if self.outside and batch.requires_grad:
+            with torch.enable_grad():
+                return batch.view_as(batch)
+        variable = batch.detach().requires_grad_()
+        self.own.add(id(variable))
+        return variable
+
+    def asked_for(self, tensor: Any) -> bool:
+        """Whether the graph of a physical *tensor* leads to anything but our own variables."""
+        if not (self.outside and tensor.requires_grad):
+            return False
+        if tensor.grad_fn is None:
+            return id(tensor) not in self.own
+        seen = {tensor.grad_fn}
+        pending = [tensor.grad_fn]
+        while pending:
+            node = pending.pop()
+            leaf = getattr(node, "variable", None)
+            if leaf is not None and id(leaf) not in self.own:
+                return True
+            for following, _ in node.next_functions:
+                if following is not None and following not in seen:
+                    seen.add(following)
+                    pending.append(following)
+        return False
+
+    def release(self, tensor: Any) -> Any:
+        """A logical *tensor* that goes back to the caller: without a graph, unless the caller's own leads into it."""
+        if not isinstance(tensor, torch.Tensor):
+            return tensor
+        physical = physical_of(tensor)
+        if not physical.requires_grad or self.asked_for(physical):
+            return tensor
+        return wrap(physical.detach(), levels_of(tensor))
+
+    def close(self, gradients: Tensors, levels: Levels, like: Tensors) -> list[Any]:
+        """Logical tensors of the physical *gradients*, zeros as *like* for None; see :meth:`release`."""
+        return [
+            self._zeros(tensor, levels) if gradient is None else self.release(wrap(gradient, levels))
+            for gradient, tensor in zip(gradients, like)
+        ]
+
+    def _zeros(self, like: Any, levels: Levels) -> Any:
+        sizes = [level.size for level in levels] + list(like.shape[len(self.levels) :])
+        return wrap(torch.zeros(sizes, dtype=like.dtype, device=like.device), levels)
+
+
+@contextmanager
+def naming_the_operation() -> Iterator[None]:
+    """Errors about an operation that cannot be differentiated twice say what to do."""
+    try:
+        yield
+    except RuntimeError as error:
+        found = re.search(r"derivative for '?([\w:.]+)'? is not implemented", str(error))
+        twice = "marked with @once_differentiable" in str(error)
+        if not (found or twice):
+            raise
+        operation = found.group(1) if found else "a torch.autograd.Function that can be differentiated once"
+        raise UnsupportedError(
+            f"forward-mode derivatives are computed here by differentiating twice, which {operation} does not support on "
+            f"torch {torch.__version__}. torch 2.0 and later may; or use jacrev, vjp or grad."
+        ) from error
+
+
+def backward(
+    outputs: Tensors, inputs: Tensors, cotangents: Tensors, create_graph: bool, retain_graph: bool | None = None
+) -> list[Any]:
+    """``torch.autograd.grad`` of physical tensors; None where an input has no influence."""
+    used = [(output, cotangent) for output, cotangent in zip(outputs, cotangents) if output.requires_grad]
+    if not used or not inputs:
+        return [None] * len(inputs)
+    outs, cots = zip(*used)
+    return list(
+        torch.autograd.grad(
+            outs, list(inputs), cots, create_graph=create_graph, retain_graph=retain_graph, allow_unused=True
+        )
+    )
+
+
+def _batched_natively(outs: Any, inputs: Tensors, cotangents: Any, create_graph: bool) -> Any:
+    """All rows of *cotangents* at once, by the vmap inside torch.autograd; only where that is right."""
+    # is_grads_batched: https://github.com/pytorch/pytorch/pull/65584, in 1.11, with one tensor from 1.12.
+    if at_least(1, 12):
+        return torch.autograd.grad(
+            outs,
+            inputs,
+            cotangents,
+            create_graph=create_graph,
+            retain_graph=True,
+            allow_unused=True,
+            is_grads_batched=True,
+        )
+
+    def one(*row: Any) -> Any:
+        found = torch.autograd.grad(
+            outs, inputs, row, create_graph=create_graph, retain_graph=True, allow_unused=True
+        )
+        unused[:] = [gradient is None for gradient in found]
+        return tuple(gradient for gradient in found if gradient is not None)
+
+    unused: list[bool] = []
+    found = iter(torch._vmap_internals._vmap(one)(*cotangents))  # type: ignore[attr-defined]
+    return [None if skip else next(found) for skip in unused]
+
+
+def _rows(cotangents: Any, row: int) -> list[Any]:
+    return [cotangent[row] for cotangent in cotangents]
+
+
+def _one_by_one(outs: Any, inputs: Tensors, cotangents: Any, create_graph: bool) -> Any:
+    found = [
+        torch.autograd.grad(
+            outs, inputs, _rows(cotangents, row), create_graph=create_graph, retain_graph=True, allow_unused=True
+        )
+        for row in range(len(cotangents[0]))
+    ]
+    return [None if column[0] is None else torch.stack(column) for column in zip(*found)]
+
+
+def batched_backward(outputs: Tensors, inputs: Tensors, cotangents: Tensors, create_graph: bool) -> list[Any]:
+    """:func:`backward` for each row of the *cotangents*, which have one more dimension in front than the outputs."""
+    used = [(output, cotangent) for output, cotangent in zip(outputs, cotangents) if output.requires_grad]
+    if not used or not inputs:
+        return [None] * len(inputs)
+    outs, cots = zip(*used)
+    inputs = list(inputs)
+    if at_least(1, 8) and len(cots[0]):
+        try:
+            return list(_batched_natively(outs, inputs, cots, create_graph))
+        except RuntimeError:
+            pass  # an operation whose derivative cannot be batched; what is wrong with the call itself comes up again
+    return list(_one_by_one(outs, inputs, cots, create_graph))
+
+
+def pull_back(
+    variables: Variables, outputs: Tensors, cotangents: Tensors, inputs: Tensors | None = None
+) -> tuple[Levels, list[Any]]:
+    """The gradients of the *variables*, physical, for logical *cotangents* of physical *outputs*.
+
+    The outputs are batched over the variables' levels. Cotangents may be batched over further vmaps, entered since: then
+    so are the gradients. Their levels are the first result. *inputs* are others to differentiate by than the variables.
+    """
+    base = variables.levels
+    inputs = variables.physical if inputs is None else inputs
+    levels = levels_of(*cotangents)
+    extra = tuple(level for level in levels if level not in base)
+    rows = [spread(cotangent, base + extra) for cotangent in cotangents]
+    create_graph = torch.is_grad_enabled() and (
+        any(row.requires_grad for row in rows) or any(variables.asked_for(output) for output in outputs)
+    )
+    if not extra:
+        return base, backward(outputs, inputs, rows, create_graph, retain_graph=True)
+    k, size = len(base), count(extra)
+    front = list(range(k, k + len(extra))) + list(range(k))
+    rows = [row.permute(front + list(range(len(front), row.dim()))) for row in rows]
+    rows = [row.reshape([size] + list(row.shape[len(extra) :])) for row in rows]
+    found = batched_backward(outputs, inputs, rows, create_graph)
+    return base + extra, [None if g is None else _behind(g, k, extra) for g in found]
+
+
+def _behind(gradient: Any, position: int, extra: Levels) -> Any:
+    """*gradient* with its first dimension split into the *extra* levels, at *position*."""
+    order = list(range(1, position + 1)) + [0] + list(range(position + 1, gradient.dim()))
+    moved = gradient.permute(order)
+    shape = list(moved.shape)
+    return moved.reshape(shape[:position] + [level.size for level in extra] + shape[position + 1 :])

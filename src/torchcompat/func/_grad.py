@@ -1,0 +1,215 @@
+"""``grad``, ``grad_and_value`` and ``vjp``: derivatives in reverse."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any, Callable
+
+import torch
+
+from .._shim import Limit, polyfill
+from . import _pytree
+from ._batched import rank, spread
+from ._derive import Variables, backward, pull_back
+
+_LINK = "https://github.com/pytorch/pytorch/pull/91026"
+_LIMITS: list[Limit] = []
+
+
+def check_argnums(argnums: Any, count: int, name: str) -> None:
+    """Raise unless *argnums* is an int or a tuple of ints, each of one of the *count* positional arguments."""
+    if not isinstance(argnums, (int, tuple)):
+        raise RuntimeError(f"{name}: argnums must be an int or a tuple of ints, got {argnums!r}")
+    numbers = (argnums,) if isinstance(argnums, int) else argnums
+    if not numbers:
+        raise RuntimeError(f"{name}: argnums must name at least one argument, got ()")
+    for number in numbers:
+        if not isinstance(number, int):
+            raise RuntimeError(f"{name}: argnums must be an int or a tuple of ints, got {argnums!r}")
+        if not -count <= number < count:
+            raise RuntimeError(f"{name}: argnums has {number}, but there are {count} positional arguments")
+    if len({number % count for number in numbers}) < len(numbers):
+        raise RuntimeError(f"{name}: argnums must name each argument once, got {argnums!r}")
+
+
+def check_tensors(leaves: Any, what: str) -> None:
+    """Raise unless all *leaves* are tensors of a floating-point or complex dtype."""
+    for leaf in leaves:
+        if not isinstance(leaf, torch.Tensor):
+            raise ValueError(f"{what} must be a tensor or a pytree of tensors, got {type(leaf).__name__}")
+        if not (leaf.dtype.is_floating_point or is_complex(leaf)):
+            raise RuntimeError(f"{what} must be of a floating-point or complex dtype, got {leaf.dtype}")
+
+
+def is_complex(tensor: Any) -> bool:
+    """``torch.is_complex``, which is in torch since 1.4 (and ``dtype.is_complex`` since 1.3)."""
+    return bool(getattr(tensor.dtype, "is_complex", False))
+
+
+class Arguments:
+    """The positional arguments of a function, those of *argnums* as :class:`Variables`."""
+
+    def __init__(self, argnums: Any, args: Any, name: str) -> None:
+        check_argnums(argnums, len(args), name)
+        self.chosen = args[argnums] if isinstance(argnums, int) else tuple(args[number] for number in argnums)
+        leaves, self.spec = _pytree.flatten(self.chosen)
+        check_tensors(leaves, f"{name}: the argument to differentiate by")
+        self.variables = Variables(leaves)
+        replaced = _pytree.unflatten(self.variables.tensors, self.spec)
+        self.args = list(args)
+        if isinstance(argnums, int):
+            self.args[argnums] = replaced
+        else:
+            for number, value in zip(argnums, replaced):
+                self.args[number] = value
+
+
+def split_aux(result: Any, has_aux: bool, name: str) -> tuple[Any, Any]:
+    """The output and the auxiliary output of a function."""
+    if not has_aux:
+        return result, None
+    if not (isinstance(result, tuple) and len(result) == 2):
+        raise RuntimeError(f"{name}: with has_aux=True the function must return a tuple (output, aux), got {result!r}")
+    return result[0], result[1]
+
+
+def _check_scalar(output: Any, name: str) -> None:
+    if not isinstance(output, torch.Tensor):
+        raise RuntimeError(f"{name}: the function must return a tensor without dimensions, got {type(output).__name__}")
+    if rank(output):
+        raise RuntimeError(f"{name}: the function must return a tensor without dimensions, got shape {list(output.shape)}")
+
+
+def value_and_grad(func: Any, argnums: Any, has_aux: bool, args: Any, kwargs: Any, name: str) -> tuple[Any, Any, Any]:
+    """The gradient, the value and the auxiliary output of *func*."""
+    arguments = Arguments(argnums, args, name)
+    variables = arguments.variables
+    with torch.enable_grad():
+        output, aux = split_aux(func(*arguments.args, **kwargs), has_aux, name)
+        _check_scalar(output, name)
+        physical = spread(output, variables.levels)
+        total = physical.sum() if variables.levels else physical
+        gradients = backward([total], variables.physical, [torch.ones_like(total)], variables.asked_for(total))
+    found = variables.close(gradients, variables.levels, variables.physical)
+    return (
+        _pytree.unflatten(found, arguments.spec),
+        variables.release(output),
+        _pytree.tree_map(variables.release, aux),
+    )
+
+
+@polyfill("torch.func.grad", since="2.0", link=_LINK, limits=_LIMITS)
+def grad(func: Callable[..., Any], argnums: Any = 0, has_aux: bool = False) -> Callable[..., Any]:
+    """The function that computes the gradient of *func*.
+
+    In torch since 2.0. Fallback: ``torch.autograd.grad`` of a copy of the inputs; within :func:`vmap` for all samples at
+    once.
+
+    Args:
+        func: returns a tensor without dimensions, or with *has_aux* a tuple of it and anything else.
+        argnums: which positional arguments to differentiate by: an int or a tuple of ints.
+        has_aux: whether *func* returns a second, auxiliary output.
+
+    Returns:
+        A function of the arguments of *func* that returns the gradient, in the structure of the argument (a tuple of
+        them for a tuple of *argnums*); with *has_aux* the tuple of the gradient and the auxiliary output.
+
+    Raises:
+        RuntimeError: by the function returned, if *argnums* or the output does not fit.
+    """
+
+    @functools.wraps(func)
+    def gradient(*args: Any, **kwargs: Any) -> Any:
+        found, _, aux = value_and_grad(func, argnums, has_aux, args, kwargs, "grad")
+        return (found, aux) if has_aux else found
+
+    return gradient
+
+
+@polyfill("torch.func.grad_and_value", since="2.0", link=_LINK, limits=_LIMITS)
+def grad_and_value(func: Callable[..., Any], argnums: Any = 0, has_aux: bool = False) -> Callable[..., Any]:
+    """The function that computes the gradient of *func* and its value, in one go.
+
+    In torch since 2.0. Fallback: as :func:`grad`.
+
+    Args:
+        func, argnums, has_aux: as for :func:`grad`.
+
+    Returns:
+        A function that returns the tuple of the gradient and the value; with *has_aux* the gradient and the tuple of the
+        value and the auxiliary output.
+
+    Raises:
+        RuntimeError: as :func:`grad`.
+    """
+
+    @functools.wraps(func)
+    def both(*args: Any, **kwargs: Any) -> Any:
+        found, value, aux = value_and_grad(func, argnums, has_aux, args, kwargs, "grad_and_value")
+        return (found, (value, aux)) if has_aux else (found, value)
+
+    return both
+
+
+class PullBack:
+    """The outputs of *func* at *primals*, and the function from cotangents to gradients."""
+
+    def __init__(self, func: Any, primals: Any, has_aux: bool, name: str) -> None:
+        if not primals:
+            raise RuntimeError(f"{name}: got no primals; the function must have at least one argument")
+        leaves, self.spec = _pytree.flatten(primals)
+        self.variables = Variables(leaves)
+        with torch.enable_grad():
+            arguments = _pytree.unflatten(self.variables.tensors, self.spec)
+            output, aux = split_aux(func(*arguments), has_aux, name)
+            outputs, self.output_spec = _pytree.flatten(output)
+            for leaf in outputs:
+                if not isinstance(leaf, torch.Tensor):
+                    raise RuntimeError(f"{name}: the function must return tensors, got {type(leaf).__name__}")
+            self.physical = [spread(leaf, self.variables.levels) for leaf in outputs]
+        released = [self.variables.release(leaf) for leaf in outputs]
+        self.output = _pytree.unflatten(released, self.output_spec)
+        self.aux = _pytree.tree_map(self.variables.release, aux)
+
+    def __call__(self, cotangents: Any) -> Any:
+        leaves, spec = _pytree.flatten(cotangents)
+        if spec != self.output_spec:
+            raise RuntimeError(f"vjp: the cotangents must have the structure of the output, {self.output_spec}, got {spec}")
+        k = len(self.variables.levels)
+        for leaf, output in zip(leaves, self.physical):
+            if list(leaf.shape) != list(output.shape[k:]):
+                raise RuntimeError(
+                    f"vjp: a cotangent must have the shape of its output, {list(output.shape[k:])}, got {list(leaf.shape)}"
+                )
+        levels, gradients = pull_back(self.variables, self.physical, leaves)
+        found = self.variables.close(gradients, levels, self.variables.physical)
+        return _pytree.unflatten(found, self.spec)
+
+
+@polyfill("torch.func.vjp", since="2.0", link=_LINK, limits=_LIMITS)
+def vjp(func: Callable[..., Any], *primals: Any, has_aux: bool = False) -> Any:
+    """The value of *func* at *primals*, and the function of its vector-Jacobian products.
+
+    In torch since 2.0. Fallback: ``torch.autograd.grad``. Many cotangents at once, as in ``vmap(vjp_fn)``, go through the
+    batched backward pass of torch 1.8 and later; below, and where that cannot do it, one after the other.
+
+    Args:
+        func: takes tensors or pytrees of them, and returns the same; with *has_aux* a tuple of that and anything else.
+        primals: the arguments of *func*.
+        has_aux: whether *func* returns a second, auxiliary output.
+
+    Returns:
+        The output, and a function that takes cotangents, in the structure and the shapes of the output, and returns the
+        tuple of a gradient for each of the primals (no tuple for one primal); with *has_aux* also the auxiliary output.
+
+    Raises:
+        RuntimeError: if there is no primal or *func* returns no tensor; by the function returned, if the cotangents do not
+            fit.
+    """
+    pulled = PullBack(func, primals, has_aux, "vjp")
+
+    def vjp_fn(cotangents: Any) -> Any:
+        gradients = pulled(cotangents)
+        return gradients[0] if len(primals) == 1 else gradients
+
+    return (pulled.output, vjp_fn, pulled.aux) if has_aux else (pulled.output, vjp_fn)

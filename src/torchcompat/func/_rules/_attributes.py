@@ -1,0 +1,107 @@
+"""What a tensor says about itself, seen from one sample; and what would need one value for a whole batch."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from .._batched import levels_of, physical_of, rank, rule, shape, wrap
+
+OF_THE_BATCH = [".dtype", ".device", ".layout", ".is_cuda", ".is_sparse", ".is_quantized", ".is_mkldnn", ".is_mps"]
+OF_THE_BATCH += [".is_xpu", ".is_meta", ".requires_grad", "is_floating_point", "is_complex", "is_signed", "type", "get_device"]
+OF_THE_BATCH += ["element_size", "is_conj", "is_neg", ".itemsize"]
+
+
+@rule(*OF_THE_BATCH)
+def of_the_batch(func: Any, input: Any, *args: Any, **kwargs: Any) -> Any:
+    """The answer is the same for the sample and for the batch."""
+    result = func(physical_of(input), *args, **kwargs)
+    return wrap(result, levels_of(input)) if isinstance(result, torch.Tensor) else result  # x.type(torch.float64)
+
+
+@rule(".shape")
+def shape_attribute(func: Any, input: Any) -> Any:
+    return shape(input)
+
+
+@rule("size")
+def size(func: Any, input: Any, dim: Any = None) -> Any:
+    return shape(input) if dim is None else shape(input)[dim]
+
+
+@rule("dim", "ndimension", ".ndim")
+def dim(func: Any, input: Any) -> int:
+    return rank(input)
+
+
+@rule("numel", "nelement")
+def numel(func: Any, input: Any) -> int:
+    total = 1
+    for size in shape(input):
+        total *= size
+    return total
+
+
+@rule("__len__")
+def length(func: Any, input: Any) -> int:
+    if not rank(input):
+        raise TypeError("len() of a tensor without dimensions")
+    return int(shape(input)[0])
+
+
+@rule("__iter__")
+def iterate(func: Any, input: Any) -> Any:
+    if not rank(input):
+        raise TypeError("iteration over a tensor without dimensions")
+    return iter(input.unbind(0))
+
+
+@rule("stride")
+def stride(func: Any, input: Any, dim: Any = None) -> Any:
+    own = physical_of(input).stride()[len(levels_of(input)) :]
+    return own if dim is None else own[dim]
+
+
+@rule("is_contiguous")
+def is_contiguous(func: Any, input: Any, *args: Any, **kwargs: Any) -> bool:
+    return bool(physical_of(input).is_contiguous())
+
+
+@rule(".grad_fn", ".is_leaf", ".grad", "._backward_hooks", ".names", "._version", ".output_nr", "._base")
+def autograd_attribute(func: Any, input: Any) -> Any:
+    return func(physical_of(input))
+
+
+@rule("__hash__")
+def hash_rule(func: Any, input: Any) -> int:
+    return id(input)
+
+
+@rule("__repr__", "__str__", "__format__")
+def representation(func: Any, input: Any, *args: Any, **kwargs: Any) -> str:
+    sizes = [level.size for level in levels_of(input)]
+    return f"BatchedTensor(shape={list(shape(input))}, batch={sizes}, physical={physical_of(input)!r})"
+
+
+@rule("__bool__", "item", "__float__", "__int__", "__index__", "__complex__", "tolist", "numpy", "__array__", "is_nonzero")
+def one_value(func: Any, input: Any, *args: Any, **kwargs: Any) -> Any:
+    raise RuntimeError(
+        f"vmap: {func.__name__} of a tensor that is mapped over: it would need one Python value, and there is one for each "
+        "sample. Branch with torch.where, or leave it a tensor."
+    )
+
+
+@rule("allclose", "equal")
+def one_answer(func: Any, *args: Any, **kwargs: Any) -> Any:
+    return one_value(func, None)
+
+
+@rule("requires_grad_", "backward", "retain_grad", "register_hook", "=.requires_grad", "=.grad", "=.data")
+def autograd_call(func: Any, input: Any, *args: Any, **kwargs: Any) -> Any:
+    raise RuntimeError(f"vmap: {func.__name__} of a tensor that is mapped over; use torchcompat.func.grad or vjp instead")
+
+
+@rule("grad")
+def autograd_grad(func: Any, *args: Any, **kwargs: Any) -> Any:
+    raise RuntimeError("vmap: torch.autograd.grad of tensors that are mapped over; use torchcompat.func.grad or vjp instead")

@@ -1,0 +1,229 @@
+"""``vmap``: a function of one sample becomes a function of a batch."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any, Callable
+
+import torch
+
+from .._shim import Limit, polyfill
+from . import _draws, _pytree
+from ._batched import VECTORISES, entered, levels_of, physical_of, rank, wrap
+
+
+def _check_in_dim(name: str, in_dim: Any, arg: Any) -> int | None:
+    """The dimension of *arg* to map over, not negative, or None."""
+    if in_dim is None:
+        return None
+    if not isinstance(in_dim, int):
+        raise ValueError(f"vmap({name}): in_dims must hold ints and None, got {in_dim!r}")
+    if not isinstance(arg, torch.Tensor):
+        raise ValueError(
+            f"vmap({name}): in_dims has {in_dim} for an argument that is no tensor but {type(arg).__name__}; pass None there"
+        )
+    dims = rank(arg)
+    if not -dims <= in_dim < dims:
+        raise ValueError(f"vmap({name}): in_dims has {in_dim} for a tensor of {dims} dimensions")
+    return in_dim % dims
+
+
+class _Inputs:
+    """The arguments of one call, flat: *leaves*, the dimension *dims* to map each over, and the batch's *size*."""
+
+    def __init__(self, name: str, in_dims: Any, args: Any, kwargs: Any) -> None:
+        if not isinstance(in_dims, (int, tuple)):
+            raise ValueError(
+                f"vmap({name}): in_dims must be an int or a tuple with an entry for each argument, got {in_dims!r}"
+            )
+        if not args:
+            raise ValueError(f"vmap({name}): got no positional arguments; there must be at least one to map over")
+        leaves, self.spec = _pytree.flatten(args)
+        in_dims_flat = _pytree.broadcast(in_dims, self.spec)
+        if in_dims_flat is None:
+            raise ValueError(f"vmap({name}): in_dims {in_dims!r} does not have the structure of the arguments: {self.spec!r}")
+        self.dims = [_check_in_dim(name, in_dim, leaf) for in_dim, leaf in zip(in_dims_flat, leaves)]
+        named, self.named_spec = _pytree.flatten(kwargs)
+        self.dims += [0 if isinstance(leaf, torch.Tensor) else None for leaf in named]
+        self.dims = [
+            None if dim == 0 and n >= len(leaves) and not rank(named[n - len(leaves)]) else dim
+            for n, dim in enumerate(self.dims)
+        ]
+        self.positional = len(leaves)
+        self.leaves = leaves + named
+        self.size = self._size(name)
+
+    def _size(self, name: str) -> int:
+        sizes = {int(leaf.shape[dim]) for leaf, dim in zip(self.leaves, self.dims) if dim is not None}
+        if not sizes:
+            raise ValueError(f"vmap({name}): in_dims has None for every argument; there must be at least one to map over")
+        if len(sizes) > 1:
+            raise ValueError(
+                f"vmap({name}): the mapped dimensions must have one size, got {sorted(sizes)} for the arguments, in order: "
+                f"{[int(leaf.shape[dim]) for leaf, dim in zip(self.leaves, self.dims) if dim is not None]}"
+            )
+        return sizes.pop()
+
+    def map(self, function: Callable[[Any, int], Any]) -> tuple[Any, Any]:
+        """The arguments again, after *function* of each mapped tensor and its dimension."""
+        leaves = [leaf if dim is None else function(leaf, dim) for leaf, dim in zip(self.leaves, self.dims)]
+        args = _pytree.unflatten(leaves[: self.positional], self.spec)
+        return args, _pytree.unflatten(leaves[self.positional :], self.named_spec)
+
+
+def move_dim(tensor: Any, source: int, destination: int) -> Any:
+    """``torch.movedim``, which is in torch since 1.7."""
+    order = [dim for dim in range(tensor.dim()) if dim != source]
+    order.insert(destination, source)
+    return tensor.permute(order)
+
+
+def _add_level(tensor: Any, dim: int, level: Any) -> Any:
+    outer = levels_of(tensor)
+    physical = physical_of(tensor)
+    return wrap(move_dim(physical, dim + len(outer), len(outer)), outer + (level,))
+
+
+def _remove_level(tensor: Any, out_dim: int | None, level: Any, name: str) -> Any:
+    levels = levels_of(tensor)
+    if out_dim is None:
+        if level in levels:
+            raise ValueError(f"vmap({name}): out_dims has None for a result that differs between the samples")
+        return tensor
+    dims = rank(tensor) + 1
+    if not -dims <= out_dim < dims:
+        raise IndexError(
+            f"Dimension out of range: vmap({name}): out_dims has {out_dim} for a result that has {dims} dimensions with the "
+            "batch's"
+        )
+    if level in levels:
+        rest = levels[:-1]
+        physical = physical_of(tensor)
+    else:
+        rest = levels
+        physical = physical_of(tensor)
+        physical = physical.unsqueeze(len(rest))
+        physical = physical.expand([level.size if n == len(rest) else size for n, size in enumerate(physical.shape)])
+    return wrap(move_dim(physical, len(rest), len(rest) + out_dim % dims), rest)
+
+
+def _flat_results(name: str, results: Any, out_dims: Any) -> tuple[list[Any], list[Any], Any]:
+    leaves, spec = _pytree.flatten(results)
+    for leaf in leaves:
+        if not isinstance(leaf, torch.Tensor):
+            raise ValueError(f"vmap({name}): the function must return tensors, got {type(leaf).__name__}")
+    dims = [out_dims] if spec.kind is None and isinstance(out_dims, int) else _pytree.broadcast(out_dims, spec)
+    if spec.kind is None and isinstance(out_dims, tuple) and len(out_dims) == 1:
+        dims = list(out_dims)
+    if dims is None or not all(dim is None or isinstance(dim, int) for dim in dims):
+        raise ValueError(f"vmap({name}): out_dims {out_dims!r} does not have the structure of the results: {spec!r}")
+    return leaves, dims, spec
+
+
+def _vectorised(name: str, func: Any, inputs: _Inputs, out_dims: Any, randomness: str) -> Any:
+    with entered(inputs.size, randomness) as level:
+        args, kwargs = inputs.map(lambda tensor, dim: _add_level(tensor, dim, level))
+        with _draws.watched(randomness):
+            results = func(*args, **kwargs)
+        leaves, dims, spec = _flat_results(name, results, out_dims)
+        return _pytree.unflatten([_remove_level(leaf, dim, level, name) for leaf, dim in zip(leaves, dims)], spec)
+
+
+class _Same:
+    """The level that a vmap on torch below 1.7 stands for."""
+
+    def __init__(self, randomness: str) -> None:
+        self.randomness = randomness
+
+
+def _looped(name: str, func: Any, inputs: _Inputs, out_dims: Any, randomness: str) -> Any:
+    if not inputs.size:
+        raise RuntimeError(f"vmap({name}): a batch of size 0 needs torch 1.7 or later")
+    flat = []
+    with _draws.looped("the function", [_Same(randomness)]) as restart:
+        for number in range(inputs.size):
+            restart()
+            args, kwargs = inputs.map(lambda tensor, dim, number=number: tensor.select(dim, number))  # type: ignore[misc]
+            leaves, dims, spec = _flat_results(name, func(*args, **kwargs), out_dims)
+            flat.append(leaves)
+    stacked = [
+        samples[0] if dim is None else torch.stack(samples, dim) for samples, dim in zip(map(list, zip(*flat)), dims)
+    ]
+    return _pytree.unflatten(stacked, spec)
+
+
+def _chunked(name: str, func: Any, inputs: _Inputs, out_dims: Any, randomness: str, chunk_size: int) -> Any:
+    results = []
+    for start in range(0, inputs.size, chunk_size):
+        length = min(chunk_size, inputs.size - start)
+        args, kwargs = inputs.map(lambda tensor, dim: tensor.narrow(dim, start, length))  # noqa: B023
+        part = _Inputs.__new__(_Inputs)
+        part.__dict__.update(vars(inputs))
+        part.leaves = _pytree.flatten(args)[0] + _pytree.flatten(kwargs)[0]
+        part.size = length
+        results.append(_run(name, func, part, out_dims, randomness))
+    flat = [_pytree.flatten(result) for result in results]
+    _, dims, spec = _flat_results(name, results[0], out_dims)
+    columns = zip(*[leaves for leaves, _ in flat])
+    return _pytree.unflatten(
+        [parts[0] if dim is None else torch.cat(parts, dim) for parts, dim in zip(columns, dims)], spec
+    )
+
+
+def _run(name: str, func: Any, inputs: _Inputs, out_dims: Any, randomness: str) -> Any:
+    return (_vectorised if VECTORISES else _looped)(name, func, inputs, out_dims, randomness)
+
+
+_VMAP_LIMITS: list[Limit] = []
+
+
+@polyfill(
+    "torch.func.vmap",
+    since="2.0",
+    link="https://github.com/pytorch/pytorch/pull/91026",
+    limits=_VMAP_LIMITS,
+)
+def vmap(
+    func: Callable[..., Any],
+    in_dims: Any = 0,
+    out_dims: Any = 0,
+    randomness: str = "error",
+    *,
+    chunk_size: int | None = None,
+) -> Callable[..., Any]:
+    """Map *func*, a function of one sample, over the dimension of its arguments that counts the samples.
+
+    In torch since 2.0. Fallback: from torch 1.7 on the function runs once, on tensors that carry the whole batch and have
+    a batching rule for each operation; an operation without a rule is looped over the samples. Below 1.7 the whole
+    function is looped.
+
+    Args:
+        func: takes tensors, or pytrees of them, without the mapped dimension, and returns tensors or pytrees of them.
+        in_dims: the dimension to map over: an int for all arguments, or a tuple with an entry for each, which may be
+            nested as the argument is; None for what is not mapped. Keyword arguments are mapped over dimension 0.
+        out_dims: where the mapped dimension is to be in the results, in the same way.
+        randomness: what random operations give: "different" or the "same" numbers for each sample, or an "error".
+        chunk_size: how many samples to compute at once; None for all.
+
+    Returns:
+        A function of the arguments with the mapped dimension in them, which returns the results with it in them.
+
+    Raises:
+        ValueError: by the function returned, if *in_dims* or *out_dims* does not fit, or the sizes differ.
+        RuntimeError: for a *randomness* that there is not; by the function returned, for what cannot be mapped (a branch
+            on a value, a write to a tensor that is not mapped).
+    """
+    if randomness not in _draws.RANDOMNESS:
+        raise RuntimeError(f"randomness must be 'error', 'different' or 'same', got {randomness!r}")
+    if chunk_size is not None and (not isinstance(chunk_size, int) or chunk_size <= 0):
+        raise ValueError(f"chunk_size must be None or a positive int, got {chunk_size!r}")
+    name = getattr(func, "__name__", type(func).__name__)
+
+    @functools.wraps(func)
+    def mapped(*args: Any, **kwargs: Any) -> Any:
+        inputs = _Inputs(name, in_dims, args, kwargs)
+        if chunk_size is None or chunk_size >= inputs.size:
+            return _run(name, func, inputs, out_dims, randomness)
+        return _chunked(name, func, inputs, out_dims, randomness, chunk_size)
+
+    return mapped
