@@ -9,7 +9,7 @@ import torch
 
 from .._shim import Limit, polyfill
 from . import _draws, _pytree
-from ._batched import VECTORISES, entered, levels_of, physical_of, rank, wrap
+from ._batched import VECTORISES, entered, levels_of, move_dim, physical_of, rank, wrap
 
 
 def _check_in_dim(name: str, in_dim: Any, arg: Any) -> int | None:
@@ -69,13 +69,6 @@ class _Inputs:
         leaves = [leaf if dim is None else function(leaf, dim) for leaf, dim in zip(self.leaves, self.dims)]
         args = _pytree.unflatten(leaves[: self.positional], self.spec)
         return args, _pytree.unflatten(leaves[self.positional :], self.named_spec)
-
-
-def move_dim(tensor: Any, source: int, destination: int) -> Any:
-    """``torch.movedim``, which is in torch since 1.7."""
-    order = [dim for dim in range(tensor.dim()) if dim != source]
-    order.insert(destination, source)
-    return tensor.permute(order)
 
 
 def _add_level(tensor: Any, dim: int, level: Any) -> Any:
@@ -174,7 +167,24 @@ def _run(name: str, func: Any, inputs: _Inputs, out_dims: Any, randomness: str) 
     return (_vectorised if VECTORISES else _looped)(name, func, inputs, out_dims, randomness)
 
 
-_VMAP_LIMITS: list[Limit] = []
+_VMAP_LIMITS = [
+    Limit(
+        "expanded",
+        "A result that is the same for every sample, with an `out_dims` other than 0: RuntimeError, or memory that was "
+        "never written.",
+        on="native",
+        first="2.0",
+        last="2.13",
+    ),
+    Limit("name", "The function returned is named `wrapped`.", on="native", first="2.1", last="2.3"),
+    Limit(
+        "index",
+        "A tensor that is not mapped, indexed by a mapped tensor of no dimensions: RuntimeError.",
+        on="native",
+        first="2.0",
+        last="2.10",
+    ),
+]
 
 
 @polyfill(
