@@ -3,6 +3,8 @@
 from . import _rules as _rules  # the batching rules register themselves
 from ._calls import functional_call, functional_module
 from ._grad import grad, grad_and_value, vjp
+from ._jacobians import hessian, jacfwd, jacrev
+from ._jvp import jvp, linearize
 from ._vmap import vmap
 
 __all__ = [
@@ -10,6 +12,11 @@ __all__ = [
     "functional_module",
     "grad",
     "grad_and_value",
+    "hessian",
+    "jacfwd",
+    "jacrev",
+    "jvp",
+    "linearize",
     "vjp",
     "vmap",
 ]

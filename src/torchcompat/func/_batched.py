@@ -183,6 +183,13 @@ def count(levels: Levels) -> int:
     return total
 
 
+def move_dim(tensor: Any, source: int, destination: int) -> Any:
+    """``torch.movedim``, which is in torch since 1.7."""
+    order = [dim for dim in range(tensor.dim()) if dim != source]
+    order.insert(destination, source)
+    return tensor.permute(order)
+
+
 def each(values: Any, function: Callable[[Any], Any]) -> Any:
     """*values*, a list, tuple, named tuple or result of an operation, with *function* applied to the tensors in it."""
     if isinstance(values, torch.Tensor):
