@@ -167,6 +167,24 @@ def _run(name: str, func: Any, inputs: _Inputs, out_dims: Any, randomness: str) 
     return (_vectorised if VECTORISES else _looped)(name, func, inputs, out_dims, randomness)
 
 
+def mapped(func: Any, in_dims: Any, out_dims: Any, randomness: str, chunk_size: int | None) -> Callable[..., Any]:
+    """See :func:`vmap`."""
+    if randomness not in _draws.RANDOMNESS:
+        raise RuntimeError(f"randomness must be 'error', 'different' or 'same', got {randomness!r}")
+    if chunk_size is not None and (not isinstance(chunk_size, int) or chunk_size <= 0):
+        raise ValueError(f"chunk_size must be None or a positive int, got {chunk_size!r}")
+    name = getattr(func, "__name__", type(func).__name__)
+
+    @functools.wraps(func)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        inputs = _Inputs(name, in_dims, args, kwargs)
+        if chunk_size is None or chunk_size >= inputs.size:
+            return _run(name, func, inputs, out_dims, randomness)
+        return _chunked(name, func, inputs, out_dims, randomness, chunk_size)
+
+    return call
+
+
 _VMAP_LIMITS = [
     Limit(
         "expanded",
@@ -223,17 +241,4 @@ def vmap(
         RuntimeError: for a *randomness* that there is not; by the function returned, for what cannot be mapped (a branch
             on a value, a write to a tensor that is not mapped).
     """
-    if randomness not in _draws.RANDOMNESS:
-        raise RuntimeError(f"randomness must be 'error', 'different' or 'same', got {randomness!r}")
-    if chunk_size is not None and (not isinstance(chunk_size, int) or chunk_size <= 0):
-        raise ValueError(f"chunk_size must be None or a positive int, got {chunk_size!r}")
-    name = getattr(func, "__name__", type(func).__name__)
-
-    @functools.wraps(func)
-    def mapped(*args: Any, **kwargs: Any) -> Any:
-        inputs = _Inputs(name, in_dims, args, kwargs)
-        if chunk_size is None or chunk_size >= inputs.size:
-            return _run(name, func, inputs, out_dims, randomness)
-        return _chunked(name, func, inputs, out_dims, randomness, chunk_size)
-
-    return mapped
+    return mapped(func, in_dims, out_dims, randomness, chunk_size)

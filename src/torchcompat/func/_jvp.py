@@ -1,0 +1,122 @@
+"""``jvp`` and ``linearize``: derivatives forward, by differentiating twice in reverse.
+
+The vector-Jacobian product ``g(v)`` is linear in ``v``, so its own vector-Jacobian product with a tangent is the
+Jacobian-vector product. This works on every torch; its forward mode came by and by, and was right for what networks use
+from 1.12 on (https://github.com/pytorch/pytorch/issues/71117).
+"""
+
+from __future__ import annotations
+
+from typing import Any, Callable
+
+import torch
+
+from .._shim import Limit, polyfill
+from . import _pytree
+from ._derive import backward, naming_the_operation, pull_back
+from ._grad import PullBack, check_tensors, is_complex
+
+_LINK = "https://github.com/pytorch/pytorch/pull/91026"
+_LIMITS: list[Limit] = []
+
+
+class PushForward(PullBack):
+    """The outputs of *func* at *primals*, and the function from tangents of those to tangents of these.
+
+    Attributes:
+        seeds: by output, the ``v`` of its vector-Jacobian product.
+        products: the vector-Jacobian products that depend on the seeds.
+        places: which of the variables each product belongs to.
+    """
+
+    def __init__(self, func: Any, primals: Any, has_aux: bool, name: str) -> None:
+        super().__init__(func, primals, has_aux, name)
+        self.name = name
+        with torch.enable_grad(), naming_the_operation():
+            self.seeds = [_seed(output) for output in self.physical]
+            self.variables.own.update(map(id, self.seeds))
+            products = backward(self.physical, self.variables.physical, self.seeds, create_graph=True)
+        self.places = [n for n, product in enumerate(products) if product is not None and product.requires_grad]
+        self.products = [products[n] for n in self.places]
+
+    def push(self, tangents: Any) -> Any:
+        """Tangents of the outputs for *tangents* in the structure of the primals."""
+        leaves, spec = _pytree.flatten(tangents)
+        if spec != self.spec:
+            raise RuntimeError(
+                f"{self.name}: the tangents must have the structure of the primals, {self.spec}, got {spec}"
+            )
+        check_tensors(leaves, f"{self.name}: a tangent")
+        k = len(self.variables.levels)
+        for leaf, primal in zip(leaves, self.variables.physical):
+            if list(leaf.shape) != list(primal.shape[k:]):
+                raise RuntimeError(
+                    f"{self.name}: a tangent must have the shape of its primal, {list(primal.shape[k:])}, "
+                    f"got {list(leaf.shape)}"
+                )
+        with naming_the_operation():
+            rows = [leaves[n] for n in self.places]
+            levels, found = pull_back(self.variables, self.products, rows, self.seeds)
+        return _pytree.unflatten(self.variables.close(found, levels, self.physical), self.output_spec)
+
+
+def _seed(output: Any) -> Any:
+    floating = output.dtype.is_floating_point or is_complex(output)
+    return torch.zeros(output.shape, dtype=output.dtype if floating else None, device=output.device).requires_grad_()
+
+
+@polyfill("torch.func.jvp", since="2.0", link=_LINK, limits=_LIMITS)
+def jvp(func: Callable[..., Any], primals: Any, tangents: Any, *, strict: bool = False, has_aux: bool = False) -> Any:
+    """The value of *func* at *primals*, and its Jacobian there times *tangents*.
+
+    In torch since 2.0. Fallback: two vector-Jacobian products, so every operation must be differentiable twice; the error
+    names the one that is not.
+
+    Args:
+        func: takes tensors or pytrees of them, and returns the same; with *has_aux* a tuple of that and anything else.
+        primals: tuple of the arguments of *func*.
+        tangents: tuple in the structure and the shapes of *primals*.
+        strict: raise if an output does not depend on the primals, in place of a tangent of zeros.
+        has_aux: whether *func* returns a second, auxiliary output.
+
+    Returns:
+        The tuple of the output and its tangent, in the structure of the output; with *has_aux* and the auxiliary output.
+
+    Raises:
+        RuntimeError: if primals and tangents do not fit.
+        UnsupportedError: for an operation that cannot be differentiated twice.
+    """
+    for label, value in (("primals", primals), ("tangents", tangents)):
+        if not isinstance(value, tuple):
+            raise RuntimeError(f"jvp: {label} must be a tuple with an entry for each argument, got {type(value).__name__}")
+    pushed = PushForward(func, primals, has_aux, "jvp")
+    if strict and not all(output.requires_grad for output in pushed.physical):
+        raise RuntimeError("jvp: strict=True, and an output does not depend on any of the primals")
+    tangent = pushed.push(tangents)
+    return (pushed.output, tangent, pushed.aux) if has_aux else (pushed.output, tangent)
+
+
+@polyfill("torch.func.linearize", since="2.0", link=_LINK, limits=_LIMITS)
+def linearize(func: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[..., Any]]:
+    """The value of *func* at *primals*, and the function of its Jacobian-vector products there.
+
+    In torch since 2.0. Fallback: as :func:`jvp`, with the first of the two products computed once.
+
+    Args:
+        func: takes tensors or pytrees of them, and returns the same.
+        primals: the arguments of *func*.
+
+    Returns:
+        The output, and a function that takes tangents, one for each of *primals*, and returns that of the output. It does
+        not call *func* again.
+
+    Raises:
+        RuntimeError: by the function returned, if the tangents do not fit.
+        UnsupportedError: for an operation that cannot be differentiated twice.
+    """
+    pushed = PushForward(func, primals, False, "linearize")
+
+    def jvp_fn(*tangents: Any) -> Any:
+        return pushed.push(tangents)
+
+    return pushed.output, jvp_fn
