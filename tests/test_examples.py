@@ -190,6 +190,34 @@ def test_why_not_fastpath(monkeypatch, capsys):
     assert ("without gradients: fused" in out) == (reason == "training:")
 
 
+def test_per_sample_gradients_find_the_mislabelled(monkeypatch, capsys):
+    assert run(monkeypatch, "per_sample_gradients") == 0
+    out = capsys.readouterr().out
+    first, last = numbers(r"loss ([\d.]+) at first, ([\d.]+) after 30 steps", out)
+    assert last < first
+    right, wrong = numbers(r"norm: ([\d.]+) with the right label, ([\d.]+) with a wrong one", out)
+    assert wrong > 1.5 * right
+    precision, chance = numbers(r"mislabelled: ([\d.]+) \(by chance ([\d.]+)\)", out)
+    assert precision > 4 * chance
+    assert numbers(r"difference from a plain loop's gradient: (\S+)", out)[0] < 1e-4
+
+
+def test_maml_learns_to_learn(monkeypatch, capsys):
+    assert run(monkeypatch, "maml_sinusoids", "--steps", "100") == 0
+    out = capsys.readouterr().out
+    four = r" +([\d.]+)" * 4
+    pretrained, learned = (numbers(name + four, out) for name in ("pretrained", "meta-learned"))
+    assert pretrained[1] > 2 * learned[1]
+    # Further steps help as well, though it was trained for one; before any, it is no better.
+    assert learned[3] < learned[1] < 0.75 * learned[0]
+
+
+@pytest.mark.parametrize("name", ["per_sample_gradients", "maml_sinusoids"])
+def test_the_examples_of_func_refuse_bad_steps(monkeypatch, capsys, name):
+    assert run(monkeypatch, name, "--steps", "0") == 2
+    assert "--steps must be at least 1" in capsys.readouterr().err
+
+
 def table_of_versions():
     with open(os.path.join(os.path.dirname(EXAMPLES), "docs", "versions.md"), encoding="utf-8") as page:
         rows = [[cell.strip().strip("`") for cell in line.split("|")[1:-1]] for line in page]
