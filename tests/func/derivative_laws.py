@@ -7,9 +7,17 @@ The transforms of one test must be of one kind, all native or all fallbacks::
         t.vmap(t.grad(f))(x)
 """
 
+import pytest
 import torch
 
 from torchcompat import SHIMS
+
+# The first forward derivative of a process loads decompositions that warn, on the newest versions, and linearize warns of
+# its own use of torch.fx on every call.
+native_warnings = [
+    pytest.mark.filterwarnings("ignore:.*torch.jit.script"),
+    pytest.mark.filterwarnings("ignore:Attempted to insert a get_attr Node"),
+]
 
 
 class transforms:
@@ -55,7 +63,7 @@ def same(actual, expected, tolerance=1e-9, path="result"):
 
 
 def difference_quotients(function, x, step=1e-5):
-    """The Jacobian of *function* at *x*, of shape output + input, by central differences (error of order step squared)."""
+    """The Jacobian of *function* at *x*, of shape output + input, by central differences (error: step squared)."""
     columns = []
     for index in range(x.numel()):
         shift = torch.zeros_like(x).reshape(-1)

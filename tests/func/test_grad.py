@@ -124,7 +124,7 @@ def test_a_parameter_used_twice_collects_both_gradients(impl):
 # --- argnums
 
 
-@pytest.mark.parametrize("argnums, factor", [(0, "yz"), (1, "xz"), (2, "xy"), (-1, "xy"), (-2, "xz"), (-3, "yz")])
+@pytest.mark.parametrize(("argnums", "factor"), [(0, "yz"), (1, "xz"), (2, "xy"), (-1, "xy"), (-2, "xz"), (-3, "yz")])
 def test_argnums_names_one_argument(impl, argnums, factor):
     named = {"x": double(2.0), "y": double(3.0), "z": double(5.0)}
     gradient = impl(lambda x, y, z: x * y * z, argnums=argnums)(*named.values())
@@ -214,9 +214,9 @@ def test_an_empty_pytree_has_an_empty_gradient(impl):
 
 @pytest.mark.parametrize("leaf", [None, 1.0, 2, "text", object()])
 def test_a_leaf_that_is_no_tensor_is_refused(impl, leaf):
-    with pytest.raises(ValueError, match="[Tt]ensor"):
+    with pytest.raises(ValueError, match=r"[Tt]ensor"):
         impl(lambda tree: tree["x"].sum())({"x": double([1.0]), "y": leaf})
-    with pytest.raises(ValueError, match="[Tt]ensor"):
+    with pytest.raises(ValueError, match=r"[Tt]ensor"):
         impl(lambda x: torch.ones(()))(leaf)
 
 
@@ -231,7 +231,7 @@ def test_an_argument_of_an_integer_or_bool_dtype_is_refused(impl, dtype):
 
 @pytest.mark.parametrize("output", [lambda x: x, lambda x: x.sum().reshape(1), lambda x: x.expand(2, 3)])
 def test_an_output_with_dimensions_is_refused(impl, output):
-    with pytest.raises(RuntimeError, match="scalar|without dim"):
+    with pytest.raises(RuntimeError, match=r"scalar|without dim"):
         impl(output)(normal(3))
 
 
@@ -251,7 +251,7 @@ def test_a_tuple_or_list_of_tensors_as_output_is_refused(impl):
 def test_a_complex_output_is_refused(impl):
     if not has("torch.view_as_complex"):
         pytest.skip("this torch has no complex autograd")
-    with pytest.raises(RuntimeError, match="real|complex|Complex"):
+    with pytest.raises(RuntimeError, match=r"real|complex|Complex"):
         impl(lambda x: torch.view_as_complex(x).sum())(normal(3, 2))
 
 
@@ -293,10 +293,15 @@ def test_aux_is_on_no_graph(impl):
     assert on_a_graph(aux) == [False, False]
 
 
-@pytest.mark.parametrize("aux", [None, 1.0, "text", {"accuracy": 0.5}])
+@pytest.mark.parametrize("aux", [1.0, "text", {"accuracy": 0.5}])
 def test_aux_that_holds_anything_but_tensors_is_refused(impl, aux):
     with pytest.raises(RuntimeError, match="ensor"):
         impl(lambda x: (x.sum(), aux), has_aux=True)(normal(3))
+
+
+def test_aux_of_none_is_refused(impl):
+    with pytest.raises(RuntimeError, match="ensor"):
+        impl(lambda x: (x.sum(), None), has_aux=True)(normal(3))
 
 
 @pytest.mark.parametrize("output", [lambda s: s, lambda s: (s,), lambda s: (s, s, s), lambda s: [s, s]])
@@ -448,7 +453,7 @@ def test_inference_mode_outside_does_not_stop_it(impl):
 # --- nesting
 
 
-@pytest.mark.parametrize("times, expected", [(1, 4 * 3.0**3), (2, 12 * 3.0**2), (3, 24 * 3.0), (4, 24.0), (5, 0.0)])
+@pytest.mark.parametrize(("times", "expected"), [(1, 4 * 3.0**3), (2, 12 * 3.0**2), (3, 24 * 3.0), (4, 24.0), (5, 0.0)])
 def test_the_derivatives_of_the_fourth_power(impl, times, expected):
     derivative = lambda x: x * x * x * x  # noqa: E731
     for _ in range(times):
