@@ -8,7 +8,7 @@ import torch
 
 import torchcompat
 
-NAMES = ["import_cost", "call_overhead", "functional_call", "attention"]
+NAMES = ["import_cost", "call_overhead", "functional_call", "func", "attention"]
 
 
 def main(names):
