@@ -196,6 +196,19 @@ _VMAP_LIMITS = [
     ),
     Limit("name", "The function returned is named `wrapped`.", on="native", first="2.1", last="2.3"),
     Limit(
+        "assignment",
+        "`x[:, index] = y` with a mapped *index* writes the values of *y* to the wrong places.",
+        on="native",
+        first="2.0",
+    ),
+    Limit(
+        "logical_scalar",
+        "Of operands that have no dimensions but the mapped one, `where`, `addcmul` and `clamp` promote the dtype as of "
+        "tensors with dimensions; a negative one beside uint8 wraps around.",
+        on="native",
+        first="2.0",
+    ),
+    Limit(
         "index",
         "A tensor that is not mapped, indexed by a mapped tensor of no dimensions: RuntimeError.",
         on="native",
