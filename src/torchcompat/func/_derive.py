@@ -13,10 +13,23 @@ from typing import Any, Iterator, Sequence
 
 import torch
 
-from .._torch import UnsupportedError, at_least
+from .._torch import UnsupportedError, at_least, at_most
 from ._batched import Levels, active_levels, count, levels_of, physical_of, spread, wrap
 
 Tensors = Sequence[Any]
+
+
+def edges(tensors: Tensors) -> Iterator[tuple[Any, int]]:
+    """Every edge of the graphs that *tensors* have, as the node it leads to and which of the node's results it is."""
+    pending = [(tensor.grad_fn, tensor.output_nr) for tensor in tensors if tensor.grad_fn is not None]
+    seen = set(pending)
+    while pending:
+        edge = pending.pop()
+        yield edge
+        for following in edge[0].next_functions:
+            if following[0] is not None and following not in seen:
+                seen.add(following)
+                pending.append(following)
 
 
 class Variables:
@@ -51,18 +64,8 @@ class Variables:
             return False
         if tensor.grad_fn is None:
             return id(tensor) not in self.own
-        seen = {tensor.grad_fn}
-        pending = [tensor.grad_fn]
-        while pending:
-            node = pending.pop()
-            leaf = getattr(node, "variable", None)
-            if leaf is not None and id(leaf) not in self.own:
-                return True
-            for following, _ in node.next_functions:
-                if following is not None and following not in seen:
-                    seen.add(following)
-                    pending.append(following)
-        return False
+        leaves = (getattr(node, "variable", None) for node, _ in edges([tensor]))
+        return any(leaf is not None and id(leaf) not in self.own for leaf in leaves)
 
     def release(self, tensor: Any) -> Any:
         """A logical *tensor* that goes back to the caller: without a graph, unless the caller's own leads into it."""
@@ -143,6 +146,18 @@ def _batched_natively(outs: Any, inputs: Tensors, cotangents: Any, create_graph:
     return [None if skip else next(found) for skip in unused]
 
 
+# What torch computes for the derivative of these, where it has to be differentiable or their mean and deviation have
+# gradients too, takes the batch of cotangents for the batch of samples, silently: group norm up to 2.13, see
+# https://github.com/pytorch/pytorch/pull/183980, and layer norm up to 1.9.
+_MISBATCHED = ("NativeGroupNorm",) * at_most(2, 13) + ("NativeLayerNorm",) * at_most(1, 9)
+
+
+def _can_be_batched(outputs: Tensors, create_graph: bool) -> bool:
+    return not any(
+        type(node).__name__.startswith(_MISBATCHED) and (number or create_graph) for node, number in edges(outputs)
+    )
+
+
 def _rows(cotangents: Any, row: int) -> list[Any]:
     return [cotangent[row] for cotangent in cotangents]
 
@@ -164,7 +179,7 @@ def batched_backward(outputs: Tensors, inputs: Tensors, cotangents: Tensors, cre
         return [None] * len(inputs)
     outs, cots = zip(*used)
     inputs = list(inputs)
-    if at_least(1, 8) and len(cots[0]):
+    if at_least(1, 8) and len(cots[0]) and _can_be_batched(outs, create_graph):
         try:
             return list(_batched_natively(outs, inputs, cots, create_graph))
         except RuntimeError:
