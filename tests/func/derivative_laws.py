@@ -12,7 +12,7 @@ import torch
 
 from torchcompat import SHIMS
 
-# The first forward derivative of a process loads decompositions that warn, on the newest versions, and linearize warns of
+# The first forward derivative of a process loads decompositions that warn on the newest torch; linearize warns of
 # its own use of torch.fx on every call.
 native_warnings = [
     pytest.mark.filterwarnings("ignore:.*torch.jit.script"),
