@@ -202,6 +202,20 @@ def test_per_sample_gradients_find_the_mislabelled(monkeypatch, capsys):
     assert numbers(r"difference from a plain loop's gradient: (\S+)", out)[0] < 1e-4
 
 
+def test_an_ensemble_knows_where_it_does_not_know(monkeypatch, capsys):
+    assert run(monkeypatch, "ensemble") == 0
+    out = capsys.readouterr().out
+    spread = dict(re.findall(r"(inside|outside): spread ([\d.]+)", out))
+    assert float(spread["outside"]) > 1.5 * float(spread["inside"])
+    shares = [numbers(r"50% ([\d.]+), 80% ([\d.]+), 95% ([\d.]+)", line) for line in re.findall("intervals: .*", out)]
+    inside, _, outside, outside_alone = shares
+    assert inside == pytest.approx([0.5, 0.8, 0.95], abs=0.15)
+    assert inside[2] > 0.9
+    # Who knows the noise alone is far too sure of itself where there was no data.
+    assert outside_alone[2] < outside[2]
+    assert outside_alone[2] < 0.8
+
+
 def test_maml_learns_to_learn(monkeypatch, capsys):
     assert run(monkeypatch, "maml_sinusoids", "--steps", "100") == 0
     out = capsys.readouterr().out
@@ -212,7 +226,7 @@ def test_maml_learns_to_learn(monkeypatch, capsys):
     assert learned[3] < learned[1] < 0.75 * learned[0]
 
 
-@pytest.mark.parametrize("name", ["per_sample_gradients", "maml_sinusoids"])
+@pytest.mark.parametrize("name", ["per_sample_gradients", "ensemble", "maml_sinusoids"])
 def test_the_examples_of_func_refuse_bad_steps(monkeypatch, capsys, name):
     assert run(monkeypatch, name, "--steps", "0") == 2
     assert "--steps must be at least 1" in capsys.readouterr().err
