@@ -29,46 +29,40 @@ def _check_in_dim(name: str, in_dim: Any, arg: Any) -> int | None:
 
 
 class _Inputs:
-    """The arguments of one call, flat: *leaves*, the dimension *dims* to map each over, and the batch's *size*."""
+    """The positional arguments of one call, flat: *leaves*, the dimension *dims* to map each over, the batch's *size*."""
 
-    def __init__(self, name: str, in_dims: Any, args: Any, kwargs: Any) -> None:
-        if not isinstance(in_dims, (int, tuple)):
-            raise ValueError(
-                f"vmap({name}): in_dims must be an int or a tuple with an entry for each argument, got {in_dims!r}"
-            )
-        if not args:
-            raise ValueError(f"vmap({name}): got no positional arguments; there must be at least one to map over")
-        leaves, self.spec = _pytree.flatten(args)
-        in_dims_flat = _pytree.broadcast(in_dims, self.spec)
-        if in_dims_flat is None:
-            raise ValueError(f"vmap({name}): in_dims {in_dims!r} does not have the structure of the arguments: {self.spec!r}")
-        self.dims = [_check_in_dim(name, in_dim, leaf) for in_dim, leaf in zip(in_dims_flat, leaves)]
-        named, self.named_spec = _pytree.flatten(kwargs)
-        self.dims += [0 if isinstance(leaf, torch.Tensor) else None for leaf in named]
-        self.dims = [
-            None if dim == 0 and n >= len(leaves) and not rank(named[n - len(leaves)]) else dim
-            for n, dim in enumerate(self.dims)
-        ]
-        self.positional = len(leaves)
-        self.leaves = leaves + named
-        self.size = self._size(name)
+    def __init__(self, leaves: list[Any], dims: list[int | None], spec: Any, size: int) -> None:
+        self.leaves, self.dims, self.spec, self.size = leaves, dims, spec, size
 
-    def _size(self, name: str) -> int:
-        sizes = {int(leaf.shape[dim]) for leaf, dim in zip(self.leaves, self.dims) if dim is not None}
-        if not sizes:
-            raise ValueError(f"vmap({name}): in_dims has None for every argument; there must be at least one to map over")
-        if len(sizes) > 1:
-            raise ValueError(
-                f"vmap({name}): the mapped dimensions must have one size, got {sorted(sizes)} for the arguments, in order: "
-                f"{[int(leaf.shape[dim]) for leaf, dim in zip(self.leaves, self.dims) if dim is not None]}"
-            )
-        return sizes.pop()
-
-    def map(self, function: Callable[[Any, int], Any]) -> tuple[Any, Any]:
+    def map(self, function: Callable[[Any, int], Any]) -> Any:
         """The arguments again, after *function* of each mapped tensor and its dimension."""
         leaves = [leaf if dim is None else function(leaf, dim) for leaf, dim in zip(self.leaves, self.dims)]
-        args = _pytree.unflatten(leaves[: self.positional], self.spec)
-        return args, _pytree.unflatten(leaves[self.positional :], self.named_spec)
+        return _pytree.unflatten(leaves, self.spec)
+
+    def chunk(self, start: int, length: int) -> _Inputs:
+        """*length* of the samples, from number *start* on."""
+        leaves = [
+            leaf if dim is None else leaf.narrow(dim, start, length) for leaf, dim in zip(self.leaves, self.dims)
+        ]
+        return _Inputs(leaves, self.dims, self.spec, length)
+
+
+def _inputs(name: str, in_dims: Any, args: Any) -> _Inputs:
+    if not isinstance(in_dims, (int, tuple)):
+        raise ValueError(f"vmap({name}): in_dims must be an int or a tuple with an entry for each argument, got {in_dims!r}")
+    if not args:
+        raise ValueError(f"vmap({name}): got no positional arguments; there must be at least one to map over")
+    leaves, spec = _pytree.flatten(args)
+    found = _pytree.broadcast(in_dims, spec)
+    if found is None:
+        raise ValueError(f"vmap({name}): in_dims {in_dims!r} does not have the structure of the arguments: {spec!r}")
+    dims = [_check_in_dim(name, in_dim, leaf) for in_dim, leaf in zip(found, leaves)]
+    sizes = [int(leaf.shape[dim]) for leaf, dim in zip(leaves, dims) if dim is not None]
+    if not sizes:
+        raise ValueError(f"vmap({name}): in_dims has None for every argument; there must be at least one to map over")
+    if len(set(sizes)) > 1:
+        raise ValueError(f"vmap({name}): the mapped dimensions must all have one size, got {sizes}, in their order")
+    return _Inputs(leaves, dims, spec, sizes[0])
 
 
 def _add_level(tensor: Any, dim: int, level: Any) -> Any:
@@ -113,11 +107,11 @@ def _flat_results(name: str, results: Any, out_dims: Any) -> tuple[list[Any], li
     return leaves, dims, spec
 
 
-def _vectorised(name: str, func: Any, inputs: _Inputs, out_dims: Any, randomness: str) -> Any:
+def _vectorised(name: str, call: Any, inputs: _Inputs, out_dims: Any, randomness: str) -> Any:
     with entered(inputs.size, randomness) as level:
-        args, kwargs = inputs.map(lambda tensor, dim: _add_level(tensor, dim, level))
+        args = inputs.map(lambda tensor, dim: _add_level(tensor, dim, level))
         with _draws.watched(randomness):
-            results = func(*args, **kwargs)
+            results = call(args)
         leaves, dims, spec = _flat_results(name, results, out_dims)
         return _pytree.unflatten([_remove_level(leaf, dim, level, name) for leaf, dim in zip(leaves, dims)], spec)
 
@@ -129,42 +123,34 @@ class _Same:
         self.randomness = randomness
 
 
-def _looped(name: str, func: Any, inputs: _Inputs, out_dims: Any, randomness: str) -> Any:
+def _looped(name: str, call: Any, inputs: _Inputs, out_dims: Any, randomness: str) -> Any:
     if not inputs.size:
         raise RuntimeError(f"vmap({name}): a batch of size 0 needs torch 1.7 or later")
-    flat = []
+    samples = []
     with _draws.looped("the function", [_Same(randomness)]) as restart:
         for number in range(inputs.size):
             restart()
-            args, kwargs = inputs.map(lambda tensor, dim, number=number: tensor.select(dim, number))  # type: ignore[misc]
-            leaves, dims, spec = _flat_results(name, func(*args, **kwargs), out_dims)
-            flat.append(leaves)
-    stacked = [
-        samples[0] if dim is None else torch.stack(samples, dim) for samples, dim in zip(map(list, zip(*flat)), dims)
-    ]
-    return _pytree.unflatten(stacked, spec)
+            result = call(inputs.map(lambda tensor, dim, number=number: tensor.select(dim, number)))  # type: ignore[misc]
+            leaves, dims, spec = _flat_results(name, result, out_dims)
+            samples.append(leaves)
+    return _pytree.unflatten([_join(torch.stack, column, dim) for column, dim in zip(zip(*samples), dims)], spec)
 
 
-def _chunked(name: str, func: Any, inputs: _Inputs, out_dims: Any, randomness: str, chunk_size: int) -> Any:
-    results = []
+def _chunked(name: str, call: Any, inputs: _Inputs, out_dims: Any, randomness: str, chunk_size: int) -> Any:
+    chunks = []
     for start in range(0, inputs.size, chunk_size):
-        length = min(chunk_size, inputs.size - start)
-        args, kwargs = inputs.map(lambda tensor, dim: tensor.narrow(dim, start, length))  # noqa: B023
-        part = _Inputs.__new__(_Inputs)
-        part.__dict__.update(vars(inputs))
-        part.leaves = _pytree.flatten(args)[0] + _pytree.flatten(kwargs)[0]
-        part.size = length
-        results.append(_run(name, func, part, out_dims, randomness))
-    flat = [_pytree.flatten(result) for result in results]
-    _, dims, spec = _flat_results(name, results[0], out_dims)
-    columns = zip(*[leaves for leaves, _ in flat])
-    return _pytree.unflatten(
-        [parts[0] if dim is None else torch.cat(parts, dim) for parts, dim in zip(columns, dims)], spec
-    )
+        chunk = inputs.chunk(start, min(chunk_size, inputs.size - start))
+        leaves, dims, spec = _flat_results(name, _run(name, call, chunk, out_dims, randomness), out_dims)
+        chunks.append(leaves)
+    return _pytree.unflatten([_join(torch.cat, column, dim) for column, dim in zip(zip(*chunks), dims)], spec)
 
 
-def _run(name: str, func: Any, inputs: _Inputs, out_dims: Any, randomness: str) -> Any:
-    return (_vectorised if VECTORISES else _looped)(name, func, inputs, out_dims, randomness)
+def _join(how: Any, tensors: Any, dim: int | None) -> Any:
+    return tensors[0] if dim is None else how(tensors, dim)
+
+
+def _run(name: str, call: Any, inputs: _Inputs, out_dims: Any, randomness: str) -> Any:
+    return (_vectorised if VECTORISES else _looped)(name, call, inputs, out_dims, randomness)
 
 
 def mapped(func: Any, in_dims: Any, out_dims: Any, randomness: str, chunk_size: int | None) -> Callable[..., Any]:
@@ -177,10 +163,14 @@ def mapped(func: Any, in_dims: Any, out_dims: Any, randomness: str, chunk_size: 
 
     @functools.wraps(func)
     def call(*args: Any, **kwargs: Any) -> Any:
-        inputs = _Inputs(name, in_dims, args, kwargs)
+        inputs = _inputs(name, in_dims, args)
+
+        def run(args: Any) -> Any:
+            return func(*args, **kwargs)
+
         if chunk_size is None or chunk_size >= inputs.size:
-            return _run(name, func, inputs, out_dims, randomness)
-        return _chunked(name, func, inputs, out_dims, randomness, chunk_size)
+            return _run(name, run, inputs, out_dims, randomness)
+        return _chunked(name, run, inputs, out_dims, randomness, chunk_size)
 
     return call
 
@@ -241,7 +231,7 @@ def vmap(
     Args:
         func: takes tensors, or pytrees of them, without the mapped dimension, and returns tensors or pytrees of them.
         in_dims: the dimension to map over: an int for all arguments, or a tuple with an entry for each, which may be
-            nested as the argument is; None for what is not mapped. Keyword arguments are mapped over dimension 0.
+            nested as the argument is; None for what is not mapped. Keyword arguments are not mapped.
         out_dims: where the mapped dimension is to be in the results, in the same way.
         randomness: what random operations give: "different" or the "same" numbers for each sample, or an "error".
         chunk_size: how many samples to compute at once; None for all.
