@@ -111,16 +111,15 @@ def _check_lengths(left: Side, lengths: Mapping[str, int], pattern: str) -> None
 def _split(group: Group, size: int, lengths: Mapping[str, int]) -> list[int]:
     """The sizes of the axes that a dimension of this *size* is made of."""
     open_axes = [axis for axis in group if axis not in lengths]
-    if len(open_axes) > 1:
-        raise ValueError(f"rearrange: the lengths of all but one of ({' '.join(group)}) are needed")
     known = _product([lengths[axis] for axis in group if axis in lengths])
-    # A length of 0 leaves open what the other one is.
     if not open_axes and known == size:
         return [lengths[axis] for axis in group]
-    if open_axes and known and size % known == 0:
+    # A length of 0 leaves open what the other one is.
+    if len(open_axes) == 1 and known and size % known == 0:
         return [lengths.get(axis, size // known) for axis in group]
     named = " ".join(f"{axis}={lengths[axis]}" if axis in lengths else axis for axis in group)
-    raise ValueError(f"rearrange: a dimension of size {size} cannot be ({named or 1})")
+    hint = "; give the lengths of all but one" if len(open_axes) > 1 else ""
+    raise ValueError(f"rearrange: a dimension of size {size} cannot be ({named or 1}){hint}")
 
 
 def _product(sizes: Sequence[int]) -> int:

@@ -121,6 +121,7 @@ def debug_unwrap(tensor: torch.Tensor, *, recurse: bool = True) -> torch.Tensor:
             on="native",
             first="2.13",
         ),
+        Limit("vector", "fails to split the dimension of a tensor that has only one", on="native", first="2.13"),
         Limit("units", "fails where a 1 is both left out and put in", on="native", first="2.13"),
         Limit("scalar", "returns a tensor without dimensions unchanged where a 1 is put in", on="native", first="2.13"),
         Limit(
