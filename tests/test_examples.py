@@ -217,7 +217,7 @@ def test_an_ensemble_knows_where_it_does_not_know(monkeypatch, capsys):
 
 
 def test_maml_learns_to_learn(monkeypatch, capsys):
-    assert run(monkeypatch, "maml_sinusoids", "--steps", "100") == 0
+    assert run(monkeypatch, "maml_sinusoids", "--steps", "80") == 0
     out = capsys.readouterr().out
     four = r" +([\d.]+)" * 4
     pretrained, learned = (numbers(name + four, out) for name in ("pretrained", "meta-learned"))
