@@ -193,8 +193,14 @@ _VMAP_LIMITS = [
     ),
     Limit(
         "logical_scalar",
-        "Of operands that have no dimensions but the mapped one, `where`, `addcmul` and `clamp` promote the dtype as of "
-        "tensors with dimensions; a negative one beside uint8 wraps around.",
+        "An operand of no dimensions but the mapped one: `where`, `addcmul` and `clamp` promote the dtype as if it had "
+        "some; a negative one beside uint8 wraps around.",
+        on="native",
+        first="2.0",
+    ),
+    Limit(
+        "outer_none",
+        "An inner vmap with None in `out_dims` refuses a result that only an outer one maps: ValueError.",
         on="native",
         first="2.0",
     ),
