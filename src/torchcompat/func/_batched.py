@@ -74,13 +74,22 @@ class BatchedTensor(torch.Tensor):
 
     @classmethod
     def __torch_function__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if kwargs and "out" in kwargs:
+            kwargs = _without_out(func, kwargs)
         rule = _rule_of.get(func) or _resolve(func)
         result = rule(func, *args, **(kwargs or {}))
         return loop(func, *args, **(kwargs or {})) if result is NotImplemented else result
 
 
-# An empty tensor behind every BatchedTensor: code that reads memory behind torch's back fails at once instead of reading
-# some sample.
+def _without_out(func: Any, kwargs: Any) -> dict[str, Any]:
+    """*kwargs* without ``out=None``, which torch's Python functions pass on."""
+    if kwargs["out"] is not None:
+        raise RuntimeError(f"vmap: {name_of(func)} with out=: use the operation's result")
+    return {name: value for name, value in kwargs.items() if name != "out"}
+
+
+# An empty tensor behind every BatchedTensor: code that reads memory behind torch's back fails at once instead of
+# reading some sample.
 _SHELL = torch.empty(0)
 
 

@@ -13,12 +13,10 @@ from ._reductions import is_whole, named, reduce_along, shift, whole
 @rule("norm")
 def norm(func: Any, input: Any, *args: Any, **kwargs: Any) -> Any:
     given = named("p dim keepdim", args, kwargs)
-    if given.get("p", "fro") == "nuc" or not is_whole(given.get("dim")):
-        return (
-            reduce_along(func, input, {"dim": (0, 1), **given})
-            if given.get("dim") is None
-            else reduce_along(func, input, given)
-        )
+    if given.get("p") == "nuc" and given.get("dim") is None:
+        given["dim"] = (0, 1)
+    if not is_whole(given.get("dim")):
+        return reduce_along(func, input, given)
     given["p"] = 2 if given.get("p") in ("fro", None) else given["p"]
     return whole(func, input, given)
 

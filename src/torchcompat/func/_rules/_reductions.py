@@ -25,7 +25,7 @@ def named(names: str, args: Sequence[Any], kwargs: Any) -> dict[str, Any]:
 
 
 def shift(dim: Any, ndim: int, by: int) -> Any:
-    """*dim*, an int or several, of a sample with *ndim* dimensions as that of the batch; None if it is no such thing."""
+    """*dim*, one or several, of a sample of *ndim* dimensions as that of the batch; None if it is no dimension."""
     if isinstance(dim, (list, tuple)):
         dims = [shift(one, ndim, by) for one in dim]
         return None if None in dims else dims
