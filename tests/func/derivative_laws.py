@@ -27,6 +27,8 @@ class transforms:
         self._kind = "native" if impl is shim.native else "fallback"
 
     def __getattr__(self, name):
+        if "func." + name not in SHIMS:
+            raise AttributeError(name)
         return getattr(SHIMS["func." + name], self._kind)
 
 

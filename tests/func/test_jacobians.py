@@ -92,9 +92,11 @@ class JacobianContract:
         x = double([1.0, 2.0, 3.0])
         same(impl(f)(x), torch.diag(double([0.0, 12.0, 18.0])))
 
-    def test_of_a_transposed_and_of_an_expanded_input(self, impl):
+    def test_of_a_transposed_input(self, impl):
         x = normal(2, 3).t()
         same(impl(lambda x: x.sum(0))(x), impl(lambda x: x.sum(0))(x.clone()))
+
+    def test_of_an_expanded_input(self, impl):
         x = double([2.0]).expand(3)
         same(impl(lambda x: x * x)(x), 4 * eye(3))
 
@@ -105,13 +107,11 @@ class JacobianContract:
         args = (normal(3), normal(3))
         same(impl(lambda x, y: x * y, argnums=argnums)(*args), torch.diag(args[1 - argnums]))
 
-    @pytest.mark.parametrize("argnums", [(0,), (1, 0), (0, -1), (-1, -2)])
+    @pytest.mark.parametrize("argnums", [(0,), (1,), (0, 1), (1, 0)])
     def test_argnums_of_a_tuple_gives_a_tuple_in_this_order(self, impl, argnums):
         args = (normal(2), normal(2))
-        same(
-            impl(lambda x, y: x * y, argnums=argnums)(*args),
-            tuple(torch.diag(args[1 - number % 2]) for number in argnums),
-        )
+        found = impl(lambda x, y: x * y, argnums=argnums)(*args)
+        same(found, tuple(torch.diag(args[1 - number]) for number in argnums))
 
     @pytest.mark.parametrize("argnums", [2, -3, (0, 2), (), (0, 0), (1, -1), [0], "0", (0, "1")])
     def test_argnums_that_name_no_argument_or_one_twice_are_refused(self, impl, argnums):
