@@ -1,6 +1,7 @@
 """The batching rules, by kind of operation. Importing a module registers its rules; see ``_batched``."""
 
 from . import _attributes as _attributes
+from . import _joins as _joins
 from . import _layers as _layers
 from . import _linalg as _linalg
 from . import _losses as _losses
@@ -8,4 +9,6 @@ from . import _normalisation as _normalisation
 from . import _norms as _norms
 from . import _pointwise as _pointwise
 from . import _products as _products
+from . import _random as _random
 from . import _reductions as _reductions
+from . import _shapes as _shapes
