@@ -32,6 +32,24 @@ def edges(tensors: Tensors) -> Iterator[tuple[Any, int]]:
                 pending.append(following)
 
 
+def _no(tensor: Any) -> bool:
+    return False
+
+
+is_inference = getattr(torch.Tensor, "is_inference", _no)  # inference mode came with 1.9
+
+
+@contextmanager
+def recording() -> Iterator[None]:
+    """A context in which autograd records, in no_grad and in inference mode too."""
+    if at_least(1, 9) and torch.is_inference_mode_enabled():
+        with torch.inference_mode(False), torch.enable_grad():
+            yield
+    else:
+        with torch.enable_grad():
+            yield
+
+
 class Variables:
     """The inputs that one transform differentiates.
 
@@ -50,11 +68,13 @@ class Variables:
 
     def _variable(self, tensor: Any) -> Any:
         levels_of(tensor)  # raises for a tensor whose vmap has returned
-        batch = spread(tensor, self.levels)
-        if self.outside and batch.requires_grad:
-            with torch.enable_grad():
+        with recording():
+            batch = spread(tensor, self.levels)
+            if self.outside and batch.requires_grad:
                 return batch.view_as(batch)
-        variable = batch.detach().requires_grad_()
+            if is_inference(batch):
+                batch = batch.clone()
+            variable = batch.detach().requires_grad_()
         self.own.add(id(variable))
         return variable
 
@@ -188,7 +208,12 @@ def batched_backward(outputs: Tensors, inputs: Tensors, cotangents: Tensors, cre
 
 
 def pull_back(
-    variables: Variables, outputs: Tensors, cotangents: Tensors, inputs: Tensors | None = None
+    variables: Variables,
+    outputs: Tensors,
+    cotangents: Tensors,
+    inputs: Tensors | None = None,
+    retain_graph: bool = True,
+    create_graph: bool | None = None,
 ) -> tuple[Levels, list[Any]]:
     """The gradients of the *variables*, physical, for logical *cotangents* of physical *outputs*.
 
@@ -200,11 +225,12 @@ def pull_back(
     levels = levels_of(*cotangents)
     extra = tuple(level for level in levels if level not in base)
     rows = [spread(cotangent, base + extra) for cotangent in cotangents]
-    create_graph = torch.is_grad_enabled() and (
-        any(row.requires_grad for row in rows) or any(variables.asked_for(output) for output in outputs)
-    )
+    if create_graph is None:
+        create_graph = torch.is_grad_enabled() and (
+            any(row.requires_grad for row in rows) or any(variables.asked_for(output) for output in outputs)
+        )
     if not extra:
-        return base, backward(outputs, inputs, rows, create_graph, retain_graph=True)
+        return base, backward(outputs, inputs, rows, create_graph, retain_graph)
     k, size = len(base), count(extra)
     front = list(range(k, k + len(extra))) + list(range(k))
     rows = [row.permute(front + list(range(len(front), row.dim()))) for row in rows]

@@ -10,7 +10,7 @@ import torch
 from .._shim import Limit, polyfill
 from . import _pytree
 from ._batched import rank, spread
-from ._derive import Variables, backward, pull_back
+from ._derive import Variables, backward, pull_back, recording
 
 _LINK = "https://github.com/pytorch/pytorch/pull/91026"
 _LIMITS: list[Limit] = []
@@ -32,13 +32,13 @@ def check_argnums(argnums: Any, count: int, name: str) -> None:
         raise RuntimeError(f"{name}: argnums must name each argument once, got {argnums!r}")
 
 
-def check_tensors(leaves: Any, what: str) -> None:
-    """Raise unless all *leaves* are tensors of a floating-point or complex dtype."""
+def check_tensors(leaves: Any, what: str, no_tensor: Any = ValueError, no_floats: Any = RuntimeError) -> None:
+    """Raise the errors given unless all *leaves* are tensors of a floating-point or complex dtype."""
     for leaf in leaves:
         if not isinstance(leaf, torch.Tensor):
-            raise ValueError(f"{what} must be a tensor or a pytree of tensors, got {type(leaf).__name__}")
+            raise no_tensor(f"{what} must be a tensor (torch.Tensor) or a pytree of tensors, got {type(leaf).__name__}")
         if not (leaf.dtype.is_floating_point or is_complex(leaf)):
-            raise RuntimeError(f"{what} must be of a floating-point or complex dtype, got {leaf.dtype}")
+            raise no_floats(f"{what} must be of a floating-point or complex dtype, got {leaf.dtype}")
 
 
 def is_complex(tensor: Any) -> bool:
@@ -67,9 +67,12 @@ class Arguments:
 def split_aux(result: Any, has_aux: bool, name: str) -> tuple[Any, Any]:
     """The output and the auxiliary output of a function."""
     if not has_aux:
-        return result, None
+        return result, ()
     if not (isinstance(result, tuple) and len(result) == 2):
         raise RuntimeError(f"{name}: with has_aux=True the function must return a tuple (output, aux), got {result!r}")
+    for leaf in _pytree.flatten(result[1])[0]:
+        if not isinstance(leaf, torch.Tensor):
+            raise RuntimeError(f"{name}: aux must be a tensor (torch.Tensor) or a pytree of tensors, got {type(leaf).__name__}")
     return result[0], result[1]
 
 
@@ -78,13 +81,15 @@ def _check_scalar(output: Any, name: str) -> None:
         raise RuntimeError(f"{name}: the function must return a tensor without dimensions, got {type(output).__name__}")
     if rank(output):
         raise RuntimeError(f"{name}: the function must return a tensor without dimensions, got shape {list(output.shape)}")
+    if is_complex(output):
+        raise RuntimeError(f"{name}: the function must return a real tensor, got {output.dtype}")
 
 
 def value_and_grad(func: Any, argnums: Any, has_aux: bool, args: Any, kwargs: Any, name: str) -> tuple[Any, Any, Any]:
     """The gradient, the value and the auxiliary output of *func*."""
     arguments = Arguments(argnums, args, name)
     variables = arguments.variables
-    with torch.enable_grad():
+    with recording():
         output, aux = split_aux(func(*arguments.args, **kwargs), has_aux, name)
         _check_scalar(output, name)
         physical = spread(output, variables.levels)
@@ -152,38 +157,58 @@ def grad_and_value(func: Callable[..., Any], argnums: Any = 0, has_aux: bool = F
 
 
 class PullBack:
-    """The outputs of *func* at *primals*, and the function from cotangents to gradients."""
+    """The outputs of *func* at *primals*, and the function from cotangents to gradients.
+
+    Attributes:
+        output, aux: what goes back to the caller.
+        physical: the tensors of the output, batched over the variables' levels, with their graph.
+    """
+
+    no_tensor: Any = ValueError
+    no_floats: Any = RuntimeError
+    integers_out = False
 
     def __init__(self, func: Any, primals: Any, has_aux: bool, name: str) -> None:
-        if not primals:
-            raise RuntimeError(f"{name}: got no primals; the function must have at least one argument")
+        self.name = name
         leaves, self.spec = _pytree.flatten(primals)
+        check_tensors(leaves, f"{name}: a primal", self.no_tensor, self.no_floats)
         self.variables = Variables(leaves)
-        with torch.enable_grad():
+        with recording():
             arguments = _pytree.unflatten(self.variables.tensors, self.spec)
             output, aux = split_aux(func(*arguments), has_aux, name)
-            outputs, self.output_spec = _pytree.flatten(output)
-            for leaf in outputs:
-                if not isinstance(leaf, torch.Tensor):
-                    raise RuntimeError(f"{name}: the function must return tensors, got {type(leaf).__name__}")
+            outputs, self.output_spec = self._outputs(output)
             self.physical = [spread(leaf, self.variables.levels) for leaf in outputs]
         released = [self.variables.release(leaf) for leaf in outputs]
         self.output = _pytree.unflatten(released, self.output_spec)
         self.aux = _pytree.tree_map(self.variables.release, aux)
 
-    def __call__(self, cotangents: Any) -> Any:
+    def _outputs(self, output: Any) -> tuple[list[Any], Any]:
+        leaves, spec = _pytree.flatten(output)
+        if not leaves:
+            raise RuntimeError(f"{self.name}: the function must return a tensor or a non-empty pytree of tensors, got {output!r}")
+        what = f"{self.name}: what the function returns"
+        for leaf in leaves:
+            if not self.integers_out or not isinstance(leaf, torch.Tensor):
+                check_tensors([leaf], what, RuntimeError, RuntimeError)
+        return leaves, spec
+
+    def check(self, leaves: Any, spec: Any, expected: Any, tensors: Any, what: str) -> None:
+        """Raise unless *leaves*, of structure *spec*, fit physical *tensors* of the *expected* structure."""
+        if spec != expected:
+            raise RuntimeError(f"{self.name}: the {what}s must have the structure {expected}, got {spec}")
+        for leaf, tensor in zip(leaves, tensors):
+            if not isinstance(leaf, torch.Tensor):
+                raise TypeError(f"{self.name}: a {what} must be a Tensor, got {type(leaf).__name__}")
+            wanted = list(tensor.shape[len(self.variables.levels) :])
+            if list(leaf.shape) != wanted:
+                raise RuntimeError(f"{self.name}: a {what} must have the shape {wanted}, got {list(leaf.shape)}")
+
+    def pull(self, cotangents: Any, retain_graph: bool, create_graph: bool | None) -> Any:
+        """Gradients in the structure of the primals, for *cotangents* in that of the output."""
         leaves, spec = _pytree.flatten(cotangents)
-        if spec != self.output_spec:
-            raise RuntimeError(f"vjp: the cotangents must have the structure of the output, {self.output_spec}, got {spec}")
-        k = len(self.variables.levels)
-        for leaf, output in zip(leaves, self.physical):
-            if list(leaf.shape) != list(output.shape[k:]):
-                raise RuntimeError(
-                    f"vjp: a cotangent must have the shape of its output, {list(output.shape[k:])}, got {list(leaf.shape)}"
-                )
-        levels, gradients = pull_back(self.variables, self.physical, leaves)
-        found = self.variables.close(gradients, levels, self.variables.physical)
-        return _pytree.unflatten(found, self.spec)
+        self.check(leaves, spec, self.output_spec, self.physical, "cotangent")
+        levels, gradients = pull_back(self.variables, self.physical, leaves, None, retain_graph, create_graph)
+        return _pytree.unflatten(self.variables.close(gradients, levels, self.variables.physical), self.spec)
 
 
 @polyfill("torch.func.vjp", since="2.0", link=_LINK, limits=_LIMITS)
@@ -199,17 +224,20 @@ def vjp(func: Callable[..., Any], *primals: Any, has_aux: bool = False) -> Any:
         has_aux: whether *func* returns a second, auxiliary output.
 
     Returns:
-        The output, and a function that takes cotangents, in the structure and the shapes of the output, and returns the
-        tuple of a gradient for each of the primals (no tuple for one primal); with *has_aux* also the auxiliary output.
+        The output, and a function that takes cotangents, in the structure and the shapes of the output, and returns a
+        tuple with a gradient for each of the primals; with *has_aux* also the auxiliary output. With
+        ``retain_graph=False`` it can be called once more only; with ``create_graph=False`` what it returns cannot be
+        differentiated again.
 
     Raises:
-        RuntimeError: if there is no primal or *func* returns no tensor; by the function returned, if the cotangents do not
-            fit.
+        ValueError: if a primal is no tensor.
+        RuntimeError: if a primal or an output is not of a floating-point or complex dtype; by the function returned, if
+            the cotangents do not fit.
+        TypeError: by the function returned, if a cotangent is no tensor.
     """
     pulled = PullBack(func, primals, has_aux, "vjp")
 
-    def vjp_fn(cotangents: Any) -> Any:
-        gradients = pulled(cotangents)
-        return gradients[0] if len(primals) == 1 else gradients
+    def vjp_fn(cotangents: Any, retain_graph: bool = True, create_graph: bool | None = None) -> Any:
+        return pulled.pull(cotangents, retain_graph, create_graph)
 
     return (pulled.output, vjp_fn, pulled.aux) if has_aux else (pulled.output, vjp_fn)

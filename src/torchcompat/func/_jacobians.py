@@ -11,7 +11,7 @@ from .._shim import Limit, polyfill
 from . import _draws, _pytree
 from ._batched import move_dim, wrap
 from ._derive import Variables, batched_backward, naming_the_operation
-from ._grad import PullBack, check_argnums, check_tensors
+from ._grad import PullBack, check_argnums, is_complex
 from ._jvp import PushForward
 from ._vmap import mapped
 
@@ -19,14 +19,14 @@ _LINK = "https://github.com/pytorch/pytorch/pull/91026"
 _LIMITS: list[Limit] = []
 
 
-def _of_chosen(func: Any, argnums: Any, args: Any, kwargs: Any) -> Callable[..., Any]:
+def _of_chosen(func: Any, argnums: Any, args: Any) -> Callable[..., Any]:
     """*func* as a function of the arguments *argnums* alone."""
 
     def chosen(*values: Any) -> Any:
         replaced = list(args)
         for number, value in zip((argnums,) if isinstance(argnums, int) else argnums, values):
             replaced[number] = value
-        return func(*replaced, **kwargs)
+        return func(*replaced)
 
     return chosen
 
@@ -34,8 +34,18 @@ def _of_chosen(func: Any, argnums: Any, args: Any, kwargs: Any) -> Callable[...,
 def _choose(argnums: Any, args: Any, name: str) -> Any:
     check_argnums(argnums, len(args), name)
     chosen = tuple(args[number] for number in ((argnums,) if isinstance(argnums, int) else argnums))
-    check_tensors(_pytree.flatten(chosen)[0], f"{name}: the argument to differentiate by")
+    for leaf in _pytree.flatten(chosen)[0]:
+        if not isinstance(leaf, torch.Tensor):
+            raise ValueError(f"{name}: the argument to differentiate by must hold tensors, got {type(leaf).__name__}")
+        if is_complex(leaf):
+            raise RuntimeError(f"{name}: the argument to differentiate by must be real, got {leaf.dtype}")
     return chosen
+
+
+def _check_real(outputs: Sequence[Any], name: str) -> None:
+    for output in outputs:
+        if is_complex(output):
+            raise RuntimeError(f"{name}: what the function returns must be real, got {output.dtype}")
 
 
 def _units(samples: Sequence[Any], start: int, stop: int) -> Iterator[Any]:
@@ -90,9 +100,10 @@ def _finish(variables: Variables, block: Any) -> Any:
     return variables.release(wrap(block, variables.levels))
 
 
-def _jacrev(func: Any, argnums: Any, has_aux: bool, chunk_size: int | None, args: Any, kwargs: Any) -> Any:
+def _jacrev(func: Any, argnums: Any, has_aux: bool, chunk_size: int | None, args: Any) -> Any:
     chosen = _choose(argnums, args, "jacrev")
-    pulled = PullBack(_of_chosen(func, argnums, args, kwargs), chosen, has_aux, "jacrev")
+    pulled = PullBack(_of_chosen(func, argnums, args), chosen, has_aux, "jacrev")
+    _check_real(pulled.physical, "jacrev")
     variables, k = pulled.variables, len(pulled.variables.levels)
     rows, sizes = _all_rows(variables, pulled.physical, variables.physical, chunk_size)
     found: list[list[Any]] = [[] for _ in pulled.physical]
@@ -112,9 +123,10 @@ def _in_structure(pulled: PullBack, found: list[list[Any]], argnums: Any) -> Any
     return _pytree.unflatten(trees, pulled.output_spec)
 
 
-def _jacfwd(func: Any, argnums: Any, has_aux: bool, args: Any, kwargs: Any) -> Any:
+def _jacfwd(func: Any, argnums: Any, has_aux: bool, args: Any) -> Any:
     chosen = _choose(argnums, args, "jacfwd")
-    pushed = PushForward(_of_chosen(func, argnums, args, kwargs), chosen, has_aux, "jacfwd")
+    pushed = PushForward(_of_chosen(func, argnums, args), chosen, has_aux, "jacfwd")
+    _check_real(pushed.physical, "jacfwd")
     variables, k = pushed.variables, len(pushed.variables.levels)
     with naming_the_operation():
         rows, sizes = _all_rows(variables, pushed.products, pushed.seeds, None)
@@ -131,10 +143,10 @@ def _jacfwd(func: Any, argnums: Any, has_aux: bool, args: Any, kwargs: Any) -> A
     return _in_structure(pushed, found, argnums), pushed.aux
 
 
-def _jacfwd_different(func: Any, argnums: Any, has_aux: bool, args: Any, kwargs: Any) -> Any:
+def _jacfwd_different(func: Any, argnums: Any, has_aux: bool, args: Any) -> Any:
     """The same, with *func* called anew for each column, so that each draws random numbers of its own."""
     chosen = _choose(argnums, args, "jacfwd")
-    of_chosen = _of_chosen(func, argnums, args, kwargs)
+    of_chosen = _of_chosen(func, argnums, args)
     leaves, spec = _pytree.flatten(chosen)
     sizes = [leaf.numel() for leaf in leaves]
 
@@ -191,8 +203,8 @@ def jacrev(
     _check_chunk_size(chunk_size)
 
     @functools.wraps(func)
-    def jacobian(*args: Any, **kwargs: Any) -> Any:
-        found, aux = _jacrev(func, argnums, has_aux, chunk_size, args, kwargs)
+    def jacobian(*args: Any) -> Any:
+        found, aux = _jacrev(func, argnums, has_aux, chunk_size, args)
         return (found, aux) if has_aux else found
 
     return jacobian
@@ -220,14 +232,14 @@ def jacfwd(
     """
 
     @functools.wraps(func)
-    def jacobian(*args: Any, **kwargs: Any) -> Any:
+    def jacobian(*args: Any) -> Any:
         if randomness not in _draws.RANDOMNESS:
             raise RuntimeError(f"randomness must be 'error', 'different' or 'same', got {randomness!r}")
         if randomness == "different":
-            found, aux = _jacfwd_different(func, argnums, has_aux, args, kwargs)
+            found, aux = _jacfwd_different(func, argnums, has_aux, args)
         else:
             with _draws.watched(randomness):
-                found, aux = _jacfwd(func, argnums, has_aux, args, kwargs)
+                found, aux = _jacfwd(func, argnums, has_aux, args)
         return (found, aux) if has_aux else found
 
     return jacobian
@@ -250,12 +262,12 @@ def hessian(func: Callable[..., Any], argnums: Any = 0) -> Callable[..., Any]:
         RuntimeError, UnsupportedError: as :func:`jacrev` and :func:`jacfwd`.
     """
 
-    def gradient(*args: Any, **kwargs: Any) -> Any:
-        return _jacrev(func, argnums, False, None, args, kwargs)[0]
+    def gradient(*args: Any) -> Any:
+        return _jacrev(func, argnums, False, None, args)[0]
 
     @functools.wraps(func)
-    def second(*args: Any, **kwargs: Any) -> Any:
+    def second(*args: Any) -> Any:
         with _draws.watched("error"):
-            return _jacfwd(gradient, argnums, False, args, kwargs)[0]
+            return _jacfwd(gradient, argnums, False, args)[0]
 
     return second

@@ -13,7 +13,7 @@ import torch
 
 from .._shim import Limit, polyfill
 from . import _pytree
-from ._derive import backward, naming_the_operation, pull_back
+from ._derive import backward, naming_the_operation, pull_back, recording
 from ._grad import PullBack, check_tensors, is_complex
 
 _LINK = "https://github.com/pytorch/pytorch/pull/91026"
@@ -29,10 +29,13 @@ class PushForward(PullBack):
         places: which of the variables each product belongs to.
     """
 
+    no_tensor = RuntimeError
+    no_floats = ValueError
+    integers_out = True
+
     def __init__(self, func: Any, primals: Any, has_aux: bool, name: str) -> None:
         super().__init__(func, primals, has_aux, name)
-        self.name = name
-        with torch.enable_grad(), naming_the_operation():
+        with recording(), naming_the_operation():
             self.seeds = [_seed(output) for output in self.physical]
             self.variables.own.update(map(id, self.seeds))
             products = backward(self.physical, self.variables.physical, self.seeds, create_graph=True)
@@ -42,18 +45,8 @@ class PushForward(PullBack):
     def push(self, tangents: Any) -> Any:
         """Tangents of the outputs for *tangents* in the structure of the primals."""
         leaves, spec = _pytree.flatten(tangents)
-        if spec != self.spec:
-            raise RuntimeError(
-                f"{self.name}: the tangents must have the structure of the primals, {self.spec}, got {spec}"
-            )
-        check_tensors(leaves, f"{self.name}: a tangent")
-        k = len(self.variables.levels)
-        for leaf, primal in zip(leaves, self.variables.physical):
-            if list(leaf.shape) != list(primal.shape[k:]):
-                raise RuntimeError(
-                    f"{self.name}: a tangent must have the shape of its primal, {list(primal.shape[k:])}, "
-                    f"got {list(leaf.shape)}"
-                )
+        check_tensors(leaves, f"{self.name}: a tangent", RuntimeError, ValueError)
+        self.check(leaves, spec, self.spec, self.variables.physical, "tangent")
         with naming_the_operation():
             rows = [leaves[n] for n in self.places]
             levels, found = pull_back(self.variables, self.products, rows, self.seeds)
@@ -89,6 +82,8 @@ def jvp(func: Callable[..., Any], primals: Any, tangents: Any, *, strict: bool =
     for label, value in (("primals", primals), ("tangents", tangents)):
         if not isinstance(value, tuple):
             raise RuntimeError(f"jvp: {label} must be a tuple with an entry for each argument, got {type(value).__name__}")
+    if not primals:
+        raise RuntimeError("jvp: primals must have at least one entry, got ()")
     pushed = PushForward(func, primals, has_aux, "jvp")
     if strict and not all(output.requires_grad for output in pushed.physical):
         raise RuntimeError("jvp: strict=True, and an output does not depend on any of the primals")
