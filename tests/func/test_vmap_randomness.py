@@ -46,27 +46,29 @@ def rows_are_equal(result):
     return all(torch.equal(row, result[0]) for row in result)
 
 
-def assert_randomness(vmap, function, same=True):
-    with pytest.raises(RuntimeError, match="randomness"):
-        vmap(function)(ROWS)
-    assert rows_differ(vmap(function, randomness="different")(ROWS))
-    if same:
-        assert rows_are_equal(vmap(function, randomness="same")(ROWS))
+@pytest.mark.parametrize("case", sorted(WITH_TENSOR) + sorted(DISTRIBUTED))
+def test_different(impl, case):
+    assert rows_differ(impl({**WITH_TENSOR, **DISTRIBUTED}[case], randomness="different")(ROWS))
 
 
-@pytest.mark.parametrize("case", sorted(WITH_TENSOR))
-def test_randomness(impl, case):
-    assert_randomness(impl, WITH_TENSOR[case])
-
-
-@pytest.mark.parametrize("case", sorted(DISTRIBUTED))
-def test_randomness_with_a_distribution_for_each_sample(impl, case):
-    assert_randomness(impl, DISTRIBUTED[case], same=False)
-
-
+@pytest.mark.limit("unseen_draw")
 @pytest.mark.parametrize("case", sorted(FACTORIES))
-def test_randomness_without_a_mapped_tensor(impl, case):
-    assert_randomness(impl, FACTORIES[case])
+def test_different_without_a_mapped_tensor(impl, case):
+    assert rows_differ(impl(FACTORIES[case], randomness="different")(ROWS))
+
+
+@pytest.mark.parametrize("case", sorted(WITH_TENSOR) + sorted(FACTORIES))
+def test_same(impl, case):
+    assert rows_are_equal(impl({**WITH_TENSOR, **FACTORIES}[case], randomness="same")(ROWS))
+
+
+@pytest.mark.parametrize("case", sorted(WITH_TENSOR) + sorted(DISTRIBUTED) + sorted(FACTORIES))
+def test_error(impl, case):
+    function = {**WITH_TENSOR, **DISTRIBUTED, **FACTORIES}[case]
+    with pytest.raises(RuntimeError, match="randomness"):
+        impl(function)(ROWS)
+    with pytest.raises(RuntimeError, match="randomness"):
+        impl(function, randomness="error")(ROWS)
 
 
 @pytest.mark.parametrize("randomness", ["same", "different"])

@@ -83,7 +83,7 @@ def assert_same(actual, expected, what="result", exact=False, tolerance=None):
 
 
 def _compare(name, mapped, looped, args, gradient, exact):
-    expected, expected_args = _run_plain(looped, args, gradient)
+    expected, weights, expected_gradients = _run_plain(looped, args, gradient)
     actual_args = _fresh(args, gradient)
     actual = mapped(*actual_args)
     assert _shape_of(actual) == _shape_of(expected), f"{name}: the structure of the result differs from the loop's"
@@ -94,19 +94,21 @@ def _compare(name, mapped, looped, args, gradient, exact):
         assert pairs, "no floating output depends on a floating input: say gradient=False"
         for ours, _ in pairs:
             assert ours.requires_grad, f"{name}: an output is cut off from the inputs' gradients"
-        weights = [torch.randn(theirs.shape, dtype=theirs.dtype) for _, theirs in pairs]
-        ours = _gradients([mine for mine, _ in pairs], weights, leaves(actual_args))
-        theirs = _gradients([loops for _, loops in pairs], weights, leaves(expected_args))
+        gradients = _gradients([ours for ours, _ in pairs], weights, leaves(actual_args))
         # A gradient passes through every dtype on its way.
-        tolerance = 10 * max(TOLERANCE.get(tensor.dtype, 0) for tensor in theirs + [output for _, output in pairs])
-        for index, (mine, loops) in enumerate(zip(ours, theirs)):
-            assert_same(mine, loops, f"{name}: gradient with respect to input {index}", tolerance=tolerance)
+        tolerance = 10 * max(TOLERANCE.get(tensor.dtype, 0) for tensor in expected_gradients + weights)
+        for index, (ours, theirs) in enumerate(zip(gradients, expected_gradients)):
+            assert_same(ours, theirs, f"{name}: gradient with respect to input {index}", tolerance=tolerance)
 
 
 def _run_plain(looped, args, gradient):
+    """The loop's results, random weights for those that have a gradient, and the gradients of the weighted sum."""
     fresh = _fresh(args, gradient)
     try:
-        return looped(*fresh), fresh
+        result = looped(*fresh)
+        outputs = [leaf for leaf in leaves(result) if leaf.requires_grad]
+        weights = [torch.randn(leaf.shape).to(leaf.dtype) for leaf in outputs]
+        return result, weights, _gradients(outputs, weights, leaves(fresh)) if outputs else []
     except (RuntimeError, TypeError, AttributeError, IndexError, ValueError) as error:
         if at_least(2, 0):
             raise
@@ -204,7 +206,8 @@ def _two(arg, dim):
     def double(leaf, dim):
         if not isinstance(leaf, torch.Tensor):
             return leaf
-        return torch.stack([leaf, leaf if dim is None else leaf.flip(dim % leaf.dim())])
+        # Not by flip, which torch 1.2 has not for bools.
+        return torch.stack([leaf, leaf if dim is None else torch.stack(leaf.unbind(dim)[::-1], dim)])
 
     return _map_two(double, arg, dim)
 

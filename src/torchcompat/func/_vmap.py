@@ -193,7 +193,7 @@ _VMAP_LIMITS = [
     ),
     Limit(
         "logical_scalar",
-        "An operand of no dimensions but the mapped one: `where`, `addcmul` and `clamp` promote the dtype as if it had "
+        "An operand of no dimensions but the mapped one: `where` and `addcmul` promote the dtype as if it had "
         "some; a negative one beside uint8 wraps around.",
         on="native",
         first="2.0",
@@ -203,6 +203,44 @@ _VMAP_LIMITS = [
         "An inner vmap with None in `out_dims` refuses a result that only an outer one maps: ValueError.",
         on="native",
         first="2.0",
+    ),
+    Limit(
+        "gaussian",
+        "`gaussian_nll_loss` of mapped variances branches on their values: RuntimeError.",
+        on="native",
+        first="2.0",
+    ),
+    Limit("rrelu", "`rrelu` with `training=True`: RuntimeError.", on="native", first="2.0"),
+    Limit(
+        "sdpa_draw",
+        "`scaled_dot_product_attention` with dropout disregards `randomness`: it always drops differently.",
+        on="native",
+        first="2.0",
+        last="2.0",
+    ),
+    Limit(
+        "same_distribution",
+        '`randomness="same"`: numbers from a distribution that differs between the samples, where torch\'s raises.',
+        on="fallback",
+        last="1.6",
+    ),
+    Limit(
+        "unseen_draw",
+        '`randomness="different"`: numbers drawn without a mapped tensor, as in `torch.rand(3)`, cannot differ between '
+        "the samples: UnsupportedError.",
+        on="fallback",
+        first="1.7",
+    ),
+    Limit("empty", "A batch of no samples: RuntimeError.", on="fallback", last="1.6"),
+    Limit("control_flow", "Branches on values, and `item()`, are not refused: each sample goes its way.", "fallback", last="1.6"),
+    Limit("unmapped_writes", "A write of mapped values to a tensor that is not mapped is not refused.", "fallback", last="1.6"),
+    Limit("looped_none", "None in `out_dims` for a mapped result is not refused: the first sample's.", "fallback", last="1.6"),
+    Limit(
+        "captured_index",
+        "A tensor that is not mapped, indexed by a mapped tensor: IndexError; use `index_select`, `gather` or `take`.",
+        on="fallback",
+        first="1.7",
+        last="1.7",
     ),
     Limit(
         "index",
