@@ -125,7 +125,7 @@ def inner(func: Any, input: Any, other: Any) -> Any:
 
 
 # beta * input + alpha * (what these are of the other two arguments)
-ADDED = {
+ADDED: dict[str, tuple[tuple[int, int], Any]] = {
     "addmm": ((2, 2), lambda x, y: _product(x, y)),
     "addmv": ((2, 1), lambda x, y: _product(x, y)),
     "baddbmm": ((3, 3), lambda x, y: _product(x, y)),
