@@ -298,7 +298,7 @@ def loop(func: Any, *args: Any, **kwargs: Any) -> Any:
         return _loop_in_place(func, args, kwargs, levels)
     names = list(kwargs)
     columns = [_samples(value, levels) for value in list(args) + list(kwargs.values())]
-    with _draws.looped(name_of(func), levels) as restart:
+    with _draws.looped(name_of(func), levels, active_levels()) as restart:
         results = []
         for values in zip(*columns):
             restart()

@@ -72,7 +72,7 @@ def _add_level(tensor: Any, dim: int, level: Any) -> Any:
 
 
 def _remove_level(tensor: Any, out_dim: int | None, level: Any, name: str) -> Any:
-    levels = levels_of(tensor)
+    levels = levels_of(tensor) if isinstance(tensor, torch.Tensor) else ()
     if out_dim is None:
         if level in levels:
             raise ValueError(f"vmap({name}): out_dims has None for a result that differs between the samples")
@@ -96,14 +96,14 @@ def _remove_level(tensor: Any, out_dim: int | None, level: Any, name: str) -> An
 
 def _flat_results(name: str, results: Any, out_dims: Any) -> tuple[list[Any], list[Any], Any]:
     leaves, spec = _pytree.flatten(results)
-    for leaf in leaves:
-        if not isinstance(leaf, torch.Tensor):
-            raise ValueError(f"vmap({name}): the function must return tensors, got {type(leaf).__name__}")
     dims = [out_dims] if spec.kind is None and isinstance(out_dims, int) else _pytree.broadcast(out_dims, spec)
     if spec.kind is None and isinstance(out_dims, tuple) and len(out_dims) == 1:
         dims = list(out_dims)
     if dims is None or not all(dim is None or isinstance(dim, int) for dim in dims):
         raise ValueError(f"vmap({name}): out_dims {out_dims!r} does not have the structure of the results: {spec!r}")
+    for leaf, dim in zip(leaves, dims):
+        if dim is not None and not isinstance(leaf, torch.Tensor):
+            raise ValueError(f"vmap({name}): the function must return tensors, got {type(leaf).__name__}")
     return leaves, dims, spec
 
 
@@ -117,7 +117,7 @@ def _vectorised(name: str, call: Any, inputs: _Inputs, out_dims: Any, randomness
 
 
 class _Same:
-    """The level that a vmap on torch below 1.7 stands for."""
+    """The level that a vmap in chunks, or on torch below 1.7, stands for."""
 
     def __init__(self, randomness: str) -> None:
         self.randomness = randomness
@@ -138,10 +138,12 @@ def _looped(name: str, call: Any, inputs: _Inputs, out_dims: Any, randomness: st
 
 def _chunked(name: str, call: Any, inputs: _Inputs, out_dims: Any, randomness: str, chunk_size: int) -> Any:
     chunks = []
-    for start in range(0, inputs.size, chunk_size):
-        chunk = inputs.chunk(start, min(chunk_size, inputs.size - start))
-        leaves, dims, spec = _flat_results(name, _run(name, call, chunk, out_dims, randomness), out_dims)
-        chunks.append(leaves)
+    with _draws.looped("the function", [_Same(randomness)]) as restart:
+        for start in range(0, inputs.size, chunk_size):
+            restart()
+            chunk = inputs.chunk(start, min(chunk_size, inputs.size - start))
+            leaves, dims, spec = _flat_results(name, _run(name, call, chunk, out_dims, randomness), out_dims)
+            chunks.append(leaves)
     return _pytree.unflatten([_join(torch.cat, column, dim) for column, dim in zip(zip(*chunks), dims)], spec)
 
 

@@ -147,14 +147,15 @@ def _counts(given: dict[str, Any], target: Any) -> Any:
 
 
 def _mean(losses: Any, counts: Any, levels: Levels) -> Any:
-    total, count = reduced(losses, levels, "sum"), reduced(counts, levels, "sum")
+    dims = list(range(len(levels), losses.dim()))
+    total, count = (losses.sum(dims), counts.sum(dims)) if dims else (losses, counts)
     if not MEAN_OF_NONE_IS_NAN:
         count = count.masked_fill(count == 0, 1)
-    return total / count
+    return wrap(total / count, levels)
 
 
 def classes(func: Any, *args: Any, **kwargs: Any) -> Any:
-    """cross_entropy and nll_loss of ``(N, C, ...)`` or ``(C,)``, with class indices or, in the former, probabilities."""
+    """cross_entropy and nll_loss of ``(N, C, ...)`` or ``(C,)``, with class indices or probabilities."""
     given, reduction = _given(CLASSES[func.__name__], args, kwargs)
     input, target = given["input"], given["target"]
     single = rank(input) == 1
