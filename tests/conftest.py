@@ -3,6 +3,7 @@
 import os
 import random
 import sys
+import warnings
 
 import pytest
 import torch
@@ -11,6 +12,10 @@ from torchcompat import SHIMS, _report
 
 _report.load_all()
 torch.set_num_threads(1)
+with warnings.catch_warnings():
+    # torch 1.7, built for CUDA, warns once that there is no driver, at the first backward pass of the process.
+    warnings.filterwarnings("ignore", "CUDA initialization", UserWarning)
+    torch.ones(1, requires_grad=True).sum().backward()
 
 
 def pytest_addoption(parser):

@@ -256,8 +256,6 @@ def same(one, other):
     return one[0] == other[0] and all(torch.equal(a, b) for a, b in zip(one[1], other[1]))
 
 
-# The first backward of torch 1.7 looks for a driver, and says so.
-@pytest.mark.filterwarnings("ignore:CUDA initialization")
 @pytest.mark.parametrize("options", [{}, {"warn_only": True}, {"enabled": False}], ids=str)
 def test_two_trainings_agree_to_the_bit(options):
     first = train(3, **options)

@@ -16,11 +16,7 @@ from torch import nn
 
 from torchcompat import SHIMS, at_least
 
-pytestmark = [
-    pytest.mark.shim("func.functional_call"),
-    # torch 1.7 looks for a driver in the first backward of a process.
-    pytest.mark.filterwarnings("ignore:CUDA initialization"),
-]
+pytestmark = pytest.mark.shim("func.functional_call")
 
 SHIM = SHIMS["func.functional_call"]
 needs_native = pytest.mark.skipif(SHIM.native is None, reason="torch has no functional_call here to compare with")

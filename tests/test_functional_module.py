@@ -17,9 +17,6 @@ from torchcompat import SHIMS, UnsupportedError, at_least
 from torchcompat._exclusive import exclusive
 from torchcompat.func import functional_module
 
-# torch 1.7 looks for a driver in the first backward of a process.
-pytestmark = pytest.mark.filterwarnings("ignore:CUDA initialization")
-
 X = torch.ones(1, 1)
 FALLBACK = SHIMS["func.functional_call"].fallback
 

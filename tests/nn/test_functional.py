@@ -15,11 +15,7 @@ from torchcompat.nn import _attention
 from torchcompat.nn.functional import scaled_dot_product_attention
 
 NAME = "nn.functional.scaled_dot_product_attention"
-pytestmark = [
-    pytest.mark.shim(NAME),
-    # Torch 1.7 built for CUDA looks for a driver at the first backward, and says so.
-    pytest.mark.filterwarnings("ignore:CUDA initialization:UserWarning"),
-]
+pytestmark = pytest.mark.shim(NAME)
 
 LAWS = settings(
     max_examples=15,

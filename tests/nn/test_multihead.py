@@ -13,11 +13,7 @@ from torchcompat import SHIMS, at_least
 
 SHIM = SHIMS["nn.MultiheadAttention"]
 FALLBACK = SHIM.fallback
-pytestmark = [
-    pytest.mark.shim("nn.MultiheadAttention"),
-    # What the first backward pass of torch 1.7 says where there is no driver.
-    pytest.mark.filterwarnings("ignore:CUDA initialization"),
-]
+pytestmark = pytest.mark.shim("nn.MultiheadAttention")
 oracle = pytest.mark.skipif(not SHIM.meets_contract, reason="torch's own class here is older than the contract")
 
 law = settings(

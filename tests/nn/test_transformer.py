@@ -19,8 +19,6 @@ oracle = pytest.mark.skipif(not ENCODER.meets_contract, reason="torch's own clas
 # Torch's own encoder makes nested tensors of a padded batch, and says this the first time.
 pytestmark = [
     pytest.mark.filterwarnings("ignore:The PyTorch API of nested tensors is in prototype"),
-    # What the first backward pass of torch 1.7 says where there is no driver.
-    pytest.mark.filterwarnings("ignore:CUDA initialization"),
 ]
 
 law = settings(
