@@ -224,7 +224,7 @@ def pull_back(
     inputs = variables.physical if inputs is None else inputs
     levels = levels_of(*cotangents)
     extra = tuple(level for level in levels if level not in base)
-    rows = [spread(cotangent, base + extra) for cotangent in cotangents]
+    rows = [spread(row, base + extra).to(output.dtype) for row, output in zip(cotangents, outputs)]
     if create_graph is None:
         create_graph = torch.is_grad_enabled() and (
             any(row.requires_grad for row in rows) or any(variables.asked_for(output) for output in outputs)

@@ -32,6 +32,7 @@ class PushForward(PullBack):
     no_tensor = RuntimeError
     no_floats = ValueError
     integers_out = True
+    same_dtype = False
 
     def __init__(self, func: Any, primals: Any, has_aux: bool, name: str) -> None:
         super().__init__(func, primals, has_aux, name)
@@ -42,11 +43,20 @@ class PushForward(PullBack):
         self.places = [n for n, product in enumerate(products) if product is not None and product.requires_grad]
         self.products = [products[n] for n in self.places]
 
+    def _check_dtypes(self, tangents: Any) -> None:
+        for tangent, primal in zip(tangents, self.variables.physical):
+            if tangent.dtype != primal.dtype:
+                raise RuntimeError(
+                    f"{self.name}: a tangent must have the dtype of its primal, {primal.dtype}, got {tangent.dtype}"
+                )
+
     def push(self, tangents: Any) -> Any:
         """Tangents of the outputs for *tangents* in the structure of the primals."""
         leaves, spec = _pytree.flatten(tangents)
         check_tensors(leaves, f"{self.name}: a tangent", RuntimeError, ValueError)
         self.check(leaves, spec, self.spec, self.variables.physical, "tangent")
+        if self.same_dtype:
+            self._check_dtypes(leaves)
         with naming_the_operation():
             rows = [leaves[n] for n in self.places]
             levels, found = pull_back(self.variables, self.products, rows, self.seeds)
@@ -110,6 +120,7 @@ def linearize(func: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[..
         UnsupportedError: for an operation that cannot be differentiated twice.
     """
     pushed = PushForward(func, primals, False, "linearize")
+    pushed.same_dtype = True
 
     def jvp_fn(*tangents: Any) -> Any:
         return pushed.push(tangents)
