@@ -1,10 +1,10 @@
-"""Choosing and writing elements by position: ``x[...]``, ``x[...] = y``, ``gather``, ``scatter`` and their like.
+"""Choosing and writing elements by position: ``x[...]``, ``x[...] = y``, ``index_select`` and its like.
 
-Ints, slices, None and ``...`` choose a view of the batch. What is left are tensors of positions. If those are mapped over,
-each sample's go with the number of that sample, an arange over each level of the tensor that is indexed, so that one
-indexing of the batch does it. A mask that is mapped over would choose another number of elements from each sample:
-RuntimeError, as in torch. Left to the loop: ``put``, ``masked_scatter``, ``bincount``, ``index_reduce``, Python bools and
-uint8 masks as index, and samples without dimensions.
+Ints, slices, None and ``...`` choose a view of the batch. What is left are tensors of positions. If those are mapped
+over, each sample's go with the number of that sample, an arange over each level of the tensor that is indexed, so that
+one indexing of the batch does it. A mask that is mapped over would choose another number of elements from each sample:
+RuntimeError, as in torch. Left to the loop: ``index_reduce``, Python bools and uint8 masks as index, and samples
+without dimensions.
 """
 
 from __future__ import annotations
@@ -14,14 +14,13 @@ from typing import Any
 import torch
 
 from .._batched import (
-    BatchedTensor,
     Levels,
     levels_of,
     lift,
+    loop,
     physical_of,
     rank,
     refuse_wider,
-    register,
     rule,
     shape,
     spread,
@@ -39,8 +38,8 @@ class Unknown(Exception):
 def refuse_shape(name: str) -> None:
     """The error for a result whose shape depends on values that are mapped over."""
     raise RuntimeError(
-        f"vmap: {name}: the shape of the result would depend on values that are mapped over, and be another one for each "
-        "sample. torch.where(mask, x, 0) keeps the shape."
+        f"vmap: {name}: the shape of the result would depend on values that are mapped over, and be another one for "
+        "each sample. torch.where(mask, x, 0) keeps the shape."
     )
 
 
@@ -204,7 +203,7 @@ def locate(input: Any, index: Any) -> Place:
 def _where(mask: Any, sizes: Any) -> list[Any]:
     if tuple(mask.shape) != tuple(sizes[: mask.dim()]):
         raise IndexError(f"the shape of the mask {list(mask.shape)} does not match the indexed tensor {list(sizes)}")
-    return list(mask.nonzero().unbind(1))
+    return list(mask.nonzero(as_tuple=True))  # torch 1.7 warns of nonzero() alone
 
 
 # --- brackets
@@ -231,8 +230,6 @@ def set_item(func: Any, input: Any, index: Any, value: Any) -> Any:
 
 def _set_each(input: Any, index: Any, value: Any) -> Any:
     """The loop for what :func:`locate` leaves."""
-    from .._batched import loop
-
     loop(_ASSIGN, input, index, value)
 
 
@@ -248,7 +245,7 @@ _ASSIGN = _Assign()
 
 @rule("index_put", "index_put_")
 def index_put(func: Any, input: Any, indices: Any, values: Any, accumulate: bool = False) -> Any:
-    target = _target(func, input, indices, values)
+    target = copy_or_target(func, input, indices, values)
     index = tuple([ALL if index is None else index for index in indices])
     try:
         place = locate(target, index)
@@ -258,7 +255,7 @@ def index_put(func: Any, input: Any, indices: Any, values: Any, accumulate: bool
     return target
 
 
-def _target(func: Any, input: Any, *others: Any) -> Any:
+def copy_or_target(func: Any, input: Any, *others: Any) -> Any:
     """What an operation writes into: *input*, or a copy of it that is batched as widely as the *others*."""
     levels = levels_of(input, others)
     if func.__name__.endswith("_"):
@@ -295,7 +292,7 @@ def index_select(func: Any, input: Any, dim: Any, index: Any) -> Any:
 def index_fill(func: Any, input: Any, dim: Any, index: Any, value: Any) -> Any:
     if isinstance(value, torch.Tensor) and rank(value):
         return NotImplemented
-    target = _target(func, input, index, value)
+    target = copy_or_target(func, input, index, value)
     place = _along(target, dim, index)
     if place is None:
         return NotImplemented
@@ -306,7 +303,7 @@ def index_fill(func: Any, input: Any, dim: Any, index: Any, value: Any) -> Any:
 @rule("index_add", "index_add_", "index_copy", "index_copy_")
 def index_write(func: Any, input: Any, dim: Any, index: Any, source: Any = None, **kwargs: Any) -> Any:
     source = kwargs.pop("tensor", source)  # its name up to 1.8
-    target = _target(func, input, index, source)
+    target = copy_or_target(func, input, index, source)
     place = _along(target, dim, index)
     if place is None or not _matches(target, shift(dim, rank(input), 0), index, source):
         return NotImplemented
@@ -320,108 +317,3 @@ def _matches(target: Any, dim: int, index: Any, source: Any) -> bool:
     sizes = list(shape(target))
     sizes[dim] = int(shape(index)[0]) if rank(index) else 1
     return list(shape(source)) == sizes and source.dtype == target.dtype
-
-
-# --- an index for each element
-
-
-def _spread_all(levels: Levels, tensors: Any) -> Any:
-    return [spread(tensor, levels) if isinstance(tensor, torch.Tensor) else tensor for tensor in tensors]
-
-
-@rule("gather")
-def gather(func: Any, input: Any, dim: Any, index: Any, **kwargs: Any) -> Any:
-    levels = levels_of(input, index)
-    dim = shift(dim, rank(input), len(levels))
-    if dim is None or rank(index) != rank(input):
-        return NotImplemented
-    return wrap(func(spread(input, levels), dim, spread(index, levels), **kwargs), levels)
-
-
-SCATTERS = ("scatter", "scatter_add", "scatter_reduce")
-
-
-def _scatter(func: Any, input: Any, dim: Any, index: Any, *args: Any, **kwargs: Any) -> Any:
-    levels = levels_of(input, index, args, kwargs)
-    dim = shift(dim, rank(input), len(levels))
-    source = kwargs.get("src", kwargs.get("value", args[0] if args else None))
-    if isinstance(source, BatchedTensor) and not rank(source):
-        return NotImplemented  # a value for each sample
-    if dim is None or rank(index) != rank(input):
-        return NotImplemented
-    target = _target(func, input, index, args, kwargs)
-    tensors = _spread_all(levels, args)
-    named = dict(zip(kwargs, _spread_all(levels, kwargs.values())))
-    result = func(physical_of(target), dim, spread(index, levels), *tensors, **named)
-    return wrap(result, levels) if target is not input else input
-
-
-register(_scatter, SCATTERS + tuple(f"{name}_" for name in SCATTERS))
-
-
-@rule("take_along_dim")
-def take_along_dim(func: Any, input: Any, indices: Any, dim: Any = None) -> Any:
-    if dim is None:
-        return torch.gather(input.reshape(-1), 0, indices.reshape(-1))
-    levels = levels_of(input, indices)
-    dim = shift(dim, rank(input), len(levels))
-    if dim is None or rank(indices) != rank(input):
-        return NotImplemented
-    return wrap(func(lift(input, levels), lift(indices, levels), dim), levels)
-
-
-@rule("take")
-def take(func: Any, input: Any, index: Any) -> Any:
-    flat = input.reshape(-1)
-    return Place(physical_of(flat), levels_of(flat), {0: index}).read()
-
-
-# --- masks
-
-
-@rule("masked_select")
-def masked_select(func: Any, input: Any, mask: Any) -> Any:
-    if levels_of(mask):
-        refuse_shape("masked_select")
-    input, mask = torch.broadcast_tensors(input, mask)
-    return input[mask]
-
-
-@rule("nonzero", "argwhere")
-def nonzero(func: Any, *args: Any, **kwargs: Any) -> Any:
-    refuse_shape(func.__name__)
-
-
-# --- positions of values
-
-
-@rule("one_hot")
-def one_hot(func: Any, tensor: Any, num_classes: int = -1) -> Any:
-    if num_classes == -1:
-        refuse_shape("one_hot without num_classes")
-    return wrap(func(physical_of(tensor), num_classes), levels_of(tensor))
-
-
-@rule("searchsorted")
-def searchsorted(func: Any, sorted_sequence: Any, input: Any, **kwargs: Any) -> Any:
-    levels = levels_of(sorted_sequence, input)
-    if levels_of(kwargs) or kwargs.get("sorter") is not None or not isinstance(input, torch.Tensor):
-        return NotImplemented
-    if not levels_of(sorted_sequence) and rank(sorted_sequence) == 1:
-        return wrap(func(sorted_sequence, physical_of(input), **kwargs), levels)
-    if rank(sorted_sequence) > 1 and rank(sorted_sequence) == rank(input):
-        return wrap(func(_whole(sorted_sequence, levels), _whole(input, levels), **kwargs), levels)
-    if rank(sorted_sequence) != 1:
-        return NotImplemented
-    values = spread(input, levels).reshape([level.size for level in levels] + [-1])
-    result = func(_whole(sorted_sequence, levels), values.contiguous(), **kwargs)
-    return wrap(result.reshape(list(result.shape[: len(levels)]) + list(shape(input))), levels)
-
-
-def _whole(tensor: Any, levels: Levels) -> Any:
-    return spread(tensor, levels).contiguous()  # torch warns of what is not
-
-
-@rule("bucketize")
-def bucketize(func: Any, input: Any, boundaries: Any, **kwargs: Any) -> Any:
-    return searchsorted(torch.searchsorted, boundaries, input, **kwargs)
