@@ -16,7 +16,7 @@ from typing import Any, Callable, Iterable, Tuple
 
 import torch
 
-from .._torch import at_least
+from .._torch import UnsupportedError, at_least
 from . import _draws
 
 VECTORISES = at_least(1, 7)
@@ -71,6 +71,7 @@ class BatchedTensor(torch.Tensor):
 
     _physical: Any
     _levels: Levels
+    _quiet = False  # whether it was made where no gradients are recorded
 
     @classmethod
     def __torch_function__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -89,15 +90,18 @@ def _without_out(func: Any, kwargs: Any) -> dict[str, Any]:
 
 
 # An empty tensor behind every BatchedTensor: code that reads memory behind torch's back fails at once instead of
-# reading some sample.
-_SHELL = torch.empty(0)
+# reading some sample. A sparse one cannot be viewed either: up to 2.3 that is how a torch.autograd.Function that returns
+# its input fails, where it would give an empty plain tensor.
+_SHELL = torch.empty(0) if at_least(2, 4) else torch.sparse_coo_tensor(torch.zeros(1, 0).long(), torch.zeros(0), (1,))
 
 
 def wrap(physical: Any, levels: Levels) -> Any:
     """The tensor whose batch, over *levels*, is *physical*."""
     if not levels:
         return physical
-    batched = torch.Tensor._make_subclass(BatchedTensor, _SHELL)  # type: ignore[attr-defined]
+    batched = torch.Tensor._make_subclass(BatchedTensor, _SHELL, physical.requires_grad)  # type: ignore[attr-defined]
+    if not torch.is_grad_enabled():
+        batched._quiet = True
     batched._physical = physical
     batched._levels = levels
     return batched
@@ -114,6 +118,8 @@ def levels_of(*values: Any) -> Levels:
     for value in values:
         if type(value) is BatchedTensor:
             levels = value._levels
+            if value._quiet:
+                _refuse_function(value)
         elif isinstance(value, (list, tuple)) and not isinstance(value, torch.Size):
             levels = levels_of(*value)
         elif isinstance(value, dict):
@@ -126,6 +132,22 @@ def levels_of(*values: Any) -> Levels:
         if not level.alive:
             raise RuntimeError("a tensor that vmap passed to its function is used after vmap has returned")
     return found
+
+
+def _refuse_function(tensor: Any) -> None:
+    """Raise if a torch.autograd.Function has made *tensor*, of which autograd saw only the shell.
+
+    The forward of a Function runs where no gradients are recorded. Autograd then notes its backward on the shell of the
+    result, where the gradients of the physical tensors never come by: they would be silently wrong.
+    """
+    with torch._C.DisableTorchFunction():
+        function = tensor.grad_fn
+    if function is not None:
+        raise UnsupportedError(
+            f"vmap: the torch.autograd.Function {type(function).__name__.replace('Backward', '')} was applied to a tensor "
+            "that is mapped over and requires a gradient, which its backward would not reach. Use operations that torch "
+            "differentiates by itself, or torch 2.0 or later, where a Function can have a vmap method."
+        )
 
 
 def _union(first: Levels, second: Levels) -> Levels:
@@ -152,6 +174,8 @@ def lift(tensor: Any, levels: Levels, ndim: int | None = None) -> Any:
     """
     own: Levels = ()
     if type(tensor) is BatchedTensor:
+        if tensor._quiet:
+            _refuse_function(tensor)
         own, tensor = tensor._levels, tensor._physical
     extra = 0 if ndim is None else ndim - (tensor.dim() - len(own))
     if own == levels and extra <= 0:
