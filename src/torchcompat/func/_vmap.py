@@ -41,15 +41,15 @@ class _Inputs:
 
     def chunk(self, start: int, length: int) -> _Inputs:
         """*length* of the samples, from number *start* on."""
-        leaves = [
-            leaf if dim is None else leaf.narrow(dim, start, length) for leaf, dim in zip(self.leaves, self.dims)
-        ]
+        leaves = [leaf if dim is None else leaf.narrow(dim, start, length) for leaf, dim in zip(self.leaves, self.dims)]
         return _Inputs(leaves, self.dims, self.spec, length)
 
 
 def _inputs(name: str, in_dims: Any, args: Any) -> _Inputs:
     if not isinstance(in_dims, (int, tuple)):
-        raise ValueError(f"vmap({name}): in_dims must be an int or a tuple with an entry for each argument, got {in_dims!r}")
+        raise ValueError(
+            f"vmap({name}): in_dims must be an int or a tuple with an entry for each argument, got {in_dims!r}"
+        )
     if not args:
         raise ValueError(f"vmap({name}): got no positional arguments; there must be at least one to map over")
     leaves, spec = _pytree.flatten(args)
@@ -186,6 +186,19 @@ _VMAP_LIMITS = [
         first="2.0",
         last="2.13",
     ),
+    Limit("padding_idx", "`embedding`: the row of *padding_idx* has a gradient.", on="native", first="2.0"),
+    Limit(
+        "embedding_index",
+        "`embedding` of a mapped table by an index out of range gives a row of another sample, without an error.",
+        on="native",
+        first="2.0",
+    ),
+    Limit(
+        "padding_of_one",
+        "A convolution with one int in a tuple for its *padding*, `padding=(1,)`: wrong values.",
+        on="native",
+        first="2.0",
+    ),
     Limit("name", "The function returned is named `wrapped`.", on="native", first="2.1", last="2.3"),
     Limit(
         "assignment",
@@ -234,9 +247,24 @@ _VMAP_LIMITS = [
         first="1.7",
     ),
     Limit("empty", "A batch of no samples: RuntimeError.", on="fallback", last="1.6"),
-    Limit("control_flow", "Branches on values, and `item()`, are not refused: each sample goes its way.", "fallback", last="1.6"),
-    Limit("unmapped_writes", "A write of mapped values to a tensor that is not mapped is not refused.", "fallback", last="1.6"),
-    Limit("looped_none", "None in `out_dims` for a mapped result is not refused: the first sample's.", "fallback", last="1.6"),
+    Limit(
+        "control_flow",
+        "Branches on values, and `item()`, are not refused: each sample goes its way.",
+        "fallback",
+        last="1.6",
+    ),
+    Limit(
+        "unmapped_writes",
+        "A write of mapped values to a tensor that is not mapped is not refused.",
+        "fallback",
+        last="1.6",
+    ),
+    Limit(
+        "looped_none",
+        "None in `out_dims` for a mapped result is not refused: the first sample's.",
+        "fallback",
+        last="1.6",
+    ),
     Limit(
         "captured_index",
         "A tensor that is not mapped, indexed by a mapped tensor: IndexError; use `index_select`, `gather` or `take`.",
@@ -251,6 +279,21 @@ _VMAP_LIMITS = [
         first="2.0",
         last="2.10",
     ),
+    Limit(
+        "ties",
+        "`max()`, `min()` and `median()` of a whole sample: one of equal values gets all of the gradient, and does not "
+        "share it with the others.",
+        on="native",
+        first="2.0",
+    ),
+    Limit(
+        "where",
+        "`torch.where` of samples without dimensions promotes their types as if they had some.",
+        on="native",
+        first="2.0",
+    ),
+    Limit("pow_", "`x.pow_(y)` of a mapped *y* cannot be differentiated: RuntimeError.", on="native", first="2.0"),
+    Limit("chain_matmul", "`torch.chain_matmul`: RuntimeError.", on="native", first="2.0"),
 ]
 
 

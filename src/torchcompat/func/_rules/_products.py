@@ -298,9 +298,9 @@ def cdist(func: Any, x1: Any, x2: Any, *args: Any, **kwargs: Any) -> Any:
     levels, ndim = levels_of(x1, x2), max(rank(x1), rank(x2))
     first, second = lift(x1, levels, ndim), lift(x2, levels, ndim)
     sizes = [max(m, n) if min(m, n) else 0 for m, n in zip(first.shape[:-2], second.shape[:-2])]
-    # One stack of matrices: on torch 1.7 the gradients of more dimensions have the wrong shape.
+    # One contiguous stack of matrices: on torch 1.7 gradients need that; those of more dimensions get a wrong shape.
     first, second = (
-        one.expand(sizes + list(one.shape[-2:])).reshape([_count(sizes)] + list(one.shape[-2:]))
+        one.expand(sizes + list(one.shape[-2:])).reshape([_count(sizes)] + list(one.shape[-2:])).contiguous()
         for one in (first, second)
     )
     result = func(first, second, *args, **kwargs)
