@@ -79,3 +79,112 @@ def test_what_no_grad_has_made_is_a_constant(impl):
         return x * scale
 
     check(impl, function, torch.randn(3, 4, dtype=torch.float64), nested=True)
+
+
+def randn(*sizes):
+    return torch.randn(*sizes, dtype=torch.float64)
+
+
+@pytest.fixture
+def no_loop(monkeypatch):
+    """Make our own loop over the samples an error."""
+
+    def loop(func, *args, **kwargs):
+        raise AssertionError(f"looped over {func}")
+
+    rules = {operation: rule for operation, rule in _batched._rule_of.items() if rule is not _batched.loop}
+    monkeypatch.setattr(_batched, "_rule_of", rules)
+    monkeypatch.setattr(_batched, "loop", loop)
+
+
+# --- attention
+
+sdpa = SHIMS["nn.functional.scaled_dot_product_attention"]
+ATTENTIONS = [pytest.param(sdpa.fallback, id="ours")]
+if sdpa.native is not None:
+    ATTENTIONS.append(pytest.param(sdpa.native, id="torch's"))
+
+
+@pytest.mark.parametrize("attention", ATTENTIONS)
+@pytest.mark.parametrize("outer", [(), (2,), (2, 5)], ids=str)
+def test_attention(impl, attention, outer):
+    q, k, v = randn(3, *outer, 4, 6), randn(3, *outer, 7, 6), randn(3, *outer, 7, 8)
+    check(impl, attention, q, k, v, nested=True)
+    check(impl, attention, q, k[0], v[0], in_dims=(0, None, None), nested=True)
+    check(impl, attention, q[0], k, v, in_dims=(None, 0, 0))
+    check(impl, lambda q, k, v: attention(q, k, v, is_causal=True), q, k, v)
+    mask = torch.rand(3, 4, 7) < 0.8
+    mask[..., 0] = True
+    check(impl, lambda q, k, v, m: attention(q, k, v, m), q, k, v, mask)
+    check(impl, lambda q, k, v, m: attention(q, k, v, m), q, k, v, randn(4, 7), in_dims=(0, 0, 0, None))
+
+
+@pytest.mark.parametrize("attention", ATTENTIONS)
+def test_no_loop_over_attention(no_loop, shim, attention):
+    q = randn(3, 2, 4, 5, 6)
+    check(shim.fallback, attention, q, q.clone(), q.clone(), nested=True)
+
+
+@pytest.mark.limit("sdpa_draw")
+def test_dropout_of_attention_follows_randomness(impl):
+    q = torch.ones(3, 2, 4, 8)
+    attention = F.scaled_dot_product_attention if hasattr(F, "scaled_dot_product_attention") else sdpa.fallback
+    values = torch.rand(4, 8)
+
+    def function(q):
+        return attention(q, q, values.expand_as(q), dropout_p=0.5)
+
+    with pytest.raises(RuntimeError, match="randomness"):
+        impl(function)(q)
+    same = impl(function, randomness="same")(q)
+    assert torch.allclose(same[0], same[1])
+    different = impl(function, randomness="different")(q)
+    assert not torch.allclose(different[0], different[1])
+
+
+# --- networks
+
+
+@pytest.mark.parametrize("kind", [torch.nn.LSTM, torch.nn.GRU, torch.nn.RNN])
+@pytest.mark.parametrize("batch_first", [False, True])
+def test_recurrent_networks(impl, kind, batch_first):
+    module = kind(4, 5, 2, batch_first=batch_first, bidirectional=True).double()
+    if impl is not SHIMS["func.vmap"].fallback and kind is torch.nn.LSTM:
+        pytest.skip("torch's vmap refuses the zeros that LSTM begins with")
+    check(impl, lambda x: module(x)[0], randn(3, 6, 2, 4), nested=True)
+
+
+@pytest.mark.parametrize("kind", [torch.nn.LSTMCell, torch.nn.GRUCell, torch.nn.RNNCell])
+def test_cells(shim, kind):
+    module = kind(4, 5).double()
+    first = (lambda y: y[0]) if kind is torch.nn.LSTMCell else (lambda y: y)
+    check(shim.fallback, lambda x: first(module(x)), randn(3, 2, 4), nested=True)
+
+
+def test_no_loop_over_networks(no_loop, shim):
+    for kind in (torch.nn.LSTM, torch.nn.GRU, torch.nn.RNN):
+        module = kind(4, 5, 2).double()
+        check(shim.fallback, lambda x: module(x)[0], randn(3, 6, 2, 4))  # noqa: B023
+
+
+@pytest.mark.parametrize("options", [{}, {"need_weights": False}, {"mask": True}, {"padding": True}], ids=str)
+def test_multi_head_attention(impl, options):
+    module = torch.nn.MultiheadAttention(8, 2).double()
+    options = dict(options)
+    if options.pop("mask", False):
+        options["attn_mask"] = torch.ones(4, 4).triu(1).bool()
+    if options.pop("padding", False):
+        options["key_padding_mask"] = torch.tensor([[False] * 3 + [True]] * 5)
+    check(impl, lambda x: [y for y in module(x, x, x, **options) if y is not None], randn(3, 4, 5, 8))
+
+
+def test_no_loop_over_multi_head_attention(no_loop, shim):
+    module = torch.nn.MultiheadAttention(8, 2).double()
+    check(shim.fallback, lambda x, y: module(x, y, y)[0], randn(3, 4, 5, 8), randn(3, 6, 5, 8))
+
+
+def test_transformer_layer_in_evaluation(impl):
+    """Where torch has a fast path, that must not see tensors of samples."""
+    module = torch.nn.TransformerEncoderLayer(8, 2, 16).double().eval()
+    with torch.no_grad():
+        check(impl, module, randn(3, 4, 5, 8), gradient=False)

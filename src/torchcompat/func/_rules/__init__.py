@@ -13,4 +13,5 @@ from . import _pointwise as _pointwise
 from . import _products as _products
 from . import _random as _random
 from . import _reductions as _reductions
+from . import _sequences as _sequences
 from . import _shapes as _shapes
