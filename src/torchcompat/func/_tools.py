@@ -20,6 +20,15 @@ REMOVE = ("mutations", "mutations_and_views")
     since="2.0",
     link="https://github.com/pytorch/pytorch/pull/91016",
     limits=[
+        Limit(
+            "slice", "vmap of it fails where the function writes to a slice without an end", on="native", first="2.0"
+        ),
+        Limit(
+            "gradient",
+            'gives a wrong gradient with remove="mutations_and_views" where grad, within it, meets a write to a slice',
+            on="native",
+            first="2.0",
+        ),
         Limit("trace", "a trace of the result still has the in-place operations and views in it", on="fallback"),
         Limit(
             "aliases",
