@@ -246,12 +246,12 @@ def test_rms_norm(impl, in_dims):
     check(impl, lambda x, w: F.rms_norm(x, (4,), w), *args, in_dims=in_dims, nested=True)
 
 
-@pytest.mark.limit("padding_of_one")
+@pytest.mark.limit("stride_of_one")
 @pytest.mark.usefixtures("_no_loop")
-def test_a_padding_of_one_int_in_a_tuple_is_for_all_dimensions(impl):
+def test_a_stride_of_one_int_in_a_tuple_is_for_all_dimensions(impl):
     function = conv(2, stride=(2,), padding=(1,))
     check(impl, function, numbers(B, 1, 2, 5, 6), numbers(3, 2, 3, 2), in_dims=(0, None))
-    check(impl, function, numbers(B, 1, 2, 5, 6), numbers(B, 3, 2, 3, 2))
+    check(impl, function, numbers(B, 1, 2, 5, 6), numbers(B, 3, 2, 3, 2), numbers(B, 3))
 
 
 @pytest.mark.parametrize("dims", [1, 2, 3])

@@ -194,8 +194,9 @@ _VMAP_LIMITS = [
         first="2.0",
     ),
     Limit(
-        "padding_of_one",
-        "A convolution with one int in a tuple for its *padding*, `padding=(1,)`: wrong values.",
+        "stride_of_one",
+        "A convolution by mapped weights, with a bias and one int in a tuple for its *stride*: the bias is added along "
+        "another dimension.",
         on="native",
         first="2.0",
     ),
