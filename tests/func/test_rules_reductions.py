@@ -7,7 +7,10 @@ from vmap_laws import check
 
 from torchcompat.func import _batched
 
-pytestmark = pytest.mark.shim("func.vmap")
+pytestmark = [
+    pytest.mark.shim("func.vmap"),
+    pytest.mark.filterwarnings("ignore:There is a performance drop"),  # native loops too
+]
 
 
 @pytest.fixture
@@ -166,3 +169,91 @@ def test_defaults_of_the_dimension(impl, no_loop):
 def test_argsort(impl, no_loop):
     check(impl, lambda x: x.argsort(), distinct(3, 4, 5), gradient=False)
     check(impl, lambda x: torch.argsort(x, 0, True), distinct(3, 4, 5), gradient=False)
+
+
+def with_nan():
+    x = distinct(3, 4, 5)
+    x[0, 1, 2] = x[1, :, 0] = float("nan")
+    return x
+
+
+FORMS = {
+    "std of all, biased": lambda x: x.std(False),
+    "var of all, biased": lambda x: torch.var(x, unbiased=False),
+    "var by position": lambda x: x.var(0, False, True),
+    "std_mean by position": lambda x: torch.std_mean(x, 1, True),
+    "std_mean of all": lambda x: torch.std_mean(x, False),
+    "std with a correction": lambda x: x.std(dim=0, correction=0),
+    "var with a correction": lambda x: torch.var(x, correction=2),
+    "var_mean with a correction": lambda x: torch.var_mean(x, 1, correction=0, keepdim=True),
+    "names of NumPy": lambda x: x.sum(axis=0, keepdims=True),
+    "a dtype": lambda x: x.sum(dtype=torch.float64) * x.mean(0, dtype=torch.float64),
+    "no dimensions": lambda x: x.sum(()),
+    "by position": lambda x: x.sum((0, 1), True),
+    "nansum": lambda x: x.nansum(),
+    "norm of infinity": lambda x: x.norm(float("inf"), -1),
+    "norm by position": lambda x: x.norm(2, 0, True),
+    "norm in another dtype": lambda x: torch.norm(x, 2, 0, dtype=torch.float64),
+    "norm of all, kept": lambda x: torch.norm(x, 2, keepdim=True),
+    "frobenius": lambda x: torch.norm(x, dim=(0, 1)),
+    "aminmax": lambda x: tuple(torch.aminmax(x, dim=1)),
+    "aminmax of all": lambda x: tuple(torch.aminmax(x)),
+    "diff": lambda x: torch.diff(x) * x.diff(dim=-1),
+    "diff twice": lambda x: torch.diff(x, 2, 0),
+    "trapz": lambda x: torch.trapz(x, dx=0.5),
+    "trapezoid": lambda x: torch.trapezoid(x, dim=0),
+    "cumulative_trapezoid": lambda x: torch.cumulative_trapezoid(x, dim=0),
+    "msort": lambda x: torch.msort(x),
+    "quantile": lambda x: torch.quantile(x, 0.3),
+    "quantile along": lambda x: x.quantile(0.3, dim=0, keepdim=True),
+    "quantiles": lambda x: torch.quantile(x, torch.tensor([0.2, 0.7], dtype=torch.float64), dim=1),
+    "quantiles of all, kept": lambda x: torch.quantile(x, torch.tensor([0.2, 0.7], dtype=torch.float64), keepdim=True),
+    "cumsum_": lambda x: x.clone().cumsum_(0),
+    "cumprod_": lambda x: x.clone().cumprod_(-1),
+    "stable sort": lambda x: tuple(torch.sort(x, dim=0, stable=True)),
+}
+
+
+@pytest.mark.parametrize("name", FORMS)
+def test_forms_of_the_arguments(impl, no_loop, name):
+    check(impl, FORMS[name], distinct(3, 4, 5), nested=True)
+
+
+@pytest.mark.parametrize("name", ["nansum", "nanmean", "nanmedian", "nanquantile", "max", "median"])
+def test_of_what_is_no_number(impl, no_loop, name):
+    function = {
+        "nanquantile": lambda x: torch.nanquantile(x, 0.4, dim=0),
+        "max": lambda x: x.max(0)[0],
+        "median": lambda x: x.median(1)[0],
+    }.get(name, lambda x: getattr(x, name)(dim=0) if name != "nanmedian" else x.nanmedian(0)[0])
+    check(impl, function, with_nan(), gradient=False)
+
+
+def test_count_nonzero(impl, no_loop):
+    x = torch.randint(0, 2, (3, 4, 5))
+    check(impl, lambda x: torch.count_nonzero(x), x, gradient=False)
+    check(impl, lambda x: x.count_nonzero(dim=1), x, gradient=False)
+    check(impl, lambda x: x.sum() + x.sum(0) + x.prod() + x.max(), x, gradient=False)
+    check(impl, lambda x: (x > 0).sum(0) + (x > 0).sum(), x, gradient=False)
+
+
+@pytest.mark.parametrize("dim", [2, -3])
+def test_a_dimension_out_of_range_raises_as_for_one_sample(impl, dim):
+    functions = [lambda x: x.sum(dim), lambda x: x.softmax(dim), lambda x: x.max(dim)[0], lambda x: x.sort(dim)[0]]
+    functions += [lambda x: x.cumsum(dim), lambda x: x.std(dim), lambda x: x.norm(dim=dim), lambda x: x.sum((0, dim))]
+    for function in functions:
+        with pytest.raises(IndexError):
+            impl(function)(distinct(3, 4, 5))
+
+
+def test_a_repeated_dimension_raises_as_for_one_sample(impl):
+    for dims in ((0, 0), (1, -1)):
+        with pytest.raises(RuntimeError):
+            impl(lambda x, dims=dims: x.sum(dims))(distinct(3, 4, 5))
+
+
+@pytest.mark.skipif(not _batched.VECTORISES, reason="the whole function is looped")
+def test_an_empty_batch(impl):
+    x = torch.ones(0, 4, 5)
+    results = impl(lambda x: (x.sum(), x.mean(0), x.softmax(1), x.norm(), x.sort()[0]))(x)
+    assert [tuple(result.shape) for result in results] == [(0,), (0, 5), (0, 4, 5), (0,), (0, 4, 5)]

@@ -156,7 +156,7 @@ def frexp(func: Any, input: Any) -> Any:
     return each(func(physical_of(input)), lambda tensor: wrap(tensor, levels_of(input)))
 
 
-@rule("isin", "bucketize")
+@rule("isin")
 def among_plain(func: Any, input: Any, values: Any, *args: Any, **kwargs: Any) -> Any:
     """Pointwise, as long as the *values* to look among are the same for all samples."""
     if type(input) is not BatchedTensor or levels_of(values):

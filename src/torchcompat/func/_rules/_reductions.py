@@ -96,7 +96,11 @@ def _only(input: Any, *others: Any) -> bool:
     return type(input) is BatchedTensor and not levels_of(*others)
 
 
-@rule("sum", "nansum", "mean", "nanmean", "amax", "amin", "logsumexp", "prod", "argmax", "argmin", "all", "any")
+REDUCTIONS = ["sum", "nansum", "mean", "nanmean", "amax", "amin", "aminmax", "_aminmax", "logsumexp", "prod", "argmax"]
+REDUCTIONS += ["argmin", "all", "any", "count_nonzero"]
+
+
+@rule(*REDUCTIONS)
 def reduction(func: Any, input: Any, *args: Any, **kwargs: Any) -> Any:
     positional = "dim keepdim"
     if args and isinstance(args[0], torch.dtype):
@@ -105,16 +109,6 @@ def reduction(func: Any, input: Any, *args: Any, **kwargs: Any) -> Any:
     if is_whole(given.get("dim")) and not (func.__name__ == "logsumexp" and given.get("dim") is None):
         return whole(func, input, given)
     return reduce_along(func, input, given)
-
-
-@rule("count_nonzero")
-def count_nonzero(func: Any, input: Any, *args: Any, **kwargs: Any) -> Any:
-    return reduction(func, input, *args, **kwargs)
-
-
-@rule("aminmax", "_aminmax")
-def aminmax(func: Any, input: Any, *args: Any, **kwargs: Any) -> Any:
-    return reduction(func, input, *args, **kwargs)
 
 
 def _extreme(func: Any, physical: Any) -> Any:
@@ -230,6 +224,12 @@ register(along, ALONG)
 def softmax(func: Any, input: Any, *args: Any, **kwargs: Any) -> Any:
     third = "_stacklevel dtype" if len(args) > 1 and isinstance(args[1], int) else "dtype"
     return _keeping(func, input, named("dim " + third, args, kwargs))
+
+
+@rule("cumsum_", "cumprod_")
+def along_in_place(func: Any, input: Any, *args: Any, **kwargs: Any) -> Any:
+    result = _keeping(func, input, named("dim", args, kwargs))
+    return result if result is NotImplemented else input
 
 
 @rule("msort")
