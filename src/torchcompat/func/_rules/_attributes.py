@@ -9,8 +9,18 @@ import torch
 from .._batched import levels_of, physical_of, rank, rule, shape, wrap
 
 OF_THE_BATCH = [".dtype", ".device", ".layout", ".is_cuda", ".is_sparse", ".is_quantized", ".is_mkldnn", ".is_mps"]
-OF_THE_BATCH += [".is_xpu", ".is_meta", ".requires_grad", "is_floating_point", "is_complex", "is_signed", "type", "get_device"]
+OF_THE_BATCH += [
+    ".is_xpu",
+    ".is_meta",
+    ".requires_grad",
+    "is_floating_point",
+    "is_complex",
+    "is_signed",
+    "type",
+    "get_device",
+]
 OF_THE_BATCH += ["element_size", "is_conj", "is_neg", ".itemsize"]
+OF_THE_BATCH += [".is_nested", ".is_cpu", ".is_sparse_csr", ".is_xla", ".is_ipu", ".is_maia", ".is_mtia", ".is_vulkan"]
 
 
 @rule(*OF_THE_BATCH)
@@ -84,10 +94,13 @@ def representation(func: Any, input: Any, *args: Any, **kwargs: Any) -> str:
     return f"BatchedTensor(shape={list(shape(input))}, batch={sizes}, physical={physical_of(input)!r})"
 
 
-@rule("__bool__", "item", "__float__", "__int__", "__index__", "__complex__", "tolist", "numpy", "__array__", "is_nonzero")
+@rule(
+    "__bool__", "item", "__float__", "__int__", "__index__", "__complex__", "tolist", "numpy", "__array__", "is_nonzero"
+)
 def one_value(func: Any, input: Any, *args: Any, **kwargs: Any) -> Any:
     raise RuntimeError(
-        f"vmap: {func.__name__} of a tensor that is mapped over: it would need one Python value, and there is one for each "
+        f"vmap: {func.__name__} of a tensor that is mapped over: it would need one Python value, and there is one for"
+        " each "
         "sample. Branch with torch.where, or leave it a tensor."
     )
 
@@ -99,9 +112,13 @@ def one_answer(func: Any, *args: Any, **kwargs: Any) -> Any:
 
 @rule("requires_grad_", "backward", "retain_grad", "register_hook", "=.requires_grad", "=.grad", "=.data")
 def autograd_call(func: Any, input: Any, *args: Any, **kwargs: Any) -> Any:
-    raise RuntimeError(f"vmap: {func.__name__} of a tensor that is mapped over; use torchcompat.func.grad or vjp instead")
+    raise RuntimeError(
+        f"vmap: {func.__name__} of a tensor that is mapped over; use torchcompat.func.grad or vjp instead"
+    )
 
 
 @rule("grad")
 def autograd_grad(func: Any, *args: Any, **kwargs: Any) -> Any:
-    raise RuntimeError("vmap: torch.autograd.grad of tensors that are mapped over; use torchcompat.func.grad or vjp instead")
+    raise RuntimeError(
+        "vmap: torch.autograd.grad of tensors that are mapped over; use torchcompat.func.grad or vjp instead"
+    )

@@ -1,8 +1,8 @@
 """Attention and recurrent networks: the batch becomes part of the batch that the operation has itself.
 
 Left to the loop: recurrent networks with weights that are batched (they would need a step of each layer in Python),
-packed sequences, multi-head attention with bias_k, bias_v, static keys or weights that are batched, and dropout inside of
-one of these under nested vmaps of different randomness.
+packed sequences, multi-head attention with bias_k, bias_v, static keys or weights that are batched, and dropout inside
+of one of these under nested vmaps of different randomness.
 """
 
 from __future__ import annotations
