@@ -26,7 +26,7 @@ Rule = Callable[..., Any]
 class Level:
     """One vmap that is running: how many samples it has, and what random operations are to do."""
 
-    __slots__ = ("size", "randomness", "depth", "alive")
+    __slots__ = ("alive", "depth", "randomness", "size")
 
     def __init__(self, size: int, randomness: str, depth: int) -> None:
         self.size = size
@@ -66,7 +66,7 @@ class entered:
         self.level.alive = False
 
 
-class BatchedTensor(torch.Tensor):
+class BatchedTensor(torch.Tensor):  # type: ignore[misc]
     """One sample of a batch; see the module's docstring. Made by :func:`wrap`."""
 
     _physical: Any
@@ -90,8 +90,8 @@ def _without_out(func: Any, kwargs: Any) -> dict[str, Any]:
 
 
 # An empty tensor behind every BatchedTensor: code that reads memory behind torch's back fails at once instead of
-# reading some sample. A sparse one cannot be viewed either: up to 2.3 that is how a torch.autograd.Function that returns
-# its input fails, where it would give an empty plain tensor.
+# reading some sample. A sparse one cannot be viewed either: up to 2.3 that is how a torch.autograd.Function that
+# returns its input fails, where it would give an empty plain tensor.
 _SHELL = torch.empty(0) if at_least(2, 4) else torch.sparse_coo_tensor(torch.zeros(1, 0).long(), torch.zeros(0), (1,))
 
 
@@ -144,9 +144,9 @@ def _refuse_function(tensor: Any) -> None:
         function = tensor.grad_fn
     if function is not None:
         raise UnsupportedError(
-            f"vmap: the torch.autograd.Function {type(function).__name__.replace('Backward', '')} was applied to a tensor "
-            "that is mapped over and requires a gradient, which its backward would not reach. Use operations that torch "
-            "differentiates by itself, or torch 2.0 or later, where a Function can have a vmap method."
+            f"vmap: the torch.autograd.Function {type(function).__name__.replace('Backward', '')} was applied to a "
+            "tensor that is mapped over and requires a gradient, which its backward would not reach. Use operations "
+            "that torch differentiates by itself, or torch 2.0 or later, where a Function can have a vmap method."
         )
 
 

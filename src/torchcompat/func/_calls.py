@@ -7,7 +7,6 @@ from typing import Any, Sequence
 from .._functional_call import FunctionalModule, call_once
 from .._shim import Limit, facade, polyfill
 
-
 _NATIVE_FAULTS = [
     Limit("args", "`args` must be given, and None is passed on to the forward.", on="native", first="2.0", last="2.5"),
     Limit("data_parallel", "A DataParallel is not refused.", on="native", first="2.0", last="2.0"),

@@ -1,8 +1,8 @@
 """Derivatives by torch.autograd on physical tensors: what all transforms of :mod:`torchcompat.func` but vmap rest on.
 
 A transform makes *variables* of the inputs it differentiates: tensors of its own that require a gradient, batched over
-every vmap that is running, so that each sample has a gradient of its own. An input that is not batched is expanded, with
-stride 0, which the rules of the layers know how to use.
+every vmap that is running, so that each sample has a gradient of its own. An input that is not batched is expanded,
+with stride 0, which the rules of the layers know how to use.
 """
 
 from __future__ import annotations
@@ -120,7 +120,8 @@ def naming_the_operation() -> Iterator[None]:
             raise
         operation = found.group(1) if found else "a torch.autograd.Function that can be differentiated once"
         raise UnsupportedError(
-            f"forward-mode derivatives are computed here by differentiating twice, which {operation} does not support on "
+            f"forward-mode derivatives are computed here by differentiating twice, which {operation} does not support "
+            "on "
             f"torch {torch.__version__}. torch 2.0 and later may; or use jacrev, vjp or grad."
         ) from error
 
@@ -155,9 +156,7 @@ def _batched_natively(outs: Any, inputs: Tensors, cotangents: Any, create_graph:
         )
 
     def one(*row: Any) -> Any:
-        found = torch.autograd.grad(
-            outs, inputs, row, create_graph=create_graph, retain_graph=True, allow_unused=True
-        )
+        found = torch.autograd.grad(outs, inputs, row, create_graph=create_graph, retain_graph=True, allow_unused=True)
         unused[:] = [gradient is None for gradient in found]
         return tuple(gradient for gradient in found if gradient is not None)
 
@@ -217,8 +216,9 @@ def pull_back(
 ) -> tuple[Levels, list[Any]]:
     """The gradients of the *variables*, physical, for logical *cotangents* of physical *outputs*.
 
-    The outputs are batched over the variables' levels. Cotangents may be batched over further vmaps, entered since: then
-    so are the gradients. Their levels are the first result. *inputs* are others to differentiate by than the variables.
+    The outputs are batched over the variables' levels. Cotangents may be batched over further vmaps, entered since:
+    then so are the gradients. Their levels are the first result. *inputs* are others to differentiate by than the
+    variables.
     """
     base = variables.levels
     inputs = variables.physical if inputs is None else inputs

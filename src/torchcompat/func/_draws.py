@@ -40,7 +40,7 @@ def _just_seeded(state: Any) -> bool:
     """Whether nobody has drawn from the CPU's generator, whose *state* this is, since it was seeded."""
     fresh = torch.Generator()
     fresh.manual_seed(torch.initial_seed())
-    return torch.equal(fresh.get_state(), state)
+    return bool(torch.equal(fresh.get_state(), state))
 
 
 class _Watch(threading.local):

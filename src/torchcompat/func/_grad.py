@@ -13,7 +13,18 @@ from ._batched import rank, spread
 from ._derive import Variables, backward, pull_back, recording
 
 _LINK = "https://github.com/pytorch/pytorch/pull/91026"
-_LIMITS: list[Limit] = []
+_INFERENCE = Limit(
+    "inference",
+    "In `torch.inference_mode`, all derivatives are zeros, without an error.",
+    on="native",
+    first="2.0",
+    last="2.11",
+)
+_LIMITS = [
+    _INFERENCE,
+    Limit("complex", "A complex output is not refused.", on="native", first="2.0", last="2.0"),
+    Limit("aux_none", "An auxiliary output of None is not refused.", on="native", first="2.0", last="2.2"),
+]
 
 
 def check_argnums(argnums: Any, count: int, name: str) -> None:
@@ -72,7 +83,9 @@ def split_aux(result: Any, has_aux: bool, name: str) -> tuple[Any, Any]:
         raise RuntimeError(f"{name}: with has_aux=True the function must return a tuple (output, aux), got {result!r}")
     for leaf in _pytree.flatten(result[1])[0]:
         if not isinstance(leaf, torch.Tensor):
-            raise RuntimeError(f"{name}: aux must be a tensor (torch.Tensor) or a pytree of tensors, got {type(leaf).__name__}")
+            raise RuntimeError(
+                f"{name}: aux must be a tensor (torch.Tensor) or a pytree of tensors, got {type(leaf).__name__}"
+            )
     return result[0], result[1]
 
 
@@ -80,7 +93,9 @@ def _check_scalar(output: Any, name: str) -> None:
     if not isinstance(output, torch.Tensor):
         raise RuntimeError(f"{name}: the function must return a tensor without dimensions, got {type(output).__name__}")
     if rank(output):
-        raise RuntimeError(f"{name}: the function must return a tensor without dimensions, got shape {list(output.shape)}")
+        raise RuntimeError(
+            f"{name}: the function must return a tensor without dimensions, got shape {list(output.shape)}"
+        )
     if is_complex(output):
         raise RuntimeError(f"{name}: the function must return a real tensor, got {output.dtype}")
 
@@ -107,8 +122,8 @@ def value_and_grad(func: Any, argnums: Any, has_aux: bool, args: Any, kwargs: An
 def grad(func: Callable[..., Any], argnums: Any = 0, has_aux: bool = False) -> Callable[..., Any]:
     """The function that computes the gradient of *func*.
 
-    In torch since 2.0. Fallback: ``torch.autograd.grad`` of a copy of the inputs; within :func:`vmap` for all samples at
-    once.
+    In torch since 2.0. Fallback: ``torch.autograd.grad`` of a copy of the inputs; within :func:`vmap` for all samples
+    at once.
 
     Args:
         func: returns a tensor without dimensions, or with *has_aux* a tuple of it and anything else.
@@ -141,8 +156,8 @@ def grad_and_value(func: Callable[..., Any], argnums: Any = 0, has_aux: bool = F
         func, argnums, has_aux: as for :func:`grad`.
 
     Returns:
-        A function that returns the tuple of the gradient and the value; with *has_aux* the gradient and the tuple of the
-        value and the auxiliary output.
+        A function that returns the tuple of the gradient and the value; with *has_aux* the gradient and the tuple of
+        the value and the auxiliary output.
 
     Raises:
         RuntimeError: as :func:`grad`.
@@ -185,7 +200,9 @@ class PullBack:
     def _outputs(self, output: Any) -> tuple[list[Any], Any]:
         leaves, spec = _pytree.flatten(output)
         if not leaves:
-            raise RuntimeError(f"{self.name}: the function must return a tensor or a non-empty pytree of tensors, got {output!r}")
+            raise RuntimeError(
+                f"{self.name}: the function must return a tensor or a non-empty pytree of tensors, got {output!r}"
+            )
         what = f"{self.name}: what the function returns"
         for leaf in leaves:
             if not self.integers_out or not isinstance(leaf, torch.Tensor):
@@ -211,12 +228,12 @@ class PullBack:
         return _pytree.unflatten(self.variables.close(gradients, levels, self.variables.physical), self.spec)
 
 
-@polyfill("torch.func.vjp", since="2.0", link=_LINK, limits=_LIMITS)
+@polyfill("torch.func.vjp", since="2.0", link=_LINK, limits=[_INFERENCE])
 def vjp(func: Callable[..., Any], *primals: Any, has_aux: bool = False) -> Any:
     """The value of *func* at *primals*, and the function of its vector-Jacobian products.
 
-    In torch since 2.0. Fallback: ``torch.autograd.grad``. Many cotangents at once, as in ``vmap(vjp_fn)``, go through the
-    batched backward pass of torch 1.8 and later; below, and where that cannot do it, one after the other.
+    In torch since 2.0. Fallback: ``torch.autograd.grad``. Many cotangents at once, as in ``vmap(vjp_fn)``, go through
+    the batched backward pass of torch 1.8 and later; below, and where that cannot do it, one after the other.
 
     Args:
         func: takes tensors or pytrees of them, and returns the same; with *has_aux* a tuple of that and anything else.

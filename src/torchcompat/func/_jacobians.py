@@ -16,7 +16,18 @@ from ._jvp import PushForward
 from ._vmap import mapped
 
 _LINK = "https://github.com/pytorch/pytorch/pull/91026"
-_LIMITS: list[Limit] = []
+_INFERENCE = Limit(
+    "inference",
+    "In `torch.inference_mode`, all derivatives are zeros, or there is an error about the mode.",
+    on="native",
+    first="2.0",
+    last="2.11",
+)
+_FORWARD_LIMITS = [
+    _INFERENCE,
+    Limit("negative", "Negative *argnums* give zeros, without an error.", on="native", first="2.0"),
+    Limit("expanded", "An argument that is expanded (of stride 0) is refused: RuntimeError.", on="native", first="2.0"),
+]
 
 
 def _of_chosen(func: Any, argnums: Any, args: Any) -> Callable[..., Any]:
@@ -49,7 +60,7 @@ def _check_real(outputs: Sequence[Any], name: str) -> None:
 
 
 def _units(samples: Sequence[Any], start: int, stop: int) -> Iterator[Any]:
-    """Rows *start* to *stop* of the unit matrix over all elements of *samples*, split into a matrix for each of them."""
+    """Rows *start* to *stop* of the unit matrix over all elements of *samples*, split into one matrix for each."""
     offset = 0
     for sample in samples:
         size = sample.numel()
@@ -78,18 +89,18 @@ def _all_rows(
     sizes = [torch.Size(output.shape[k:]).numel() for output in outputs]
     create_graph = torch.is_grad_enabled() and any(variables.asked_for(output) for output in outputs)
     step = chunk_size or max(sum(sizes), 1)
-    parts = [
-        batched_backward(outputs, inputs, list(_unit_rows(outputs, k, start, min(start + step, sum(sizes)))), create_graph)
-        for start in range(0, sum(sizes), step)
-    ]
+    parts = []
+    for start in range(0, sum(sizes), step):
+        rows = _unit_rows(outputs, k, start, min(start + step, sum(sizes)))
+        parts.append(batched_backward(outputs, inputs, list(rows), create_graph))
     columns = [list(column) for column in zip(*parts)] or [[None] for _ in inputs]
-    rows = [
+    whole = [
         torch.zeros([sum(sizes)] + list(tensor.shape), dtype=tensor.dtype, device=tensor.device)
         if column[0] is None
         else (torch.cat(column) if len(column) > 1 else column[0])
         for column, tensor in zip(columns, inputs)
     ]
-    return rows, sizes
+    return whole, sizes
 
 
 def _blocks(rows: Any, sizes: list[int]) -> Any:
@@ -171,7 +182,7 @@ def _check_chunk_size(chunk_size: Any) -> None:
         raise ValueError(f"jacrev: chunk_size must be None or a positive int, got {chunk_size!r}")
 
 
-@polyfill("torch.func.jacrev", since="2.0", link=_LINK, limits=_LIMITS)
+@polyfill("torch.func.jacrev", since="2.0", link=_LINK, limits=[_INFERENCE])
 def jacrev(
     func: Callable[..., Any],
     argnums: Any = 0,
@@ -192,9 +203,9 @@ def jacrev(
         chunk_size: how many rows to compute at once; None for all.
 
     Returns:
-        A function of the arguments of *func*. It returns, in the structure of the output, for each tensor in it of shape
-        ``O`` the derivatives by each tensor of the argument, in its structure, of shape ``O + I``; for a tuple of *argnums*
-        a tuple of those. With *has_aux*, the tuple of that and the auxiliary output.
+        A function of the arguments of *func*. It returns, in the structure of the output, for each tensor in it of
+        shape ``O`` the derivatives by each tensor of the argument, in its structure, of shape ``O + I``; for a tuple
+        of *argnums* a tuple of those. With *has_aux*, the tuple of that and the auxiliary output.
 
     Raises:
         RuntimeError: by the function returned, if *argnums* or an argument does not fit.
@@ -210,14 +221,14 @@ def jacrev(
     return jacobian
 
 
-@polyfill("torch.func.jacfwd", since="2.0", link=_LINK, limits=_LIMITS)
+@polyfill("torch.func.jacfwd", since="2.0", link=_LINK, limits=_FORWARD_LIMITS)
 def jacfwd(
     func: Callable[..., Any], argnums: Any = 0, has_aux: bool = False, *, randomness: str = "error"
 ) -> Callable[..., Any]:
     """The function that computes the Jacobian of *func*, column by column: for fewer inputs than outputs.
 
-    In torch since 2.0. Fallback: as :func:`linearize`, with all columns in one batched pass on torch 1.8 and later; below,
-    and where an operation cannot do that, one pass for each column.
+    In torch since 2.0. Fallback: as :func:`linearize`, with all columns in one batched pass on torch 1.8 and later;
+    below, and where an operation cannot do that, one pass for each column.
 
     Args:
         func, argnums, has_aux: as for :func:`jacrev`.
@@ -245,7 +256,7 @@ def jacfwd(
     return jacobian
 
 
-@polyfill("torch.func.hessian", since="2.0", link=_LINK, limits=_LIMITS)
+@polyfill("torch.func.hessian", since="2.0", link=_LINK, limits=_FORWARD_LIMITS)
 def hessian(func: Callable[..., Any], argnums: Any = 0) -> Callable[..., Any]:
     """The function that computes the second derivatives of *func*.
 
@@ -255,8 +266,8 @@ def hessian(func: Callable[..., Any], argnums: Any = 0) -> Callable[..., Any]:
         func, argnums: as for :func:`jacrev`.
 
     Returns:
-        A function of the arguments of *func*. For an output of shape ``O`` and an input of shape ``I`` it returns a tensor
-        of shape ``O + I + I``, in the structure of a Jacobian of a Jacobian.
+        A function of the arguments of *func*. For an output of shape ``O`` and an input of shape ``I`` it returns a
+        tensor of shape ``O + I + I``, in the structure of a Jacobian of a Jacobian.
 
     Raises:
         RuntimeError, UnsupportedError: as :func:`jacrev` and :func:`jacfwd`.

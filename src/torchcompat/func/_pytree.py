@@ -16,13 +16,13 @@ Children = Tuple[Any, ...]
 class Spec:
     """The structure of a pytree without its leaves."""
 
-    __slots__ = ("kind", "context", "children", "count")
+    __slots__ = ("children", "context", "count", "kind")
 
     def __init__(self, kind: Any, context: Any, children: tuple[Spec, ...]) -> None:
         self.kind = kind
         self.context = context
         self.children = children
-        self.count = sum(child.count for child in children) if kind is not None else 1
+        self.count: int = sum(child.count for child in children) if kind is not None else 1
 
     def __eq__(self, other: object) -> bool:
         return (
@@ -39,7 +39,11 @@ class Spec:
         if self.kind is None:
             return "*"
         inner = ", ".join(map(repr, self.children))
-        return f"{self.kind.__name__}({inner})" if self.context is None else f"{self.kind.__name__}({self.context!r}: {inner})"
+        return (
+            f"{self.kind.__name__}({inner})"
+            if self.context is None
+            else f"{self.kind.__name__}({self.context!r}: {inner})"
+        )
 
 
 LEAF = Spec(None, None, ())

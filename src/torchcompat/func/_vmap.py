@@ -20,7 +20,8 @@ def _check_in_dim(name: str, in_dim: Any, arg: Any) -> int | None:
         raise ValueError(f"vmap({name}): in_dims must hold ints and None, got {in_dim!r}")
     if not isinstance(arg, torch.Tensor):
         raise ValueError(
-            f"vmap({name}): in_dims has {in_dim} for an argument that is no tensor but {type(arg).__name__}; pass None there"
+            f"vmap({name}): in_dims has {in_dim} for an argument that is no tensor but {type(arg).__name__}; pass "
+            "None there"
         )
     dims = rank(arg)
     if not -dims <= in_dim < dims:
@@ -29,7 +30,8 @@ def _check_in_dim(name: str, in_dim: Any, arg: Any) -> int | None:
 
 
 class _Inputs:
-    """The positional arguments of one call, flat: *leaves*, the dimension *dims* to map each over, the batch's *size*."""
+    """The positional arguments of one call, flat: *leaves*, the dimension *dims* to map each over, the batch's
+    *size*."""
 
     def __init__(self, leaves: list[Any], dims: list[int | None], spec: Any, size: int) -> None:
         self.leaves, self.dims, self.spec, self.size = leaves, dims, spec, size
@@ -80,7 +82,8 @@ def _remove_level(tensor: Any, out_dim: int | None, level: Any, name: str) -> An
     dims = rank(tensor) + 1
     if not -dims <= out_dim < dims:
         raise IndexError(
-            f"Dimension out of range: vmap({name}): out_dims has {out_dim} for a result that has {dims} dimensions with the "
+            f"Dimension out of range: vmap({name}): out_dims has {out_dim} for a result that has {dims} dimensions "
+            "with the "
             "batch's"
         )
     if level in levels:
@@ -203,7 +206,27 @@ _VMAP_LIMITS = [
     Limit("name", "The function returned is named `wrapped`.", on="native", first="2.1", last="2.3"),
     Limit(
         "assignment",
-        "`x[:, index] = y` with a mapped *index* writes the values of *y* to the wrong places.",
+        "`x[:, index] = y` and `x[None, index] = y` with a mapped *index*, and `x[i, :, j] = y`: values in the wrong "
+        "places, or RuntimeError.",
+        on="native",
+        first="2.0",
+    ),
+    Limit(
+        "index_number",
+        "`x[i, :, j]` with a mapped *i* of no dimensions: the dimensions of the result are in another order.",
+        on="native",
+        first="2.0",
+    ),
+    Limit(
+        "no_rule",
+        "`moveaxis`, `column_stack` and `Tensor.new`: RuntimeError.",
+        on="native",
+        first="2.0",
+    ),
+    Limit("select_scatter", "`select_scatter`: wrong gradients.", on="native", first="2.0"),
+    Limit(
+        "lenient",
+        "`expand` takes -1 for a new dimension, `tril` and `triu` a vector: the batch's dimension stands in.",
         on="native",
         first="2.0",
     ),
@@ -314,9 +337,9 @@ def vmap(
 ) -> Callable[..., Any]:
     """Map *func*, a function of one sample, over the dimension of its arguments that counts the samples.
 
-    In torch since 2.0. Fallback: from torch 1.7 on the function runs once, on tensors that carry the whole batch and have
-    a batching rule for each operation; an operation without a rule is looped over the samples. Below 1.7 the whole
-    function is looped.
+    In torch since 2.0. Fallback: from torch 1.7 on the function runs once, on tensors that carry the whole batch and
+    have a batching rule for each operation; an operation without a rule is looped over the samples. Below 1.7 the
+    whole function is looped.
 
     Args:
         func: takes tensors, or pytrees of them, without the mapped dimension, and returns tensors or pytrees of them.
@@ -331,7 +354,7 @@ def vmap(
 
     Raises:
         ValueError: by the function returned, if *in_dims* or *out_dims* does not fit, or the sizes differ.
-        RuntimeError: for a *randomness* that there is not; by the function returned, for what cannot be mapped (a branch
-            on a value, a write to a tensor that is not mapped).
+        RuntimeError: for a *randomness* that there is not; by the function returned, for what cannot be mapped (a
+            branch on a value, a write to a tensor that is not mapped).
     """
     return mapped(func, in_dims, out_dims, randomness, chunk_size)

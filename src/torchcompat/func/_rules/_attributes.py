@@ -99,9 +99,8 @@ def representation(func: Any, input: Any, *args: Any, **kwargs: Any) -> str:
 )
 def one_value(func: Any, input: Any, *args: Any, **kwargs: Any) -> Any:
     raise RuntimeError(
-        f"vmap: {func.__name__} of a tensor that is mapped over: it would need one Python value, and there is one for"
-        " each "
-        "sample. Branch with torch.where, or leave it a tensor."
+        f"vmap: {func.__name__} of a tensor that is mapped over: it would need one Python value, and there is one "
+        "for each sample. Branch with torch.where, or leave it a tensor."
     )
 
 
