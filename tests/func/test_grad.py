@@ -248,7 +248,17 @@ def test_a_tuple_or_list_of_tensors_as_output_is_refused(impl):
         impl(lambda x: [x.sum()])(normal(3))
 
 
+@pytest.mark.limit("complex")
 def test_a_complex_output_is_refused(impl):
+    if not has("torch.view_as_complex"):
+        pytest.skip("this torch has no complex autograd")
+    with pytest.raises(RuntimeError, match=r"real|complex|Complex"):
+        impl(lambda x: torch.view_as_complex(x).sum())(normal(3, 2))
+
+
+@and_value
+@pytest.mark.limit("complex")
+def test_with_the_value_a_complex_output_is_refused_too(impl):
     if not has("torch.view_as_complex"):
         pytest.skip("this torch has no complex autograd")
     with pytest.raises(RuntimeError, match=r"real|complex|Complex"):
@@ -299,6 +309,7 @@ def test_aux_that_holds_anything_but_tensors_is_refused(impl, aux):
         impl(lambda x: (x.sum(), aux), has_aux=True)(normal(3))
 
 
+@pytest.mark.limit("aux_none")
 def test_aux_of_none_is_refused(impl):
     with pytest.raises(RuntimeError, match="ensor"):
         impl(lambda x: (x.sum(), None), has_aux=True)(normal(3))
@@ -308,6 +319,13 @@ def test_aux_of_none_is_refused(impl):
 def test_has_aux_wants_a_tuple_of_two(impl, output):
     with pytest.raises(RuntimeError, match="aux"):
         impl(lambda x: output(x.sum()), has_aux=True)(normal(3))
+
+
+@and_value
+@pytest.mark.limit("aux_none")
+def test_with_the_value_aux_of_none_is_refused_too(impl):
+    with pytest.raises(RuntimeError, match="ensor"):
+        impl(lambda x: (x.sum(), None), has_aux=True)(normal(3))
 
 
 # --- graphs
@@ -442,12 +460,23 @@ def test_autograd_works_inside_the_function(impl):
     same(impl(f)(x), 6 * x)
 
 
+@pytest.mark.limit("inference")
 def test_inference_mode_outside_does_not_stop_it(impl):
     if not has("torch.inference_mode"):
         pytest.skip("this torch has no inference mode")
     x = double([1.0, 2.0])
     with torch.inference_mode():
         same(impl(cubes)(x), 3 * x * x)
+
+
+@and_value
+@pytest.mark.limit("inference")
+def test_inference_mode_outside_does_not_stop_it_with_the_value(impl):
+    if not has("torch.inference_mode"):
+        pytest.skip("this torch has no inference mode")
+    x = double([1.0, 2.0])
+    with torch.inference_mode():
+        same(impl(cubes)(x), (3 * x * x, double(9.0)))
 
 
 # --- nesting

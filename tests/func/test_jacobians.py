@@ -30,6 +30,11 @@ def check_negative(jacobian, argnums):
         same(found, tuple(torch.diag(args[1 - number % 2]) for number in argnums))
 
 
+def check_expanded(jacobian):
+    """An argument of stride 0."""
+    same(jacobian(lambda x: x * x)(double([2.0]).expand(3)), 4 * eye(3))
+
+
 negative = pytest.mark.parametrize("argnums", [-1, -2, (-1,), (0, -1), (-1, -2)])
 
 
@@ -95,10 +100,6 @@ class JacobianContract:
     def test_of_a_transposed_input(self, impl):
         x = normal(2, 3).t()
         same(impl(lambda x: x.sum(0))(x), impl(lambda x: x.sum(0))(x.clone()))
-
-    def test_of_an_expanded_input(self, impl):
-        x = double([2.0]).expand(3)
-        same(impl(lambda x: x * x)(x), 4 * eye(3))
 
     # --- arguments
 
@@ -216,6 +217,14 @@ class JacobianContract:
             found = impl(lambda x: x * x)(x)
         same(found, torch.diag(2 * x))
 
+    @pytest.mark.limit("inference")
+    def test_inference_mode_outside_does_not_stop_it(self, impl):
+        if not has("torch.inference_mode"):
+            pytest.skip("this torch has no inference mode")
+        x = double([2.0, 3.0])
+        with torch.inference_mode():
+            same(impl(lambda x: x * x)(x), torch.diag(2 * x))
+
     # --- within each other
 
     def test_twice_is_the_second_derivative(self, impl):
@@ -255,6 +264,9 @@ class JacobianContract:
 
 @reverse
 class TestJacrev(JacobianContract):
+    def test_of_an_expanded_input(self, impl):
+        check_expanded(impl)
+
     @negative
     def test_argnums_below_zero_count_from_the_end(self, impl, argnums):
         check_negative(impl, argnums)
@@ -325,6 +337,11 @@ class TestJacrev(JacobianContract):
 
 @forward
 class TestJacfwd(JacobianContract):
+    @pytest.mark.limit("expanded")
+    def test_of_an_expanded_input(self, impl):
+        check_expanded(impl)
+
+    @pytest.mark.limit("negative")
     @negative
     def test_argnums_below_zero_count_from_the_end(self, impl, argnums):
         check_negative(impl, argnums)
@@ -414,6 +431,7 @@ def test_the_hessian_by_another_argument(impl):
 
 
 @second
+@pytest.mark.limit("negative")
 def test_the_hessian_by_the_last_argument(impl):
     x, y = normal(2), normal(3)
     same(impl(lambda x, y: x.sum() * (y * y).sum(), argnums=-1)(x, y), 2 * x.sum() * eye(3))
@@ -447,6 +465,22 @@ def test_the_hessian_is_any_two_jacobians(impl, shim, outer, inner):
     t = transforms(impl, shim)
     f, x = small_network(), normal(3)
     same(impl(f)(x), getattr(t, outer)(getattr(t, inner)(f))(x))
+
+
+@second
+@pytest.mark.limit("expanded")
+def test_the_hessian_by_an_expanded_argument(impl):
+    same(impl(lambda x: (x * x * x).sum())(double([2.0]).expand(3)), 12 * eye(3))
+
+
+@second
+@pytest.mark.limit("inference")
+def test_inference_mode_outside_does_not_stop_the_hessian(impl):
+    if not has("torch.inference_mode"):
+        pytest.skip("this torch has no inference mode")
+    x = double([2.0, 3.0])
+    with torch.inference_mode():
+        same(impl(lambda x: (x * x * x).sum())(x), torch.diag(6 * x))
 
 
 @second

@@ -78,6 +78,12 @@ def test_writing_to_an_intermediate_result(impl):
     same(impl(f, (x,), (tangent,)), (double([1.0, 27.0]), double([0.0, 27.0 * 7.0])))
 
 
+@pytest.mark.limit("expanded")
+def test_an_expanded_primal(impl):
+    x = double([2.0]).expand(3)
+    same(impl(lambda x: x * x, (x,), (normal(3).fill_(1.0),)), (x * x, 2 * x))
+
+
 def test_a_direction_of_zeros(impl):
     x = normal(3)
     same(impl(torch.sin, (x,), (torch.zeros_like(x),)), (torch.sin(x), torch.zeros_like(x)))
@@ -260,6 +266,7 @@ def test_no_grad_outside_does_not_stop_it(impl):
         same(impl(lambda x: x * x, (x,), (tangent,)), (x * x, 2 * x * tangent))
 
 
+@pytest.mark.limit("no_grad")
 def test_no_grad_inside_does_not_stop_it(impl):
     def f(x):
         with torch.no_grad():
@@ -274,6 +281,7 @@ def test_detach_inside_makes_constants(impl):
     same(impl(lambda x: x * x.detach(), (x,), (tangent,)), (x * x, x * tangent))
 
 
+@pytest.mark.limit("inference")
 def test_inference_mode_outside_does_not_stop_it(impl):
     if not has("torch.inference_mode"):
         pytest.skip("this torch has no inference mode")
@@ -375,6 +383,7 @@ def test_linearize_of_a_function_into_a_dict(impl):
 
 
 @linear
+@pytest.mark.limit("constant")
 def test_linearize_of_a_constant(impl):
     x = normal(3)
     constant = double([1.0, 2.0])
@@ -413,6 +422,7 @@ def test_what_linearize_returns_is_on_no_graph(impl):
 
 
 @linear
+@pytest.mark.limit("nested")
 def test_the_linear_map_can_be_differentiated_by_a_primal(impl):
     x, tangent = double([2.0, 3.0]).requires_grad_(), double([5.0, 7.0])
     output, jvp_fn = impl(lambda x: x * x * x, x)
@@ -430,6 +440,7 @@ def test_the_linear_map_can_be_mapped(impl, shim):
 
 
 @linear
+@pytest.mark.limit("nested")
 def test_linearize_within_grad(impl, shim):
     x, tangent = normal(3), normal(3)
     found = transforms(impl, shim).grad(lambda x: impl(lambda x: x * x * x, x)[1](tangent).sum())(x)
@@ -437,6 +448,7 @@ def test_linearize_within_grad(impl, shim):
 
 
 @linear
+@pytest.mark.limit("nested")
 def test_linearize_within_vmap(impl, shim):
     x, tangent = normal(5, 3), normal(5, 3)
     found = transforms(impl, shim).vmap(lambda x, t: impl(lambda x: x * x, x)[1](t))(x, tangent)
@@ -444,6 +456,7 @@ def test_linearize_within_vmap(impl, shim):
 
 
 @linear
+@pytest.mark.limit("nested")
 def test_linearize_within_jvp(impl, shim):
     x, one, two = normal(3), normal(3), normal(3)
     _, found = transforms(impl, shim).jvp(lambda x: impl(lambda x: x * x * x, x)[1](one), (x,), (two,))

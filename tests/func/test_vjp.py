@@ -268,6 +268,7 @@ def test_no_grad_inside_makes_constants(impl):
     same(vjp_fn(torch.ones_like(x)), (x * x,))
 
 
+@pytest.mark.limit("inference")
 def test_inference_mode_outside_does_not_stop_it(impl):
     if not has("torch.inference_mode"):
         pytest.skip("this torch has no inference mode")

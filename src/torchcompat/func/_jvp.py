@@ -17,7 +17,29 @@ from ._derive import backward, naming_the_operation, pull_back, recording
 from ._grad import PullBack, check_tensors, is_complex
 
 _LINK = "https://github.com/pytorch/pytorch/pull/91026"
-_LIMITS: list[Limit] = []
+_JVP_LIMITS = [
+    Limit(
+        "inference",
+        "In `torch.inference_mode`, all derivatives are zeros, without an error.",
+        on="native",
+        first="2.0",
+        last="2.11",
+    ),
+    Limit("expanded", "A primal that is expanded (of stride 0) is refused: RuntimeError.", on="native", first="2.0"),
+    Limit(
+        "no_grad", "`torch.no_grad` within the function makes constants, which torch's does not heed.", on="fallback"
+    ),
+]
+_LINEARIZE_LIMITS = [
+    Limit("constant", "An output that does not depend on the primals: an error.", on="native", first="2.0", last="2.4"),
+    Limit(
+        "nested",
+        "Within other transforms, and where the primals require a gradient: RuntimeError; within `grad` memory that was "
+        "never written.",
+        on="native",
+        first="2.0",
+    ),
+]
 
 
 class PushForward(PullBack):
@@ -68,12 +90,12 @@ def _seed(output: Any) -> Any:
     return torch.zeros(output.shape, dtype=output.dtype if floating else None, device=output.device).requires_grad_()
 
 
-@polyfill("torch.func.jvp", since="2.0", link=_LINK, limits=_LIMITS)
+@polyfill("torch.func.jvp", since="2.0", link=_LINK, limits=_JVP_LIMITS)
 def jvp(func: Callable[..., Any], primals: Any, tangents: Any, *, strict: bool = False, has_aux: bool = False) -> Any:
     """The value of *func* at *primals*, and its Jacobian there times *tangents*.
 
-    In torch since 2.0. Fallback: two vector-Jacobian products, so every operation must be differentiable twice; the error
-    names the one that is not.
+    In torch since 2.0. Fallback: two vector-Jacobian products, so every operation must be differentiable twice; the
+    error names the one that is not.
 
     Args:
         func: takes tensors or pytrees of them, and returns the same; with *has_aux* a tuple of that and anything else.
@@ -83,7 +105,8 @@ def jvp(func: Callable[..., Any], primals: Any, tangents: Any, *, strict: bool =
         has_aux: whether *func* returns a second, auxiliary output.
 
     Returns:
-        The tuple of the output and its tangent, in the structure of the output; with *has_aux* and the auxiliary output.
+        The tuple of the output and its tangent, in the structure of the output; with *has_aux* and the auxiliary
+        output.
 
     Raises:
         RuntimeError: if primals and tangents do not fit.
@@ -91,7 +114,9 @@ def jvp(func: Callable[..., Any], primals: Any, tangents: Any, *, strict: bool =
     """
     for label, value in (("primals", primals), ("tangents", tangents)):
         if not isinstance(value, tuple):
-            raise RuntimeError(f"jvp: {label} must be a tuple with an entry for each argument, got {type(value).__name__}")
+            raise RuntimeError(
+                f"jvp: {label} must be a tuple with an entry for each argument, got {type(value).__name__}"
+            )
     if not primals:
         raise RuntimeError("jvp: primals must have at least one entry, got ()")
     pushed = PushForward(func, primals, has_aux, "jvp")
@@ -101,7 +126,7 @@ def jvp(func: Callable[..., Any], primals: Any, tangents: Any, *, strict: bool =
     return (pushed.output, tangent, pushed.aux) if has_aux else (pushed.output, tangent)
 
 
-@polyfill("torch.func.linearize", since="2.0", link=_LINK, limits=_LIMITS)
+@polyfill("torch.func.linearize", since="2.0", link=_LINK, limits=_LINEARIZE_LIMITS)
 def linearize(func: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[..., Any]]:
     """The value of *func* at *primals*, and the function of its Jacobian-vector products there.
 
@@ -112,8 +137,8 @@ def linearize(func: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[..
         primals: the arguments of *func*.
 
     Returns:
-        The output, and a function that takes tangents, one for each of *primals*, and returns that of the output. It does
-        not call *func* again.
+        The output, and a function that takes tangents, one for each of *primals*, and returns that of the output. It
+        does not call *func* again.
 
     Raises:
         RuntimeError: by the function returned, if the tangents do not fit.
