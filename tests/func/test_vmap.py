@@ -427,6 +427,7 @@ SHAPES_BY_VALUES = {
 }
 
 
+@pytest.mark.filterwarnings("ignore:This overload of nonzero is deprecated:UserWarning")  # torch 1.5 and 1.6
 @pytest.mark.parametrize("case", sorted(SHAPES_BY_VALUES))
 def test_a_shape_cannot_depend_on_values(impl, case):
     with pytest.raises(RuntimeError):

@@ -167,7 +167,6 @@ NUMBERS = {
     "float32": torch.tensor([0.5, -1.5, 2.0]),
     "float64": F64,
 }
-PROMOTING = [torch.add, torch.mul, torch.div, torch.lt]
 
 
 @pytest.mark.parametrize("right", sorted(NUMBERS))
@@ -176,7 +175,8 @@ def test_type_promotion_sees_logical_dimensions(impl, left, right):
     """A sample of no dimensions does not promote one that has some within a category, although both have a batch's."""
     x, y = NUMBERS[left], NUMBERS[right]
     vectors = torch.stack([x, x], 1)
-    for function in PROMOTING:
+    # To divide integers by False ends the process on torch 1.3 and 1.4.
+    for function in [torch.add, torch.mul, torch.lt] + ([torch.div] if right != "bool" else []):
         for pair in [(vectors, torch.stack([y, y], 1)), (vectors, y), (x, y)]:
             check(impl, function, *pair, gradient=False, exact=True)
 

@@ -74,12 +74,20 @@ def assert_same(actual, expected, what="result", exact=False, tolerance=None):
     near = (actual - expected).abs() <= tolerance + tolerance * expected.abs()
     wrong = ~(near | (actual == expected) | both_nan)
     if wrong.any():
-        where = wrong.nonzero()[0].tolist()
-        place = tuple(where)
+        place = _a_place(wrong)
         raise AssertionError(
-            f"{what}: {int(wrong.sum())} of {wrong.numel()} values differ from the loop's, the first at {where}: "
+            f"{what}: {int(wrong.sum())} of {wrong.numel()} values differ from the loop's, at {list(place)} for one: "
             f"{actual[place].item()!r}, of the loop {expected[place].item()!r}"
         )
+
+
+def _a_place(mask):
+    """The indices of one true value; nonzero() warns on torch 1.6."""
+    flat, place = int(mask.reshape(-1).long().argmax()), []
+    for size in reversed(mask.shape):
+        place.insert(0, flat % size)
+        flat //= size
+    return tuple(place)
 
 
 def _compare(name, mapped, looped, args, gradient, exact):
