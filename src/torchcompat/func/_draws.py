@@ -123,7 +123,7 @@ def looped(name: str, levels: Iterable[Any], active: Iterable[Any] = ()) -> Iter
 
     yield restart
     after = _state()
-    if _same(before, after):
+    if _same(before, after) or _just_seeded(after[0]):
         return
     if "error" in policies | others:
         refuse(name)
