@@ -217,7 +217,6 @@ UNWEIGHTED = {
     "fold": (lambda x: F.fold(x, (3, 4), (2, 2)), (2, 8, 6)),
     "local_response_norm": (lambda x: F.local_response_norm(x, 2), (2, 4, 3)),
     "affine_grid": (lambda x: F.affine_grid(x, [2, 1, 3, 4], align_corners=False), (2, 2, 3)),
-    "rms_norm": (lambda x: F.rms_norm(x, (4,), eps=0.1), (2, 4)),
 }
 
 
@@ -244,6 +243,7 @@ def test_grid_sample(impl, shape, in_dims):
 def test_rms_norm(impl, in_dims):
     args = [tensor if dim is None else batch(tensor) for tensor, dim in zip((numbers(2, 4), numbers(4)), in_dims)]
     check(impl, lambda x, w: F.rms_norm(x, (4,), w), *args, in_dims=in_dims, nested=True)
+    check(impl, lambda x: F.rms_norm(x, (4,), eps=0.1), numbers(B, 2, 4), nested=True)
 
 
 @pytest.mark.limit("stride_of_one")
@@ -254,6 +254,7 @@ def test_a_stride_of_one_int_in_a_tuple_is_for_all_dimensions(impl):
     check(impl, function, numbers(B, 1, 2, 5, 6), numbers(B, 3, 2, 3, 2), numbers(B, 3))
 
 
+@pytest.mark.skipif(not _batched.VECTORISES, reason="what torch itself refuses is looped over")
 @pytest.mark.parametrize("dims", [1, 2, 3])
 def test_convolutions_of_one_image(impl, dims):
     # torch takes an image without a batch dimension from 1.11 on; our vmap on any
@@ -324,6 +325,7 @@ def test_running_statistics_for_each_sample(impl, norm):
     check(impl, lambda x, m, v, w: norm(x, m.detach(), v.detach(), w, **flag), *args)
 
 
+@pytest.mark.limit("unmapped_writes")
 @pytest.mark.parametrize("norm", [F.batch_norm, F.instance_norm], ids=["batch", "instance"])
 def test_one_running_mean_cannot_be_updated_by_many_samples(impl, norm):
     flag = {"training" if norm is F.batch_norm else "use_input_stats": True}
@@ -336,6 +338,12 @@ def test_one_running_mean_cannot_be_updated_by_many_samples(impl, norm):
 def test_batch_statistics_of_one_value_are_an_error_for_a_batch_too(impl):
     with pytest.raises(ValueError, match="more than 1 value per channel"):
         impl(lambda x: F.batch_norm(x, None, None, training=True))(numbers(B, 1, 3))
+    try:
+        F.group_norm(numbers(1, 3), 3)
+    except ValueError:
+        pass
+    else:
+        return  # torch 1.2 normalises one value
     with pytest.raises(ValueError, match="more than 1 value per channel"):
         impl(lambda x: F.group_norm(x, 3))(numbers(B, 1, 3))
 
