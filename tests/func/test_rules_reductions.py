@@ -209,14 +209,13 @@ FORMS = {
     "quantiles": lambda x: torch.quantile(x, torch.tensor([0.2, 0.7], dtype=torch.float64), dim=1),
     "quantiles of all, kept": lambda x: torch.quantile(x, torch.tensor([0.2, 0.7], dtype=torch.float64), keepdim=True),
     "cumsum_": lambda x: x.clone().cumsum_(0),
-    "cumprod_": lambda x: x.clone().cumprod_(-1),
     "stable sort": lambda x: tuple(torch.sort(x, dim=0, stable=True)),
 }
 
 
 @pytest.mark.parametrize("name", FORMS)
 def test_forms_of_the_arguments(impl, no_loop, name):
-    check(impl, FORMS[name], distinct(3, 4, 5), nested=True)
+    check(impl, FORMS[name], distinct(3, 4, 5), gradient="aminmax" not in name, nested=True)  # has none on torch 2.0
 
 
 @pytest.mark.parametrize("name", ["nansum", "nanmean", "nanmedian", "nanquantile", "max", "median"])
@@ -246,6 +245,7 @@ def test_a_dimension_out_of_range_raises_as_for_one_sample(impl, dim):
             impl(function)(distinct(3, 4, 5))
 
 
+@pytest.mark.skipif(not _batched.VECTORISES, reason="torch itself took them below 1.7")
 def test_a_repeated_dimension_raises_as_for_one_sample(impl):
     for dims in ((0, 0), (1, -1)):
         with pytest.raises(RuntimeError):

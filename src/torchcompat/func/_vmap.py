@@ -212,17 +212,26 @@ _VMAP_LIMITS = [
         first="2.0",
     ),
     Limit(
-        "index_number",
-        "`x[i, :, j]` with a mapped *i* of no dimensions: the dimensions of the result are in another order.",
+        "index_order",
+        "`x[i, :, j]` with a mapped *i* of no dimensions beside another tensor: the dimensions of the result are in "
+        "another order, or RuntimeError.",
         on="native",
         first="2.0",
     ),
     Limit(
         "no_rule",
-        "`moveaxis`, `column_stack` and `Tensor.new`: RuntimeError.",
+        "`moveaxis`, `column_stack`, and writes to the result of `new_tensor` or `new`: RuntimeError.",
         on="native",
         first="2.0",
     ),
+    Limit(
+        "searchsorted",
+        "`searchsorted` of a mapped vector for a matrix of values: the result is flat.",
+        on="native",
+        first="2.0",
+    ),
+    Limit("view_dtype", "`view` of another dtype: RuntimeError.", on="native", first="2.0"),
+    Limit("assigned_number", "Nested, `x[0] = y` with a mapped *y* of no dimensions: NotImplementedError.", on="native"),
     Limit("select_scatter", "`select_scatter`: wrong gradients.", on="native", first="2.0"),
     Limit(
         "lenient",
@@ -316,7 +325,7 @@ _VMAP_LIMITS = [
         on="native",
         first="2.0",
     ),
-    Limit("pow_", "`x.pow_(y)` of a mapped *y* cannot be differentiated: RuntimeError.", on="native", first="2.0"),
+    Limit("pow_", "`x.pow_(y)` and `x.cumprod_(0)` cannot be differentiated: RuntimeError.", on="native", first="2.0"),
     Limit("chain_matmul", "`torch.chain_matmul`: RuntimeError.", on="native", first="2.0"),
 ]
 
