@@ -34,8 +34,8 @@ _LINEARIZE_LIMITS = [
     Limit("constant", "An output that does not depend on the primals: an error.", on="native", first="2.0", last="2.4"),
     Limit(
         "nested",
-        "Within other transforms, and where the primals require a gradient: RuntimeError; within `grad` memory that was "
-        "never written.",
+        "Within other transforms, and where the primals require a gradient: RuntimeError; within `grad`, memory that "
+        "was never written.",
         on="native",
         first="2.0",
     ),
