@@ -264,7 +264,7 @@ _VMAP_LIMITS = [
         "`scaled_dot_product_attention` with dropout disregards `randomness`: it always drops differently.",
         on="native",
         first="2.0",
-        last="2.0",
+        last="2.4",
     ),
     Limit(
         "same_distribution",
