@@ -49,7 +49,7 @@ BINARY = """
     special_xlogy special_zeta
 """
 
-IN_PLACE = [f"__i{name}__" for name in ARITHMETIC] + ["zero_", "copy_", "detach_"]
+IN_PLACE = [f"__i{name}__" for name in ARITHMETIC] + ["zero_", "copy_"]
 IN_PLACE += [
     name + "_"
     for name in (UNARY + BINARY).split()
