@@ -82,9 +82,12 @@ MAPPED = {
     "with a captured one": lambda x, i: (x[i, AT[:2]], x[AT[:2] % 2, :, i], x[:, AT.reshape(3, 1), i]),
     "with a captured mask": lambda x, i: (x[i, MASK], x[:, MASK, i]),
     "slices and none": lambda x, i: (x[None, i, 1:], x[::2, None, i, :2], x[..., i, :, None]),
-    "number": lambda x, i: (x[i[0]], x[:, i[1]], x[i[0], i[1]], x[i[0], 1:, i[1]]),
+    "number": lambda x, i: (x[i[0]], x[:, i[1]]),
+    "numbers": lambda x, i: x[i[0], i[1]],
     "number apart": lambda x, i: x[i[0], :, i],
-    "number between": lambda x, i: (x[i, i[0], i], x[i, :, i[0]], x[:, i[0], i]),
+    "number between": lambda x, i: x[i, i[0], i],
+    "number first": lambda x, i: x[i[0], 1:, i[1]],
+    "number last": lambda x, i: (x[i, :, i[0]], x[:, i[0], i]),
     "empty": lambda x, i: x[i[:0]],
     "index_select": lambda x, i: (x.index_select(1, i + 2), torch.index_select(x, dim=-1, index=i + 2)),
     "take": lambda x, i: torch.take(x, i),
@@ -100,7 +103,7 @@ MAPPED = {
 
 
 @pytest.mark.parametrize("in_dims", [(0, 0), (0, None), (None, 0)])
-@names(MAPPED, {"index_number": ["number apart"]})
+@names(MAPPED, {"index_order": ["number apart"], "index": ["number between", "number first", "number last", "numbers"]})
 def test_an_index_that_is_mapped(impl, no_loop, name, in_dims):
     if in_dims[0] is None and not at_least(1, 8) and at_least(1, 7) and name not in DISPATCHED_BY_1_7:
         pytest.skip("torch 1.7 does not tell a subclass that it is an index")
@@ -166,12 +169,16 @@ def _distinct(name):
 
 
 @pytest.mark.parametrize("mapped_y", [True, False], ids=["mapped value", "captured value"])
-@names(ASSIGNED, {"assignment": ["captured apart", "mapped after none", "mapped second"]})
+@names(
+    ASSIGNED, {"assignment": ["captured apart", "mapped after none", "mapped second"], "assigned_number": ["number"]}
+)
 def test_writes(impl, no_loop, name, mapped_y):
     function, x_sizes, y_sizes = ASSIGNED[name]
     y = batch(*y_sizes) if mapped_y else torch.randn(y_sizes, dtype=torch.float64)
     in_dims = (0, 0 if mapped_y else None, 0)
-    check(impl, function, batch(*x_sizes), y, _distinct(name), in_dims=in_dims, exact=True, nested=True)
+    # Nested, torch's own refuses to write into a clone, which is mapped twice, what only the outer vmap maps.
+    nested = mapped_y or "clone" not in function.__code__.co_names
+    check(impl, function, batch(*x_sizes), y, _distinct(name), in_dims=in_dims, exact=True, nested=nested)
 
 
 def test_writes_with_a_number(impl, no_loop):
@@ -243,7 +250,7 @@ VALUES = {
 }
 
 
-@pytest.mark.parametrize("name", sorted(VALUES))
+@names(VALUES, {"searchsorted": ["searchsorted for more"]})
 def test_positions_of_values(impl, no_loop, name):
     check(impl, VALUES[name], batch(4), _distinct(""), gradient=False, exact=True, nested=True)
 

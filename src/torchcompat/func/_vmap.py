@@ -229,9 +229,15 @@ _VMAP_LIMITS = [
         "`searchsorted` of a mapped vector for a matrix of values: the result is flat.",
         on="native",
         first="2.0",
+        last="2.0",
     ),
-    Limit("view_dtype", "`view` of another dtype: RuntimeError.", on="native", first="2.0"),
-    Limit("assigned_number", "Nested, `x[0] = y` with a mapped *y* of no dimensions: NotImplementedError.", on="native"),
+    Limit("view_dtype", "`view` of another dtype: RuntimeError.", on="native", first="2.0", last="2.12"),
+    Limit(
+        "assigned_number",
+        "Nested, `x[0] = y` with a mapped *y* of no dimensions: NotImplementedError.",
+        on="native",
+        first="2.14",
+    ),
     Limit("select_scatter", "`select_scatter`: wrong gradients.", on="native", first="2.0"),
     Limit(
         "lenient",
@@ -257,6 +263,13 @@ _VMAP_LIMITS = [
         "`gaussian_nll_loss` of mapped variances branches on their values: RuntimeError.",
         on="native",
         first="2.0",
+    ),
+    Limit(
+        "flash",
+        "`scaled_dot_product_attention`, also of torch's encoder layers, under `grad`: RuntimeError on the CPU.",
+        on="native",
+        first="2.1",
+        last="2.2",
     ),
     Limit("rrelu", "`rrelu` with `training=True`: RuntimeError.", on="native", first="2.0"),
     Limit(
@@ -307,7 +320,7 @@ _VMAP_LIMITS = [
     ),
     Limit(
         "index",
-        "A tensor that is not mapped, indexed by a mapped tensor of no dimensions: RuntimeError.",
+        "Indexing by a mapped tensor of no dimensions: RuntimeError.",
         on="native",
         first="2.0",
         last="2.10",

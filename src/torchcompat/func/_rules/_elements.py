@@ -1,6 +1,7 @@
 """Operations with a position for each element, masks, the positions of values: ``gather``, ``scatter``, ``one_hot``.
 
-Left to the loop: ``put``, ``masked_scatter``, ``bincount``, ``nonzero_static``, samples without dimensions.
+Left to the loop: ``put``, ``masked_scatter``, ``bincount``, ``argwhere``, ``nonzero_static``, samples without
+dimensions.
 """
 
 from __future__ import annotations
@@ -76,7 +77,7 @@ def masked_select(func: Any, input: Any, mask: Any) -> Any:
     return input[mask]
 
 
-@rule("nonzero", "argwhere")
+@rule("nonzero")
 def nonzero(func: Any, *args: Any, **kwargs: Any) -> Any:
     refuse_shape(func.__name__)
 

@@ -150,7 +150,7 @@ def pad(func: Any, input: Any, pad: Any, mode: str = "constant", value: Any = No
         return NotImplemented
     if mode == "constant":
         return again(func(physical, pad, mode, value or 0), input) if padded <= ndim else NotImplemented
-    if ndim not in (padded + 1, padded + 2) or not padded:
+    if not padded or not padded + 1 + (mode == "circular") <= ndim <= padded + 2:
         return NotImplemented
     return _per_sample(lambda images: func(images, pad, mode), input, padded + 1)
 
