@@ -399,6 +399,8 @@ def test_dropout_in_evaluation_changes_nothing(t):
     same(found, looped(module, x, y, list(params)), tolerance=1e-8)
 
 
+@pytest.mark.shim("func.vmap")
+@pytest.mark.limit("flash")
 @pytest.mark.filterwarnings("ignore:There is a performance drop")  # torch loops over its attention kernel, and says so
 def test_an_encoder_layer_of_torch(t):
     if not has("torch.nn.TransformerEncoderLayer", param="batch_first"):
