@@ -48,7 +48,8 @@ class SharedLinear(torch.autograd.Function):  # type: ignore[misc]
         if ctx.needs_input_grad[0]:
             grad_x = torch.matmul(g, w if torch.is_grad_enabled() else w[0])
         if ctx.needs_input_grad[1]:
-            grad_w = torch.bmm(g.transpose(1, 2), x)
+            rows = g.transpose(1, 2)
+            grad_w = rows * x if x.shape[1] == 1 else torch.bmm(rows, x)  # one row: a fourth of the time
         return grad_x, grad_w
 
 
