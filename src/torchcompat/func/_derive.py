@@ -50,6 +50,18 @@ def recording() -> Iterator[None]:
             yield
 
 
+_OWNER = "torchcompat.func"  # in the metadata of a leaf's node: the Owner of that variable
+
+
+class Owner:
+    """Whose variable a leaf is, and whether the function of that transform is being called."""
+
+    __slots__ = ("running",)
+
+    def __init__(self) -> None:
+        self.running = True
+
+
 class Variables:
     """The inputs that one transform differentiates.
 
@@ -62,7 +74,8 @@ class Variables:
     def __init__(self, inputs: Tensors) -> None:
         self.outside = torch.is_grad_enabled()
         self.levels: Levels = active_levels()
-        self.own: set[int] = set()
+        self.owner = Owner()
+        self.nodes: list[Any] = []
         self.physical = [self._variable(tensor) for tensor in inputs]
         self.tensors = [wrap(tensor, self.levels) for tensor in self.physical]
 
@@ -72,20 +85,39 @@ class Variables:
             batch = spread(tensor, self.levels)
             if self.outside and batch.requires_grad:
                 return batch.view_as(batch)
-            if is_inference(batch):
-                batch = batch.clone()
-            variable = batch.detach().requires_grad_()
-        self.own.add(id(variable))
+            return self.leaf(batch.clone() if is_inference(batch) else batch.detach())
+
+    def leaf(self, tensor: Any) -> Any:
+        """*tensor*, which has no graph, as one that requires a gradient and that every graph knows for ours."""
+        variable = tensor.requires_grad_()
+        with recording():
+            node = variable.view_as(variable).grad_fn.next_functions[0][0]
+        node.metadata[_OWNER] = self.owner  # not self: what a node holds, the garbage collector does not see
+        self.nodes.append(node)  # the tensor itself does not keep it
         return variable
 
+    @contextmanager
+    def calling(self) -> Iterator[None]:
+        """A context in which the function is called: transforms within it must leave a graph to our variables."""
+        try:
+            with recording():
+                yield
+        finally:
+            self.owner.running = False
+
     def asked_for(self, tensor: Any) -> bool:
-        """Whether the graph of a physical *tensor* leads to anything but our own variables."""
+        """Whether the graph of a physical *tensor* leads to a tensor of the caller's, or of a transform around us."""
         if not (self.outside and tensor.requires_grad):
             return False
         if tensor.grad_fn is None:
-            return id(tensor) not in self.own
-        leaves = (getattr(node, "variable", None) for node, _ in edges([tensor]))
-        return any(leaf is not None and id(leaf) not in self.own for leaf in leaves)
+            return not any(tensor is variable for variable in self.physical)
+        return any(self._is_theirs(node) for node, _ in edges([tensor]))
+
+    def _is_theirs(self, node: Any) -> bool:
+        if getattr(node, "variable", None) is None:
+            return False
+        owner = node.metadata.get(_OWNER)
+        return owner is None or (owner is not self.owner and owner.running)
 
     def release(self, tensor: Any) -> Any:
         """A logical *tensor* that goes back to the caller: without a graph, unless the caller's own leads into it."""
@@ -115,15 +147,21 @@ def naming_the_operation() -> Iterator[None]:
         yield
     except RuntimeError as error:
         found = re.search(r"derivative for '?([\w:.]+)'? is not implemented", str(error))
-        twice = "marked with @once_differentiable" in str(error)
-        if not (found or twice):
+        if not found:
             raise
-        operation = found.group(1) if found else "a torch.autograd.Function that can be differentiated once"
-        raise UnsupportedError(
-            f"forward-mode derivatives are computed here by differentiating twice, which {operation} does not support "
-            "on "
-            f"torch {torch.__version__}. torch 2.0 and later may; or use jacrev, vjp or grad."
-        ) from error
+        raise UnsupportedError(_ONCE.format(found.group(1), torch.__version__)) from error
+
+
+_ONCE = (
+    "forward-mode derivatives are computed here by differentiating twice, which {} does not support on torch {}. torch 2.0 "
+    "and later may; or use jacrev, vjp or grad."
+)
+
+
+def refuse_once_differentiable(products: Tensors) -> None:
+    """Raise if derivatives come from a torch.autograd.Function that can be differentiated once: they lead nowhere."""
+    if any("DelayedError" in type(node).__name__ for node, _ in edges(products)):
+        raise UnsupportedError(_ONCE.format("a torch.autograd.Function with @once_differentiable", torch.__version__))
 
 
 def backward(

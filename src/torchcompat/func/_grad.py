@@ -10,7 +10,7 @@ import torch
 from .._shim import Limit, polyfill
 from . import _pytree
 from ._batched import rank, spread
-from ._derive import Variables, backward, pull_back, recording
+from ._derive import Variables, backward, pull_back
 
 _LINK = "https://github.com/pytorch/pytorch/pull/91026"
 _INFERENCE = Limit(
@@ -104,7 +104,7 @@ def value_and_grad(func: Any, argnums: Any, has_aux: bool, args: Any, kwargs: An
     """The gradient, the value and the auxiliary output of *func*."""
     arguments = Arguments(argnums, args, name)
     variables = arguments.variables
-    with recording():
+    with variables.calling():
         output, aux = split_aux(func(*arguments.args, **kwargs), has_aux, name)
         _check_scalar(output, name)
         physical = spread(output, variables.levels)
@@ -188,7 +188,7 @@ class PullBack:
         leaves, self.spec = _pytree.flatten(primals)
         check_tensors(leaves, f"{name}: a primal", self.no_tensor, self.no_floats)
         self.variables = Variables(leaves)
-        with recording():
+        with self.variables.calling():
             arguments = _pytree.unflatten(self.variables.tensors, self.spec)
             output, aux = split_aux(func(*arguments), has_aux, name)
             outputs, self.output_spec = self._outputs(output)

@@ -13,7 +13,7 @@ import torch
 
 from .._shim import Limit, polyfill
 from . import _pytree
-from ._derive import backward, naming_the_operation, pull_back, recording
+from ._derive import backward, naming_the_operation, pull_back, recording, refuse_once_differentiable
 from ._grad import PullBack, check_tensors, is_complex
 
 _LINK = "https://github.com/pytorch/pytorch/pull/91026"
@@ -59,9 +59,9 @@ class PushForward(PullBack):
     def __init__(self, func: Any, primals: Any, has_aux: bool, name: str) -> None:
         super().__init__(func, primals, has_aux, name)
         with recording(), naming_the_operation():
-            self.seeds = [_seed(output) for output in self.physical]
-            self.variables.own.update(map(id, self.seeds))
+            self.seeds = [self.variables.leaf(_seed(output)) for output in self.physical]
             products = backward(self.physical, self.variables.physical, self.seeds, create_graph=True)
+            refuse_once_differentiable([product for product in products if product is not None])
         self.places = [n for n, product in enumerate(products) if product is not None and product.requires_grad]
         self.products = [products[n] for n in self.places]
 
@@ -87,7 +87,7 @@ class PushForward(PullBack):
 
 def _seed(output: Any) -> Any:
     floating = output.dtype.is_floating_point or is_complex(output)
-    return torch.zeros(output.shape, dtype=output.dtype if floating else None, device=output.device).requires_grad_()
+    return torch.zeros(output.shape, dtype=output.dtype if floating else None, device=output.device)
 
 
 @polyfill("torch.func.jvp", since="2.0", link=_LINK, limits=_JVP_LIMITS)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections import OrderedDict, defaultdict
-from typing import Any, Callable, Tuple
+from typing import Any, Callable, Iterator, Tuple
 
 Children = Tuple[Any, ...]
 
@@ -55,7 +55,7 @@ def _is_namedtuple(kind: type) -> bool:
 
 def _is_return_type(kind: type) -> bool:
     """Whether this is what an operation with several results returns, such as ``torch.return_types.max``."""
-    return issubclass(kind, tuple) and hasattr(kind, "n_sequence_fields")
+    return issubclass(kind, tuple) and kind.__module__ == "torch.return_types"
 
 
 def _registered(kind: type) -> Any:
@@ -108,14 +108,13 @@ def flatten(tree: Any) -> tuple[list[Any], Spec]:
 
 def unflatten(leaves: Any, spec: Spec) -> Any:
     """The pytree of structure *spec* with these *leaves*."""
-    leaves = iter(leaves)
+    return _unflatten_from(iter(leaves), spec)
 
-    def build(spec: Spec) -> Any:
-        if spec.kind is None:
-            return next(leaves)
-        return _build(spec.kind, spec.context, [build(child) for child in spec.children])
 
-    return build(spec)
+def _unflatten_from(leaves: Iterator[Any], spec: Spec) -> Any:
+    if spec.kind is None:
+        return next(leaves)
+    return _build(spec.kind, spec.context, [_unflatten_from(leaves, child) for child in spec.children])
 
 
 def tree_map(function: Callable[[Any], Any], tree: Any) -> Any:
