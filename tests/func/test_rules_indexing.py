@@ -103,7 +103,10 @@ MAPPED = {
 
 
 @pytest.mark.parametrize("in_dims", [(0, 0), (0, None), (None, 0)])
-@names(MAPPED, {"index_order": ["number apart"], "index": ["number between", "number first", "number last", "numbers"]})
+@names(
+    MAPPED,
+    {"index_order": ["number apart"], "index": ["number between", "number first", "number last", "number", "numbers"]},
+)
 def test_an_index_that_is_mapped(impl, no_loop, name, in_dims):
     if in_dims[0] is None and not at_least(1, 8) and at_least(1, 7) and name not in DISPATCHED_BY_1_7:
         pytest.skip("torch 1.7 does not tell a subclass that it is an index")
@@ -135,7 +138,6 @@ ASSIGNED = {
     "ellipsis": (assign(Ellipsis, 1), (2, 4), (2,)),
     "broadcast": (assign(Ellipsis), (2, 4), (4,)),
     "leading ones": (assign(0), (2, 4), (1, 1, 4)),
-    "number": (assign(0), (2, 4), ()),
     "captured mask": (assign(slice(None), MASK), (2, 4), (2, 2)),
     "captured mask and a number": (assign(slice(None), MASK), (2, 4), ()),
     "captured positions": (assign(slice(None), torch.tensor([2, 0])), (2, 4), (2, 1)),
@@ -169,9 +171,7 @@ def _distinct(name):
 
 
 @pytest.mark.parametrize("mapped_y", [True, False], ids=["mapped value", "captured value"])
-@names(
-    ASSIGNED, {"assignment": ["captured apart", "mapped after none", "mapped second"], "assigned_number": ["number"]}
-)
+@names(ASSIGNED, {"assignment": ["captured apart", "mapped after none", "mapped second"]})
 def test_writes(impl, no_loop, name, mapped_y):
     function, x_sizes, y_sizes = ASSIGNED[name]
     y = batch(*y_sizes) if mapped_y else torch.randn(y_sizes, dtype=torch.float64)
@@ -179,6 +179,11 @@ def test_writes(impl, no_loop, name, mapped_y):
     # Nested, torch's own refuses to write into a clone, which is mapped twice, what only the outer vmap maps.
     nested = mapped_y or "clone" not in function.__code__.co_names
     check(impl, function, batch(*x_sizes), y, _distinct(name), in_dims=in_dims, exact=True, nested=nested)
+
+
+@pytest.mark.limit("assigned_number")
+def test_nested_writes_of_a_number_for_each_sample(impl, no_loop):
+    check(impl, lambda x, y: assign(0)(x, y, None), batch(2, 4), batch(), exact=True, nested=True)
 
 
 def test_writes_with_a_number(impl, no_loop):

@@ -132,6 +132,8 @@ WITHOUT_A_RULE_IN_TORCH = {
     "column_stack": lambda x: torch.column_stack([x, x[:, 0]]),
     "moveaxis": lambda x: torch.moveaxis(x, 0, 1),
     "new": lambda x: x.new(4).zero_().add_(x[0]),
+    "new of a list": lambda x: x.new([1.0, 2.0, 3.0, 4.0]).add_(x[0]),
+    "new_tensor of a dtype": lambda x: x.new_tensor([1, 2, 3, 4], dtype=torch.float64).add_(x[0]),
     "new_tensor": lambda x: x.new_tensor([1.0, 2.0, 3.0, 4.0]).add_(x[0]),
 }
 

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from ..._torch import at_least
-from .._batched import BatchedTensor, Levels, levels_of, physical_of, rank, rule, shape, spread, wrap
+from .._batched import BatchedTensor, Levels, levels_of, loop, physical_of, rank, rule, shape, spread, wrap
 from ._reductions import shift
 from ._shapes import again, lead, reshaped, sizes_of
 
@@ -200,6 +200,8 @@ def new_tensor(func: Any, input: Any, data: Any, **kwargs: Any) -> Any:
 
 @rule("new")
 def new_legacy(func: Any, input: Any, *args: Any, **kwargs: Any) -> Any:
+    if len(args) == 1 and isinstance(args[0], list) and not levels_of(args):
+        return new_tensor(func, input, args[0], **kwargs)
     if kwargs or not all(isinstance(arg, (int, torch.Size)) for arg in args):
         return NotImplemented
     return new(torch.Tensor.new_empty, input, *(args or (0,)))
@@ -207,13 +209,14 @@ def new_legacy(func: Any, input: Any, *args: Any, **kwargs: Any) -> Any:
 
 def _method(function: Any, original: Any) -> Any:
     def call(self: Any, *args: Any, **kwargs: Any) -> Any:
-        return function(original, self, *args, **kwargs)
+        result = function(original, self, *args, **kwargs)
+        return loop(original, self, *args, **kwargs) if result is NotImplemented else result
 
     return call
 
 
-# Torch 1.7 loses the arguments of these on the way to __torch_function__:
-# https://github.com/pytorch/pytorch/issues/47069
-if not at_least(1, 8):
+# On the way of these to __torch_function__ torch 1.7 loses the arguments, https://github.com/pytorch/pytorch/issues/47069,
+# and 1.8 to 1.11 crash on keywords. So they do not go that way.
+if not at_least(1, 12):
     for _name, _function in (("new_ones", new), ("new_tensor", new_tensor), ("new", new_legacy)):
         setattr(BatchedTensor, _name, _method(_function, getattr(torch.Tensor, _name)))
