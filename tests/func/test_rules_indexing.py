@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from vmap_laws import check
 
-from torchcompat import at_least
+from torchcompat import at_least, is_version
 from torchcompat.func import _batched
 
 pytestmark = [
@@ -183,7 +183,9 @@ def test_writes(impl, no_loop, name, mapped_y):
 
 @pytest.mark.limit("assigned_number")
 def test_nested_writes_of_a_number_for_each_sample(impl, no_loop):
-    check(impl, lambda x, y: assign(0)(x, y, None), batch(2, 4), batch(), exact=True, nested=True)
+    # Torch 1.10 and 1.11 lose the gradient of y in a plain `x[0] = y`, and so in the loop.
+    gradient = not (is_version(1, 10) or is_version(1, 11))
+    check(impl, lambda x, y: assign(0)(x, y, None), batch(2, 4), batch(), gradient=gradient, exact=True, nested=True)
 
 
 def test_writes_with_a_number(impl, no_loop):

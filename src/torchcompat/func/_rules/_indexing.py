@@ -153,6 +153,8 @@ class Place:
             self.base.index_put_(self._full_index(), value, accumulate=True)
         elif self.positions:
             self.base[self._index()] = value
+        elif isinstance(value, torch.Tensor):
+            self.base.copy_(value)  # torch 1.10 and 1.11 lose the gradient of a number in brackets
         else:
             self.base[...] = value
 
