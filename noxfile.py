@@ -100,6 +100,32 @@ def arguments(session):
     return [argument for argument in session.posargs if argument != "--delete"]
 
 
+def test_both(session, torch):
+    """Run pytest as installed and with fallbacks forced, side by side, each on one core; print one after the other."""
+    command = [str(Path(session.bin, "python")), "-m", "pytest", "--cov=torchcompat", *arguments(session)]
+    runs = []
+    for forced in ("", "all"):
+        environment = {
+            **os.environ,
+            "COVERAGE_FILE": f".coverage.{torch}.{forced or 'native'}",
+            "OMP_NUM_THREADS": "1",
+            "TORCHCOMPAT_FALLBACK": forced,
+            # The main example at its full length, on the newest torch.
+            "TORCHCOMPAT_FULL": "1" if torch == MATRIX[-1][1] and not forced else "",
+        }
+        log = Path(session.create_tmp(), f"pytest-{forced or 'native'}.txt")
+        with log.open("w") as output:
+            process = subprocess.Popen(command, env=environment, stdout=output, stderr=subprocess.STDOUT)
+        runs.append((forced, log, process))
+    codes = []
+    for forced, log, process in runs:
+        codes.append(process.wait())
+        session.log("torch %s, %s", torch, "fallbacks forced" if forced else "as installed")
+        print(log.read_text(), end="", flush=True)
+    if any(codes):
+        session.error(f"pytest failed on torch {torch}: exit codes {codes} as installed and forced")
+
+
 @nox.session
 @nox.parametrize(
     "python,torch,needs",
@@ -109,15 +135,7 @@ def tests(session, torch, needs):
     """The test suite on one torch, as installed and with every fallback forced."""
     try:
         install(session, "torch==" + torch, *needs)
-        for forced in ("", "all"):
-            environment = {
-                "COVERAGE_FILE": f".coverage.{torch}.{forced or 'native'}",
-                "TORCHCOMPAT_FALLBACK": forced,
-                # The main example at its full length, on the newest torch.
-                "TORCHCOMPAT_FULL": "1" if torch == MATRIX[-1][1] and not forced else "",
-            }
-            session.log("torch %s, %s", torch, "fallbacks forced" if forced else "as installed")
-            session.run("python", "-m", "pytest", "--cov=torchcompat", *arguments(session), env=environment)
+        test_both(session, torch)
     finally:
         delete(session)
 

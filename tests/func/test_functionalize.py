@@ -8,9 +8,6 @@ import torch
 from torchcompat import SHIMS, at_least
 from torchcompat._shim import FORCED
 
-# torch 1.7 looks for a driver in the first backward of a process.
-pytestmark = pytest.mark.filterwarnings("ignore:CUDA initialization")
-
 functional = pytest.mark.shim("func.functionalize")
 unwrap = pytest.mark.shim("func.debug_unwrap")
 both = pytest.mark.parametrize("remove", ["mutations", "mutations_and_views"])

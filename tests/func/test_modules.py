@@ -8,9 +8,6 @@ from torch import nn
 from torchcompat import SHIMS, at_least
 from torchcompat.func import functional_call
 
-# torch 1.7 looks for a driver in the first backward of a process.
-pytestmark = pytest.mark.filterwarnings("ignore:CUDA initialization")
-
 stack = pytest.mark.shim("func.stack_module_state")
 replace = pytest.mark.shim("func.replace_all_batch_norm_modules_")
 needs_lazy = pytest.mark.skipif(not at_least(1, 9), reason="torch has lazy batch norms since 1.9")

@@ -11,8 +11,6 @@ from torchcompat._shim import FORCED
 
 pytestmark = [
     pytest.mark.shim("func.rearrange"),
-    # torch 1.7 looks for a driver in the first backward of a process.
-    pytest.mark.filterwarnings("ignore:CUDA initialization"),
 ]
 
 

@@ -10,7 +10,6 @@ from torchcompat.func import _batched, functional_call
 
 pytestmark = [
     pytest.mark.shim("func.vmap"),
-    pytest.mark.filterwarnings("ignore:CUDA initialization"),
     pytest.mark.filterwarnings("ignore:Using padding='same'"),
     pytest.mark.filterwarnings("ignore:There is a performance drop"),  # native loops too
 ]

@@ -13,8 +13,6 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:There is a performance drop:UserWarning"),
     pytest.mark.filterwarnings("ignore:reduction. 'mean' divides the total loss:UserWarning"),
     pytest.mark.filterwarnings("ignore:size_average and reduce args will be deprecated:UserWarning"),
-    # What the first backward pass of torch 1.7 says where there is no driver.
-    pytest.mark.filterwarnings("ignore:CUDA initialization"),
 ]
 REDUCTIONS = ["none", "sum", "mean"]
 

@@ -11,8 +11,6 @@ from torchcompat.func import _batched
 pytestmark = [
     pytest.mark.shim("func.vmap"),
     pytest.mark.filterwarnings("ignore:There is a performance drop:UserWarning"),
-    # What the first backward pass of torch 1.7 says where there is no driver.
-    pytest.mark.filterwarnings("ignore:CUDA initialization"),
 ]
 
 ROWS = torch.full((4, 32), 0.5)

@@ -7,8 +7,6 @@ import torch.nn.functional as F
 from torchcompat import at_least
 from torchcompat.func import _shared
 
-pytestmark = pytest.mark.filterwarnings("ignore:CUDA initialization")
-
 B, N = 3, 2
 
 # (dims, transposed, stride, padding, dilation, output_padding, groups)

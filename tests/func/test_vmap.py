@@ -16,8 +16,6 @@ from vmap_laws import assert_same, check, loop
 
 pytestmark = [
     pytest.mark.shim("func.vmap"),
-    # Torch 1.7 built for CUDA looks for a driver at the first backward, and says so.
-    pytest.mark.filterwarnings("ignore:CUDA initialization:UserWarning"),
 ]
 
 Pair = collections.namedtuple("Pair", ["left", "right"])

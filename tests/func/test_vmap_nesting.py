@@ -12,8 +12,6 @@ from torchcompat.func import functional_call
 
 pytestmark = [
     pytest.mark.shim("func.vmap"),
-    # Torch 1.7 built for CUDA looks for a driver at the first backward, and says so.
-    pytest.mark.filterwarnings("ignore:CUDA initialization:UserWarning"),
 ]
 
 LAWS = settings(

@@ -9,8 +9,6 @@ from vmap_laws import check
 
 pytestmark = [
     pytest.mark.shim("func.vmap"),
-    # Torch 1.7 built for CUDA looks for a driver at the first backward, and says so.
-    pytest.mark.filterwarnings("ignore:CUDA initialization:UserWarning"),
     # torch's own says so where it loops over an operation.
     pytest.mark.filterwarnings("ignore:There is a performance drop:UserWarning"),
 ]

@@ -235,7 +235,6 @@ def each(values: Any, function: Callable[[Any], Any]) -> Any:
 
 # Rules. A rule is called as rule(operation, *arguments of the operation) with logical tensors, and returns logical
 # tensors, or NotImplemented for what it cannot do: then the operation is looped.
-STRICT = False  # while several people add rules; True before it lands
 _rules: dict[str, Rule] = {}
 _rule_of: dict[Any, Rule] = {}
 
@@ -254,7 +253,7 @@ def register(function: Rule, operations: Iterable[Any]) -> None:
     """Make *function* the rule of these operations; see :func:`rule`."""
     for operation in operations:
         if isinstance(operation, str):
-            assert operation not in _rules or not STRICT, operation
+            assert operation not in _rules, operation
             _rules[operation] = function
         elif operation is not None:
             _rule_of[operation] = function

@@ -153,14 +153,14 @@ def naming_the_operation() -> Iterator[None]:
 
 
 _ONCE = (
-    "forward-mode derivatives are computed here by differentiating twice, which {} does not support on torch {}. torch 2.0 "
-    "and later may; or use jacrev, vjp or grad."
+    "forward-mode derivatives are computed here by differentiating twice, which {} does not support on torch {}. "
+    "torch 2.0 and later may; or use jacrev, vjp or grad."
 )
 
 
 def refuse_once_differentiable(products: Tensors) -> None:
     """Raise if derivatives come from a torch.autograd.Function that can be differentiated once: they lead nowhere."""
-    if any("DelayedError" in type(node).__name__ for node, _ in edges(products)):
+    if any(type(node).__name__ == "Error" for node, _ in edges(products)):
         raise UnsupportedError(_ONCE.format("a torch.autograd.Function with @once_differentiable", torch.__version__))
 
 

@@ -24,6 +24,13 @@ _LIMITS = [
     _INFERENCE,
     Limit("complex", "A complex output is not refused.", on="native", first="2.0", last="2.0"),
     Limit("aux_none", "An auxiliary output of None is not refused.", on="native", first="2.0", last="2.2"),
+    Limit(
+        "norm_penalty",
+        "Of a function of gradients for each sample, `vmap(grad)`, through layer, batch or instance norm: silently "
+        "wrong.",
+        on="native",
+        first="2.0",
+    ),
 ]
 
 

@@ -95,7 +95,17 @@ def representation(func: Any, input: Any, *args: Any, **kwargs: Any) -> str:
 
 
 @rule(
-    "__bool__", "item", "__float__", "__int__", "__index__", "__complex__", "tolist", "numpy", "__array__", "is_nonzero"
+    "__bool__",
+    "item",
+    "__float__",
+    "__int__",
+    "__index__",
+    "__complex__",
+    "tolist",
+    "numpy",
+    "__array__",
+    "is_nonzero",
+    "__contains__",
 )
 def one_value(func: Any, input: Any, *args: Any, **kwargs: Any) -> Any:
     raise RuntimeError(

@@ -1,0 +1,110 @@
+"""The machinery under the fallbacks' derivatives: what stays attached, what stays alive, what is batched wrongly."""
+
+import gc
+import weakref
+
+import pytest
+import torch
+import torch.nn.functional as F
+from derivative_laws import normal, on_a_graph, same
+
+from torchcompat import SHIMS, UnsupportedError
+from torchcompat.func._derive import batched_backward
+
+
+def fallback(name):
+    return SHIMS["func." + name].fallback
+
+
+grad, vmap, jvp, vjp, jacrev, hessian = map(fallback, ("grad", "vmap", "jvp", "vjp", "jacrev", "hessian"))
+
+
+def test_variables_of_a_transform_within_do_not_keep_the_result_on_a_graph():
+    # The inner gradient is by samples that have no graph: its variables are in the outer one's graph, and nobody's.
+    x, w = normal(4, 3), normal(3, 3)
+    found = grad(lambda w: vmap(grad(lambda x: torch.tanh(w @ x).sum()))(x).pow(2).sum())(w)
+    assert on_a_graph(found) == [False]
+
+
+def test_variables_of_a_transform_around_do_keep_it():
+    x = normal(3)
+    same(grad(lambda a: grad(lambda b: (b * a * a).sum())(x).sum())(x), 2 * x)
+
+
+def test_what_was_returned_before_is_on_no_graph_of_ours():
+    x = normal(3)
+    _, vjp_fn = vjp(lambda x: x * x, x)
+    found = grad(lambda c: vjp_fn(c)[0].pow(2).sum())(x)
+    same(found, 8 * x * x * x)
+    assert on_a_graph(found) == [False]
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda w, x: vmap(grad(lambda w, x: torch.tanh(F.linear(x, w)).sum()), in_dims=(None, 0))(w, x),
+        lambda w, x: grad(lambda w: vmap(grad(lambda x: torch.tanh(w @ x).sum()))(x).pow(2).sum())(w),
+        lambda w, x: jacrev(lambda x: torch.tanh(w @ x))(x[0]),
+        lambda w, x: hessian(lambda x: torch.tanh(w @ x).sum())(x[0]),
+        lambda w, x: jvp(lambda x: torch.tanh(w @ x), (x[0],), (x[1],)),
+    ],
+)
+def test_nothing_waits_for_the_garbage_collector(call):
+    alive = []
+
+    def watched(w):
+        w = w * 1
+        alive.append(weakref.ref(w))
+        return w
+
+    gc.collect()
+    gc.disable()
+    try:
+        call(watched(normal(3, 3)), watched(normal(4, 3)))
+        assert [reference() for reference in alive] == [None, None]
+    finally:
+        gc.enable()
+
+
+@pytest.mark.parametrize("shape", [(4, 4), (3, 4), (2, 2, 4)])
+@pytest.mark.parametrize("create_graph", [False, True])
+def test_layer_norms_cotangents_are_not_taken_for_samples(shape, create_graph):
+    check_rows(lambda x: F.layer_norm(x, [4]), shape, create_graph)
+
+
+@pytest.mark.parametrize("shape", [(2, 4, 2), (4, 4, 4), (2, 2, 2), (3, 4, 2)])
+@pytest.mark.parametrize("create_graph", [False, True])
+def test_group_norms_cotangents_are_not_taken_for_samples(shape, create_graph):
+    check_rows(lambda x: F.group_norm(x, 2), shape, create_graph)
+
+
+def check_rows(function, shape, create_graph):
+    for second in (False, True):
+        x = normal(*shape).requires_grad_()
+        y = function(x)
+        if second:
+            (y,) = torch.autograd.grad((y * y * y).sum(), x, create_graph=True)
+        rows = torch.eye(y.numel(), dtype=y.dtype).reshape([y.numel()] + list(y.shape))
+        (found,) = batched_backward([y], [x], [rows], create_graph)
+        one_by_one = [torch.autograd.grad(y, x, row, retain_graph=True)[0] for row in rows]
+        same(found, torch.stack(one_by_one))
+
+
+class Once(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x):
+        ctx.save_for_backward(x)
+        return x * x
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx, g):
+        (x,) = ctx.saved_tensors
+        return 2 * x * g
+
+
+def test_forward_mode_through_what_can_be_differentiated_once_names_it():
+    x = normal(3)
+    with pytest.raises(UnsupportedError, match=r"once_differentiable.*torch 2\.0.*jacrev"):
+        jvp(Once.apply, (x,), (x,))
+    same(jacrev(Once.apply)(x), torch.diag(2 * x))
