@@ -32,6 +32,24 @@ def edges(tensors: Tensors) -> Iterator[tuple[Any, int]]:
                 pending.append(following)
 
 
+def _leaves(node: Any) -> list[Any]:
+    """The nodes that stand for leaves, tensors that were not computed, in the graph of *node*."""
+    seen = {node}
+    pending = [node]
+    leaves = []
+    while pending:
+        node = pending.pop()
+        following = node.next_functions
+        if following:
+            new = {function for function, _ in following}.difference(seen)
+            new.discard(None)
+            seen.update(new)
+            pending.extend(new)
+        elif type(node).__name__ == "AccumulateGrad":
+            leaves.append(node)
+    return leaves
+
+
 def _no(tensor: Any) -> bool:
     return False
 
@@ -111,20 +129,16 @@ class Variables:
             return False
         if tensor.grad_fn is None:
             return not any(tensor is variable for variable in self.physical)
-        return any(self._is_theirs(node) for node, _ in edges([tensor]))
+        return any(map(self._is_theirs, _leaves(tensor.grad_fn)))
 
-    def _is_theirs(self, node: Any) -> bool:
-        if getattr(node, "variable", None) is None:
-            return False
-        owner = node.metadata.get(_OWNER)
+    def _is_theirs(self, leaf: Any) -> bool:
+        owner = leaf.metadata.get(_OWNER)
         return owner is None or (owner is not self.owner and owner.running)
 
-    def release(self, tensor: Any) -> Any:
-        """A logical *tensor* that goes back to the caller: without a graph, unless the caller's own leads into it."""
-        if not isinstance(tensor, torch.Tensor):
-            return tensor
+    def release(self, tensor: Any, asked_for: bool | None = None) -> Any:
+        """A logical *tensor* that goes back to the caller: without a graph, unless that was asked for."""
         physical = physical_of(tensor)
-        if not physical.requires_grad or self.asked_for(physical):
+        if not physical.requires_grad or (self.asked_for(physical) if asked_for is None else asked_for):
             return tensor
         return wrap(physical.detach(), levels_of(tensor))
 

@@ -116,11 +116,12 @@ def value_and_grad(func: Any, argnums: Any, has_aux: bool, args: Any, kwargs: An
         _check_scalar(output, name)
         physical = spread(output, variables.levels)
         total = physical.sum() if variables.levels else physical
-        gradients = backward([total], variables.physical, [torch.ones_like(total)], variables.asked_for(total))
+        asked_for = variables.asked_for(total)
+        gradients = backward([total], variables.physical, [torch.ones_like(total)], asked_for)
     found = variables.close(gradients, variables.levels, variables.physical)
     return (
         _pytree.unflatten(found, arguments.spec),
-        variables.release(output),
+        variables.release(output, asked_for),
         _pytree.tree_map(variables.release, aux),
     )
 
