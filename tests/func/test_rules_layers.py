@@ -11,6 +11,8 @@ from torchcompat.func import _batched, functional_call
 pytestmark = [
     pytest.mark.shim("func.vmap"),
     pytest.mark.filterwarnings("ignore:Using padding='same'"),
+    # torch 1.11 says so wherever ceil_mode and return_indices differ
+    pytest.mark.filterwarnings("ignore:Note that order of the arguments"),
     pytest.mark.filterwarnings("ignore:There is a performance drop"),  # native loops too
 ]
 

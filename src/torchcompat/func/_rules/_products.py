@@ -179,15 +179,17 @@ def linear(func: Any, input: Any, weight: Any, bias: Any = None) -> Any:
     levels = levels_of(input, weight)
     middle = list(shape(input)[:-1])
     rows = fold(input, levels)
-    result = _rows_by_matrices(rows.reshape(rows.shape[0], _count(middle), rows.shape[-1]), fold(weight, levels))
+    rows = rows.reshape(rows.shape[0], _count(middle), rows.shape[-1])
+    matrices = fold(weight, levels)
+    if matrices.requires_grad and is_shared(matrices):
+        result = SharedLinear.apply(rows, matrices)  # type: ignore[no-untyped-call]
+    elif bias is not None and levels_of(bias) == levels:
+        result = torch.baddbmm(fold(bias, levels).unsqueeze(1), rows, matrices.transpose(1, 2))
+        bias = None
+    else:
+        result = torch.bmm(rows, matrices.transpose(1, 2))
     result = unfold(result.reshape([result.shape[0]] + middle + [result.shape[-1]]), levels)
     return result if bias is None else result + bias
-
-
-def _rows_by_matrices(rows: Any, matrices: Any) -> Any:
-    if matrices.requires_grad and is_shared(matrices):
-        return SharedLinear.apply(rows, matrices)  # type: ignore[no-untyped-call]
-    return torch.bmm(rows, matrices.transpose(1, 2))
 
 
 def _count(sizes: Any) -> int:
