@@ -2,7 +2,7 @@
 
 A :class:`BatchedTensor` holds the whole batch, its *physical* tensor, with one leading dimension for each vmap *level*
 that it is batched over, outermost first. To the function it looks like one sample. Torch hands every operation on it to
-``__torch_function__``, which looks up the batching rule of that operation (the ``_rules_*`` modules); an operation
+``__torch_function__``, which looks up the batching rule of that operation (the modules of ``_rules``); an operation
 without a rule is looped over the batch.
 
 Torch calls ``__torch_function__`` for the methods of a subclass from 1.7 on
@@ -235,7 +235,7 @@ def each(values: Any, function: Callable[[Any], Any]) -> Any:
 
 # Rules. A rule is called as rule(operation, *arguments of the operation) with logical tensors, and returns logical
 # tensors, or NotImplemented for what it cannot do: then the operation is looped.
-_rules: dict[str, Rule] = {}
+_rule_by_name: dict[str, Rule] = {}
 _rule_of: dict[Any, Rule] = {}
 
 
@@ -253,8 +253,8 @@ def register(function: Rule, operations: Iterable[Any]) -> None:
     """Make *function* the rule of these operations; see :func:`rule`."""
     for operation in operations:
         if isinstance(operation, str):
-            assert operation not in _rules, operation
-            _rules[operation] = function
+            assert operation not in _rule_by_name, operation
+            _rule_by_name[operation] = function
         elif operation is not None:
             _rule_of[operation] = function
 
@@ -268,7 +268,10 @@ def name_of(operation: Any) -> str:
 
 
 def _resolve(operation: Any) -> Rule:
-    _rule_of[operation] = found = _rules.get(name_of(operation), loop)
+    from . import _rules  # noqa: F401  # They need this module; and where vmap is torch's own, nobody needs them.
+
+    found = _rule_of.get(operation) or _rule_by_name.get(name_of(operation), loop)
+    _rule_of[operation] = found
     return found
 
 
