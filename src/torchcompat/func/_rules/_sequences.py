@@ -1,8 +1,8 @@
 """Attention and recurrent networks: the batch becomes part of the batch that the operation has itself.
 
 Left to the loop: recurrent networks with weights that are batched (they would need a step of each layer in Python),
-packed sequences, multi-head attention with bias_k, bias_v, static keys or weights that are batched, and dropout inside
-of one of these under nested vmaps of different randomness.
+packed sequences, multi-head attention with bias_k, bias_v or static keys, or with separate projections of each sample's
+own, and dropout inside of one of these under nested vmaps of different randomness.
 """
 
 from __future__ import annotations
@@ -129,10 +129,45 @@ def cell(func: Any, input: Any, hx: Any, w_ih: Any, w_hh: Any, b_ih: Any = None,
     return torch.sigmoid(o) * torch.tanh(memory), memory
 
 
-def _simple(weight: Any, named: dict[str, Any]) -> bool:
+def _simple(named: dict[str, Any]) -> bool:
     """Whether multi-head attention has none of the extras that :func:`multi_head` leaves to the loop."""
-    extras = ("bias_k", "bias_v", "static_k", "static_v")
-    return not levels_of(weight, named) and all(named.get(name) is None for name in extras)
+    return all(named.get(name) is None for name in ("bias_k", "bias_v", "static_k", "static_v"))
+
+
+def _additive(mask: Any, like: Any) -> Any:
+    """What a mask adds to the scores; True masks, and so does a number that is not 0 in uint8."""
+    if mask.dtype.is_floating_point:
+        return mask
+    zeros = torch.zeros(mask.shape, dtype=like.dtype, device=like.device)
+    return zeros.masked_fill(mask != 0, float("-inf"))
+
+
+def _spelled_out(query: Any, key: Any, value: Any, named: dict[str, Any], padding: Any, mask: Any) -> Any:
+    """Multi-head attention of weights that are batched, in terms of operations that have rules for that."""
+    heads, (length, size, width) = named["num_heads"], shape(query)
+    weights = named["in_proj_weight"].chunk(3, 0)
+    biases = (None,) * 3 if named.get("in_proj_bias") is None else named["in_proj_bias"].chunk(3, 0)
+    q, k, v = (
+        F.linear(x, weight, bias).reshape(shape(x)[0], size * heads, width // heads).transpose(0, 1)
+        for x, weight, bias in zip((query, key, value), weights, biases)
+    )
+    scores = torch.matmul(q / (width // heads) ** 0.5, k.transpose(1, 2))
+    if mask is not None:
+        scores = scores + _additive(mask, scores)
+    scores = scores.reshape(size, heads, length, shape(key)[0])
+    if padding is not None:
+        scores = scores + _additive(padding, scores).reshape(size, 1, 1, shape(key)[0])
+    probabilities = F.dropout(F.softmax(scores, -1), named["dropout_p"], named.get("training", True))
+    mixed = torch.matmul(probabilities.reshape(size * heads, length, shape(key)[0]), v)
+    mixed = mixed.transpose(0, 1).reshape(length, size, width)
+    output = F.linear(mixed, named["out_proj_weight"], named["out_proj_bias"])
+    if not named.get("need_weights", True):
+        return output, None
+    return output, probabilities.mean(1) if named.get("average_attn_weights", True) else probabilities
+
+
+def _can_be_spelled_out(named: dict[str, Any]) -> bool:
+    return not (named.get("add_zero_attn") or named.get("use_separate_proj_weight"))
 
 
 @rule("multi_head_attention_forward")
@@ -143,8 +178,10 @@ def multi_head(func: Any, query: Any, key: Any, value: Any, *args: Any, **kwargs
     padding, mask = given.pop("key_padding_mask", None), given.pop("attn_mask", None)
     levels = levels_of(query, key, value, padding, mask)
     drops = given["dropout_p"] if given.get("training", True) else 0.0
-    if len(args) > len(names.split()) or not _simple(None, given) or any(rank(x) != 3 for x in (query, key, value)):
+    if len(args) > len(names.split()) or not _simple(given) or any(rank(x) != 3 for x in (query, key, value)):
         return NotImplemented
+    if levels_of(given):
+        return _spelled_out(query, key, value, given, padding, mask) if _can_be_spelled_out(given) else NotImplemented
     if not _may_draw(func, drops, levels):
         return NotImplemented
     size = shape(query)[1]
