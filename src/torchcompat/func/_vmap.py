@@ -20,8 +20,8 @@ def _check_in_dim(name: str, in_dim: Any, arg: Any) -> int | None:
         raise ValueError(f"vmap({name}): in_dims must hold ints and None, got {in_dim!r}")
     if not isinstance(arg, torch.Tensor):
         raise ValueError(
-            f"vmap({name}): in_dims has {in_dim} for an argument that is no tensor but {type(arg).__name__}; pass "
-            "None there"
+            f"vmap({name}): in_dims has {in_dim} for an argument that is no tensor but {type(arg).__name__}; pass None "
+            "there"
         )
     dims = rank(arg)
     if not -dims <= in_dim < dims:
@@ -30,8 +30,7 @@ def _check_in_dim(name: str, in_dim: Any, arg: Any) -> int | None:
 
 
 class _Inputs:
-    """The positional arguments of one call, flat: *leaves*, the dimension *dims* to map each over, the batch's
-    *size*."""
+    """The positional arguments of one call, flat: *leaves*, *dims* to map each over, and the *size* of the batch."""
 
     def __init__(self, leaves: list[Any], dims: list[int | None], spec: Any, size: int) -> None:
         self.leaves, self.dims, self.spec, self.size = leaves, dims, spec, size
@@ -82,9 +81,8 @@ def _remove_level(tensor: Any, out_dim: int | None, level: Any, name: str) -> An
     dims = rank(tensor) + 1
     if not -dims <= out_dim < dims:
         raise IndexError(
-            f"Dimension out of range: vmap({name}): out_dims has {out_dim} for a result that has {dims} dimensions "
-            "with the "
-            "batch's"
+            f"Dimension out of range: vmap({name}): out_dims has {out_dim} for a result that has {dims} dimensions with "
+            "the batch's"
         )
     if level in levels:
         rest = levels[:-1]
@@ -119,7 +117,7 @@ def _vectorised(name: str, call: Any, inputs: _Inputs, out_dims: Any, randomness
         return _pytree.unflatten([_remove_level(leaf, dim, level, name) for leaf, dim in zip(leaves, dims)], spec)
 
 
-class _Same:
+class _Policy:
     """The level that a vmap in chunks, or on torch below 1.7, stands for."""
 
     def __init__(self, randomness: str) -> None:
@@ -130,7 +128,7 @@ def _looped(name: str, call: Any, inputs: _Inputs, out_dims: Any, randomness: st
     if not inputs.size:
         raise RuntimeError(f"vmap({name}): a batch of size 0 needs torch 1.7 or later")
     samples = []
-    with _draws.looped("the function", [_Same(randomness)]) as restart:
+    with _draws.looped("the function", [_Policy(randomness)]) as restart:
         for number in range(inputs.size):
             restart()
             result = call(inputs.map(lambda tensor, dim, number=number: tensor.select(dim, number)))  # type: ignore[misc]
@@ -141,7 +139,7 @@ def _looped(name: str, call: Any, inputs: _Inputs, out_dims: Any, randomness: st
 
 def _chunked(name: str, call: Any, inputs: _Inputs, out_dims: Any, randomness: str, chunk_size: int) -> Any:
     chunks = []
-    with _draws.looped("the function", [_Same(randomness)]) as restart:
+    with _draws.looped("the function", [_Policy(randomness)]) as restart:
         for start in range(0, inputs.size, chunk_size):
             restart()
             chunk = inputs.chunk(start, min(chunk_size, inputs.size - start))
@@ -313,7 +311,7 @@ _VMAP_LIMITS = [
     ),
     Limit(
         "captured_index",
-        "A tensor that is not mapped, indexed by a mapped tensor: IndexError; use `index_select`, `gather` or `take`.",
+        "A tensor that is not mapped, indexed by a mapped tensor: an error; use `index_select`, `gather` or `take`.",
         on="fallback",
         first="1.7",
         last="1.7",
