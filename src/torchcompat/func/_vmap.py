@@ -81,8 +81,8 @@ def _remove_level(tensor: Any, out_dim: int | None, level: Any, name: str) -> An
     dims = rank(tensor) + 1
     if not -dims <= out_dim < dims:
         raise IndexError(
-            f"Dimension out of range: vmap({name}): out_dims has {out_dim} for a result that has {dims} dimensions with "
-            "the batch's"
+            f"Dimension out of range: vmap({name}): out_dims has {out_dim} for a result that has {dims} dimensions, "
+            "that of the batch included"
         )
     if level in levels:
         rest = levels[:-1]
