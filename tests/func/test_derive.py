@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from derivative_laws import normal, on_a_graph, same
 
-from torchcompat import SHIMS, UnsupportedError
+from torchcompat import SHIMS, UnsupportedError, at_least
 from torchcompat.func._derive import batched_backward
 
 
@@ -108,3 +108,29 @@ def test_forward_mode_through_what_can_be_differentiated_once_names_it():
     with pytest.raises(UnsupportedError, match=r"once_differentiable.*torch 2\.0.*jacrev"):
         jvp(Once.apply, (x,), (x,))
     same(jacrev(Once.apply)(x), torch.diag(2 * x))
+
+
+def can_be_differentiated_twice(function, x):
+    x = x.clone().requires_grad_()
+    y = function(x)
+    seed = torch.zeros_like(y).requires_grad_()
+    (product,) = torch.autograd.grad(y, x, seed, create_graph=True)
+    try:
+        torch.autograd.grad(product.sum(), seed)
+    except RuntimeError:
+        return False
+    return True
+
+
+def test_forward_mode_through_an_operation_without_a_second_derivative_names_it():
+    grid = torch.rand(1, 2, 2, 2, dtype=torch.float64) - 0.5
+    function = lambda x: F.grid_sample(x, grid, align_corners=False)  # noqa: E731
+    if not at_least(1, 3):
+        function = lambda x: F.grid_sample(x, grid)  # noqa: E731
+    x = normal(1, 1, 3, 3)
+    if can_be_differentiated_twice(function, x):
+        same(jvp(function, (x,), (x,)), (function(x), function(x)))  # it is linear
+        return
+    with pytest.raises(UnsupportedError, match=r"grid_sampler_2d_backward.*torch 2\.0.*jacrev"):
+        jvp(function, (x,), (x,))
+    assert jacrev(function)(x).shape == (1, 1, 2, 2, 1, 1, 3, 3)
