@@ -183,19 +183,15 @@ def test_no_loop_over_multi_head_attention(no_loop, shim):
     check(shim.fallback, lambda x, y: module(x, y, y)[0], randn(3, 4, 5, 8), randn(3, 6, 5, 8))
 
 
-WEIGHTED = [{}, {"need_weights": False}, {"mask": True}, {"mask": 0.5}, {"padding": True}, {"per head": True}]
+WEIGHTED = [{}, {"need_weights": False}, {"mask": True}, {"mask": 0.5}, {"padding": True}]
 
 
 @pytest.mark.parametrize("options", WEIGHTED, ids=str)
 @pytest.mark.parametrize("bias", [True, False])
 def test_multi_head_attention_with_weights_of_each_sample(no_loop, shim, options, bias):
     """Spelled out in operations; the oracle is the module itself, with the weights of one sample."""
-    if "per head" in options and not at_least(1, 11):
-        pytest.skip("torch gives the weights of each head since 1.11")
     module = torch.nn.MultiheadAttention(8, 2, bias=bias).double()
     named = {"need_weights": options.get("need_weights", True)}
-    if "per head" in options:
-        named["average_attn_weights"] = False
     if "mask" in options:
         mask = torch.ones(4, 6).triu(1)
         named["attn_mask"] = mask.bool() if options["mask"] is True else mask.double() * options["mask"]
@@ -212,6 +208,21 @@ def test_multi_head_attention_with_weights_of_each_sample(no_loop, shim, options
     shared = [value.detach() for value in values]
     in_dims = (0, 0) + (None,) * len(shared)
     check(shim.fallback, attend, randn(3, 4, 5, 8), randn(3, 6, 5, 8), *shared, in_dims=in_dims)
+
+
+@pytest.mark.limit("head_weights")
+def test_attention_weights_of_each_head(impl):
+    if not at_least(1, 11):
+        pytest.skip("torch gives the weights of each head since 1.11")
+    module = torch.nn.MultiheadAttention(8, 2).double()
+    names, values = zip(*module.named_parameters())
+
+    def attend(x, *weights):
+        named = {"average_attn_weights": False}
+        return functional_call(module, dict(zip(names, weights)), (x, x, x), named)[1]
+
+    stacked = [torch.stack([value, value * 0.5, value + 0.1]).detach() for value in values]
+    check(impl, attend, randn(3, 4, 5, 8), *stacked)
 
 
 @pytest.mark.limit("flash")

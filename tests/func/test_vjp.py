@@ -6,7 +6,7 @@ import pytest
 import torch
 from derivative_laws import double, normal, on_a_graph, same, transforms
 
-from torchcompat import has
+from torchcompat import at_least, has
 
 pytestmark = pytest.mark.shim("func.vjp")
 
@@ -77,8 +77,8 @@ def test_no_primals(impl):
 
 
 def test_a_complex_output(impl):
-    if not (has("torch.view_as_complex") and has("torch.Tensor.conj")):
-        pytest.skip("this torch has no complex autograd")
+    if not at_least(1, 7):
+        pytest.skip("torch 1.6 has the first complex autograd, and warns of wrong gradients")
     x, cotangent = normal(3, 2), normal(3, 2)
     _, vjp_fn = impl(torch.view_as_complex, x)
     same(vjp_fn(torch.view_as_complex(cotangent)), (cotangent,))

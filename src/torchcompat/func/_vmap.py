@@ -310,6 +310,13 @@ _VMAP_LIMITS = [
         last="1.6",
     ),
     Limit(
+        "head_weights",
+        "`average_attn_weights=False` of multi-head attention: averaged, since torch does not pass it on.",
+        on="fallback",
+        first="1.11",
+        last="1.11",
+    ),
+    Limit(
         "captured_index",
         "A tensor that is not mapped, indexed by a mapped tensor: an error; use `index_select`, `gather` or `take`.",
         on="fallback",
