@@ -9,23 +9,11 @@ import torch.nn.functional as F
 from vmap_laws import check
 
 from torchcompat import at_least, is_version
-from torchcompat.func import _batched
 
 pytestmark = [
     pytest.mark.shim("func.vmap"),
     pytest.mark.filterwarnings("ignore:There is a performance drop:UserWarning"),
 ]
-
-
-@pytest.fixture
-def no_loop(monkeypatch):
-    """The fallback's rules must do it all: what its loop over single operations calls raises."""
-
-    def refuse(*args):
-        raise AssertionError("an operation was looped over the samples")
-
-    monkeypatch.setattr(_batched, "_samples", refuse)
-    monkeypatch.setattr(_batched, "_position", refuse)
 
 
 def batch(*sizes):

@@ -113,21 +113,7 @@ def batch(tensor):
     return torch.stack([tensor, tensor.flip(0), tensor * 0.5 + 0.25])
 
 
-@pytest.fixture
-def _no_loop(monkeypatch):
-    """Fails if our vmap loops over an operation."""
-
-    def refuse(func, *args, **kwargs):
-        raise AssertionError(f"looped over {_batched.name_of(func)}")
-
-    monkeypatch.setattr(_batched, "loop", refuse)
-    resolved = dict(_batched._rule_of)
-    yield
-    _batched._rule_of.clear()
-    _batched._rule_of.update(resolved)
-
-
-@pytest.mark.usefixtures("_no_loop")
+@pytest.mark.usefixtures("no_loop")
 @pytest.mark.parametrize("mapped", ["xwb", "x", "xw", "xb", "wb", "w", "b"])
 @pytest.mark.parametrize("name", sorted(WEIGHTED))
 def test_layers_with_weights(impl, name, mapped):
@@ -147,7 +133,7 @@ def objective(function):
     return value
 
 
-@pytest.mark.usefixtures("_no_loop")
+@pytest.mark.usefixtures("no_loop")
 @pytest.mark.parametrize("name", sorted(WEIGHTED))
 def test_gradients_for_each_sample(impl, name):
     function, (x, w, b) = weighted(name)
@@ -160,7 +146,7 @@ def test_gradients_for_each_sample(impl, name):
             assert_same(mine[number], theirs)
 
 
-@pytest.mark.usefixtures("_no_loop")
+@pytest.mark.usefixtures("no_loop")
 @pytest.mark.parametrize("name", sorted(WEIGHTED))
 def test_gradients_of_gradients_for_each_sample(impl, name):
     function, (x, w, b) = weighted(name)
@@ -221,14 +207,14 @@ UNWEIGHTED = {
 }
 
 
-@pytest.mark.usefixtures("_no_loop")
+@pytest.mark.usefixtures("no_loop")
 @pytest.mark.parametrize("name", sorted(UNWEIGHTED))
 def test_layers_without_weights(impl, name):
     function, shape = UNWEIGHTED[name]
     check(impl, function, numbers(B, *shape), nested=True)
 
 
-@pytest.mark.usefixtures("_no_loop")
+@pytest.mark.usefixtures("no_loop")
 @pytest.mark.parametrize("in_dims", [(0, 0), (0, None), (None, 0)], ids=str)
 @pytest.mark.parametrize("shape", [(2, 3, 4, 5), (1, 2, 3, 4, 2)], ids=str)
 def test_grid_sample(impl, shape, in_dims):
@@ -239,7 +225,7 @@ def test_grid_sample(impl, shape, in_dims):
 
 
 @pytest.mark.skipif(not at_least(2, 4), reason="torch has rms_norm since 2.4")
-@pytest.mark.usefixtures("_no_loop")
+@pytest.mark.usefixtures("no_loop")
 @pytest.mark.parametrize("in_dims", [(0, 0), (0, None), (None, 0)], ids=str)
 def test_rms_norm(impl, in_dims):
     args = [tensor if dim is None else batch(tensor) for tensor, dim in zip((numbers(2, 4), numbers(4)), in_dims)]
@@ -248,7 +234,7 @@ def test_rms_norm(impl, in_dims):
 
 
 @pytest.mark.limit("stride_of_one")
-@pytest.mark.usefixtures("_no_loop")
+@pytest.mark.usefixtures("no_loop")
 def test_a_stride_of_one_int_in_a_tuple_is_for_all_dimensions(impl):
     function = conv(2, stride=(2,), padding=(1,))
     check(impl, function, numbers(B, 1, 2, 5, 6), numbers(3, 2, 3, 2), in_dims=(0, None))
@@ -274,7 +260,7 @@ TABLES = {"F": lambda i, w: F.embedding(i, w), "torch": lambda i, w: torch.embed
 PADDED = {"F": lambda i, w: F.embedding(i, w, padding_idx=-2), "torch": lambda i, w: torch.embedding(w, i, 3)}
 
 
-@pytest.mark.usefixtures("_no_loop")
+@pytest.mark.usefixtures("no_loop")
 @pytest.mark.parametrize("in_dims", [(0, 0), (0, None), (None, 0)], ids=str)
 @pytest.mark.parametrize("shape", [(), (2,), (2, 3)], ids=str)
 @pytest.mark.parametrize("name", sorted(TABLES))
@@ -285,7 +271,7 @@ def test_embedding(impl, name, shape, in_dims):
 
 
 @pytest.mark.limit("padding_idx")
-@pytest.mark.usefixtures("_no_loop")
+@pytest.mark.usefixtures("no_loop")
 @pytest.mark.parametrize("name", sorted(PADDED))
 def test_the_row_of_the_padding_has_no_gradient(impl, name):
     index = torch.tensor([[0, 3], [3, 3], [1, 4]])
@@ -294,7 +280,7 @@ def test_the_row_of_the_padding_has_no_gradient(impl, name):
     check(impl, PADDED[name], index[0], batch(numbers(5, 4)), in_dims=(None, 0))
 
 
-@pytest.mark.usefixtures("_no_loop")
+@pytest.mark.usefixtures("no_loop")
 @pytest.mark.parametrize("name", sorted(TABLES))
 def test_gradients_of_an_embedding_for_each_sample(impl, name):
     index, table = torch.tensor([[0, 3, 3], [1, 1, 4]]), numbers(5, 4)

@@ -6,7 +6,6 @@ import torch.nn.functional as F
 from vmap_laws import check
 
 from torchcompat import at_least
-from torchcompat.func import _batched
 
 pytestmark = [
     pytest.mark.shim("func.vmap"),
@@ -15,18 +14,6 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:size_average and reduce args will be deprecated:UserWarning"),
 ]
 REDUCTIONS = ["none", "sum", "mean"]
-
-
-@pytest.fixture
-def no_loop(monkeypatch):
-    """Make our own loop over the samples an error."""
-
-    def loop(func, *args, **kwargs):
-        raise AssertionError(f"looped over {func}")
-
-    rules = {operation: rule for operation, rule in _batched._rule_of.items() if rule is not _batched.loop}
-    monkeypatch.setattr(_batched, "_rule_of", rules)
-    monkeypatch.setattr(_batched, "loop", loop)
 
 
 def randn(*sizes):

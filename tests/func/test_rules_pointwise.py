@@ -19,19 +19,6 @@ pytestmark = [
 ]
 
 
-@pytest.fixture
-def no_loop(monkeypatch):
-    """In the fallback, an operation that has no batching rule fails."""
-
-    def refuse(func, *args, **kwargs):
-        raise AssertionError(f"{func.__name__} was looped")
-
-    if _batched.VECTORISES:
-        found = {operation: rule for operation, rule in _batched._rule_of.items() if rule is not _batched.loop}
-        monkeypatch.setattr(_batched, "_rule_of", found)
-        monkeypatch.setattr(_batched, "loop", refuse)
-
-
 def values(*shape):
     """In (0.1, 0.9), where all the functions below are defined and smooth."""
     return torch.rand(*shape, dtype=torch.float64) * 0.8 + 0.1

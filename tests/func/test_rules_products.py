@@ -17,19 +17,6 @@ pytestmark = [
 SIZES = {"m": 2, "k": 3, "n": 4, "s": 5, "1": 1}
 
 
-@pytest.fixture
-def no_loop(monkeypatch):
-    """In the fallback, an operation that has no batching rule fails."""
-
-    def refuse(func, *args, **kwargs):
-        raise AssertionError(f"{func.__name__} was looped")
-
-    if _batched.VECTORISES:
-        found = {operation: rule for operation, rule in _batched._rule_of.items() if rule is not _batched.loop}
-        monkeypatch.setattr(_batched, "_rule_of", found)
-        monkeypatch.setattr(_batched, "loop", refuse)
-
-
 def tensor(sizes, batch=None):
     shape = [SIZES[size] for size in sizes]
     return torch.randn(([] if batch is None else [batch]) + shape, dtype=torch.float64)

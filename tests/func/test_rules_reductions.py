@@ -13,19 +13,6 @@ pytestmark = [
 ]
 
 
-@pytest.fixture
-def no_loop(monkeypatch):
-    """In the fallback, an operation that has no batching rule fails."""
-
-    def refuse(func, *args, **kwargs):
-        raise AssertionError(f"{func.__name__} was looped")
-
-    if _batched.VECTORISES:
-        found = {operation: rule for operation, rule in _batched._rule_of.items() if rule is not _batched.loop}
-        monkeypatch.setattr(_batched, "_rule_of", found)
-        monkeypatch.setattr(_batched, "loop", refuse)
-
-
 def distinct(*shape):
     """Values that differ, in no order, so that max, sort and median have one answer."""
     count = 1

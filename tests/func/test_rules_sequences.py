@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from vmap_laws import check
 
 from torchcompat import SHIMS, at_least
-from torchcompat.func import _batched, functional_call
+from torchcompat.func import functional_call
 
 pytestmark = [
     pytest.mark.shim("func.vmap"),
@@ -81,18 +81,6 @@ def test_what_no_grad_has_made_is_a_constant(impl):
 
 def randn(*sizes):
     return torch.randn(*sizes, dtype=torch.float64)
-
-
-@pytest.fixture
-def no_loop(monkeypatch):
-    """Make our own loop over the samples an error."""
-
-    def loop(func, *args, **kwargs):
-        raise AssertionError(f"looped over {func}")
-
-    rules = {operation: rule for operation, rule in _batched._rule_of.items() if rule is not _batched.loop}
-    monkeypatch.setattr(_batched, "_rule_of", rules)
-    monkeypatch.setattr(_batched, "loop", loop)
 
 
 # --- attention

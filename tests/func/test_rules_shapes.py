@@ -6,7 +6,6 @@ import torch.nn.functional as F
 from vmap_laws import check
 
 from torchcompat import SHIMS, at_least
-from torchcompat.func import _batched
 
 pytestmark = [
     pytest.mark.shim("func.vmap"),
@@ -15,17 +14,6 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:The use of `x.T` on tensors:UserWarning"),
 ]
 below_1_7 = pytest.mark.skipif(not at_least(1, 7), reason="below 1.7 the whole function is looped")
-
-
-@pytest.fixture
-def no_loop(monkeypatch):
-    """The fallback's rules must do it all: what its loop over single operations calls raises."""
-
-    def refuse(*args):
-        raise AssertionError("an operation was looped over the samples")
-
-    monkeypatch.setattr(_batched, "_samples", refuse)
-    monkeypatch.setattr(_batched, "_position", refuse)
 
 
 def both(first, second):

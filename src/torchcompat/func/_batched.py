@@ -236,7 +236,8 @@ def each(values: Any, function: Callable[[Any], Any]) -> Any:
 # Rules. A rule is called as rule(operation, *arguments of the operation) with logical tensors, and returns logical
 # tensors, or NotImplemented for what it cannot do: then the operation is looped.
 _rule_by_name: dict[str, Rule] = {}
-_rule_of: dict[Any, Rule] = {}
+_rule_by_function: dict[Any, Rule] = {}
+_rule_of: dict[Any, Rule] = {}  # of the operations met so far
 
 
 def rule(*operations: Any) -> Callable[[Rule], Rule]:
@@ -256,7 +257,7 @@ def register(function: Rule, operations: Iterable[Any]) -> None:
             assert operation not in _rule_by_name, operation
             _rule_by_name[operation] = function
         elif operation is not None:
-            _rule_of[operation] = function
+            _rule_by_function[operation] = function
 
 
 def name_of(operation: Any) -> str:
@@ -270,7 +271,7 @@ def name_of(operation: Any) -> str:
 def _resolve(operation: Any) -> Rule:
     from . import _rules  # noqa: F401  # They need this module; and where vmap is torch's own, nobody needs them.
 
-    found = _rule_of.get(operation) or _rule_by_name.get(name_of(operation), loop)
+    found = _rule_by_function.get(operation) or _rule_by_name.get(name_of(operation), loop)
     _rule_of[operation] = found
     return found
 

@@ -143,18 +143,11 @@ def _weight_gradient(wide: Any, narrow: Any, kernel: Ints, conv: Convolution) ->
     patches = _patches(_together(wide), kernel, out, conv)
     patches = patches.reshape((batch, n, groups, channels // groups) + out + kernel)
     order = [0, 2, 3] + list(range(4 + dims, 4 + 2 * dims)) + [1] + list(range(4, 4 + dims))
-    positions = n * _product(out)
-    columns = channels // groups * _product(kernel)
+    positions = n * torch.Size(out).numel()
+    columns = channels // groups * torch.Size(kernel).numel()
     patches = patches.permute(order).reshape(batch * groups, columns, positions)
     rows = narrow.transpose(1, 2).reshape(batch * groups, narrow.shape[2] // groups, positions)
     return torch.bmm(rows, patches.transpose(1, 2)).reshape((batch, narrow.shape[2], channels // groups) + kernel)
-
-
-def _product(sizes: Any) -> int:
-    total = 1
-    for size in sizes:
-        total *= size
-    return total
 
 
 def _convolution_backward(g: Any, x: Any, w: Any, conv: Convolution, groups: int, mask: list[bool]) -> Any:

@@ -47,10 +47,7 @@ def dim(func: Any, input: Any) -> int:
 
 @rule("numel", "nelement")
 def numel(func: Any, input: Any) -> int:
-    total = 1
-    for size in shape(input):
-        total *= size
-    return total
+    return int(shape(input).numel())
 
 
 @rule("__len__")

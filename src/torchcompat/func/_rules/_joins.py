@@ -8,8 +8,8 @@ import torch
 
 from ..._torch import at_least
 from .._batched import BatchedTensor, Levels, levels_of, loop, physical_of, rank, rule, shape, spread, wrap
-from ._reductions import shift
-from ._shapes import again, lead, reshaped, sizes_of
+from ._reductions import again, shift
+from ._shapes import lead, reshaped, sizes_of
 
 
 def _dim(args: Any, kwargs: Any) -> Any:

@@ -47,10 +47,7 @@ def flat(input: Any) -> Any:
     physical, ndim, count = opened(input)
     if ndim == 1:
         return physical
-    total = 1
-    for size in shape(input):
-        total *= size
-    return physical.reshape(list(physical.shape[:count]) + [total])
+    return physical.reshape(list(physical.shape[:count]) + [shape(input).numel()])
 
 
 def again(result: Any, input: Any, closed: bool = False) -> Any:

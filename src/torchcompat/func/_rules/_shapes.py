@@ -12,8 +12,8 @@ from typing import Any
 
 import torch
 
-from .._batched import each, levels_of, lift, physical_of, rank, register, rule, shape, spread, wrap
-from ._reductions import shift
+from .._batched import levels_of, lift, physical_of, rank, register, rule, shape, spread, wrap
+from ._reductions import again, shift
 
 
 def lead(input: Any) -> list[int]:
@@ -28,12 +28,6 @@ def sizes_of(args: Any, kwargs: Any) -> list[int]:
     if len(args) == 1 and isinstance(args[0], (list, tuple)):
         args = args[0]
     return [size.__index__() for size in args]
-
-
-def again(result: Any, input: Any) -> Any:
-    """The logical tensors for the physical ones in *result*."""
-    levels = levels_of(input)
-    return each(result, lambda tensor: wrap(tensor, levels))
 
 
 def reshaped(input: Any, sizes: Any) -> Any:
