@@ -102,7 +102,9 @@ def arguments(session):
 
 def test_both(session, torch):
     """Run pytest as installed and with fallbacks forced, side by side, each on one core; print one after the other."""
-    command = [str(Path(session.bin, "python")), "-m", "pytest", "--cov=torchcompat", *arguments(session)]
+    # Of the reasons only those of failures, or a log of thousands of skips hides them; `pytest` alone prints them all.
+    command = [str(Path(session.bin, "python")), "-m", "pytest", "-r", "fE", "--cov=torchcompat", "--cov-report="]
+    command += arguments(session)
     runs = []
     for forced in ("", "all"):
         environment = {
