@@ -1,0 +1,55 @@
+"""``torch.nn.attention``: which attention kernels may run."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import Any, Iterator
+
+from ..._shim import polyfill
+from . import _backends
+from ._backends import SDPBackend as SDPBackend
+
+__all__ = ["SDPBackend", "sdpa_kernel"]
+
+
+@polyfill(
+    "torch.nn.attention.sdpa_kernel",
+    since="2.6",
+    link="https://github.com/pytorch/pytorch/pull/140467",  # set_priority; the name: pull/114689
+)
+@contextmanager
+def sdpa_kernel(backends: Any, set_priority: bool = False) -> Iterator[Any]:
+    """Choose the kernels that ``scaled_dot_product_attention`` may use, for a block or, as a decorator, for a function.
+
+    In torch since 2.6. Fallback: sets the flags of this torch, which its own attention obeys, and keeps a record of
+    those that it does not have, which torchcompat's attention obeys. Torch has the name since 2.3, without
+    *set_priority* before 2.6, and ``torch.backends.cuda.sdp_kernel`` since 1.13.
+
+    On leaving the block, by an exception too, the kernels are allowed that were allowed before. The choice belongs to
+    the process, not to the thread. A choice that leaves no kernel for a call is no error before that call, which raises
+    RuntimeError: an empty list, or on CPU any without ``MATH`` and ``FLASH_ATTENTION``.
+
+    Args:
+        backends: a member of :class:`SDPBackend` or a list of them; duplicates count once.
+        set_priority: prefer the kernels in the order of *backends*. Only torch's choice among CUDA kernels goes by it.
+
+    Returns:
+        A context manager. Nothing is changed or checked before it is entered, once.
+
+    Raises:
+        AssertionError: *backends* is neither an SDPBackend nor a list.
+        TypeError: an item of *backends* is no SDPBackend.
+
+    https://docs.pytorch.org/docs/stable/generated/torch.nn.attention.sdpa_kernel.html
+    """
+    chosen = _backends.numbers(backends)
+    before, order = _backends.enabled(), _backends.order()
+    try:
+        _backends.enable(chosen)
+        if set_priority:
+            _backends.prefer(chosen)
+        yield {}
+    finally:
+        _backends.enable(before)
+        if set_priority:
+            _backends.set_order(order)
