@@ -14,10 +14,19 @@ import torch
 
 from ._fastpath import ATTENTION, LAYER, PACKING, SINCE, Condition, violated
 from ._fastpath_call import Call
+from ._fastpath_safe import can_pack, fastpath_faults, safe_forward
+from ._fastpath_switch import fastpath
 from ._shim import SHIMS, facade
 from ._torch import at_least, torch_version
 
-__all__ = ["why_not_fastpath", "why_not_nested_tensor"]
+__all__ = [
+    "can_pack",
+    "fastpath",
+    "fastpath_faults",
+    "safe_forward",
+    "why_not_fastpath",
+    "why_not_nested_tensor",
+]
 
 _KINDS = ("MultiheadAttention", "TransformerEncoderLayer", "TransformerEncoder")
 

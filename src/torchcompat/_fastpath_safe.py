@@ -1,0 +1,112 @@
+"""Calls of torch's attention modules that keep off the faults of the fused path."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from ._fastpath import _STATIC, violated
+from ._fastpath_call import Call, no_tensor
+from ._fastpath_faults import met
+from ._fastpath_part import KINDS, bind, kind_of, parts
+from ._fastpath_switch import slow_path
+from ._shim import facade
+from ._torch import torch_version
+
+
+def _faults(module: Any, kind: str, call: dict[str, Any]) -> list[str]:
+    found = (str(fault) for part in parts(module, kind, call) for fault in met(part))
+    return list(dict.fromkeys(found))
+
+
+@facade("attention.fastpath_faults")
+def fastpath_faults(module: torch.nn.Module, *inputs: Any, **kwargs: Any) -> list[str]:
+    """What this torch's fused encoder path would get wrong in this call; empty: nothing, or it would not take the path.
+
+    Not in torch. The known faults are the rows of a table (docs/attention.md); "wrong" is an error, or another result
+    than the same module gives on its ordinary path. The module is not run and nothing changes. Some faults depend on
+    values of the masks, which are read (on a GPU that waits for it).
+
+    Padded positions that come back as zeros from a packed batch are no fault; they mean nothing either way.
+
+    Args:
+        module: a ``torch.nn.MultiheadAttention``, ``TransformerEncoderLayer``, ``TransformerEncoder``,
+            ``TransformerDecoderLayer``, ``TransformerDecoder`` or ``Transformer``. Of a subclass with a forward of its
+            own the answer is what torch's forward would do.
+        *inputs: what the forward of that class of this torch takes.
+        **kwargs: the same, by name.
+
+    Returns:
+        A sentence for each fault that starts with a stable code and a colon and ends with a link:
+        ``"float_mask: A mask has values other than 0 and -inf (...) https://github.com/..."``.
+
+    Raises:
+        TypeError: if *module* is none of these, or the inputs do not fit its forward.
+    """
+    kind = kind_of(module)
+    if kind is None:
+        raise TypeError(
+            f"module must be a torch.nn.{', '.join(KINDS[:-1])} or {KINDS[-1]}, got {type(module).__name__}"
+        )
+    call = bind(module, kind, inputs, kwargs)
+    return _faults(module, kind, call) if torch_version >= (1, 12) else []
+
+
+@facade("attention.safe_forward")
+def safe_forward(module: torch.nn.Module, *inputs: Any, **kwargs: Any) -> Any:
+    """``module(*inputs, **kwargs)``, off torch's fused path where that has a fault for this call.
+
+    Not in torch. Where :func:`fastpath_faults` finds something the module, and all in it, runs on its ordinary path,
+    without packing, in this thread alone; elsewhere torch decides as ever. So what a model computes in evaluation mode
+    is what it learned to compute in training mode.
+
+    What the ordinary path gets wrong itself stays: up to 2.4 a query that may attend to nothing gives NaN. Contracts
+    stay too: ``is_causal=True`` without a mask raises ``RuntimeError``, which the fused path forgets to.
+
+    Args:
+        module: one of the six classes of :func:`fastpath_faults`.
+        *inputs: what its forward takes.
+        **kwargs: the same, by name.
+
+    Returns:
+        What the module returns.
+
+    Raises:
+        TypeError: if *module* is none of these; and what the module raises.
+    """
+    kind = kind_of(module)
+    if kind is None:
+        fastpath_faults(module)  # raises
+    if torch_version < (1, 12) or not _endangered(module, str(kind), inputs, kwargs):
+        return module(*inputs, **kwargs)
+    with slow_path():
+        return module(*inputs, **kwargs)
+
+
+def _endangered(module: Any, kind: str, inputs: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
+    try:
+        call = bind(module, kind, inputs, kwargs)
+    except TypeError:  # a forward of its own takes something else, or the module's own error will tell
+        return True
+    return bool(_faults(module, kind, call))
+
+
+@facade("attention.can_pack")
+def can_pack(encoder_layer: torch.nn.Module) -> bool:
+    """Whether an encoder made of this layer can pack padded batches: what to pass as its ``enable_nested_tensor``.
+
+    Not in torch. ``torch.nn.TransformerEncoder`` packs by default since 1.13, and since 2.1 its constructor warns where
+    the layer cannot take part. ``TransformerEncoder(layer, 6, enable_nested_tensor=can_pack(layer))`` packs on every
+    torch where it can, and never warns.
+
+    Args:
+        encoder_layer: any module.
+
+    Returns:
+        False before torch 1.12, which packs nothing.
+    """
+    if torch_version < (1, 12) or not isinstance(encoder_layer, torch.nn.TransformerEncoderLayer):
+        return False
+    call = Call(encoder_layer, (), encoder=False)
+    return not violated(_STATIC, call) and not no_tensor(call)
