@@ -2,8 +2,20 @@
 
 from . import attention as attention
 from . import functional as functional
+from ._decoder import TransformerDecoder as TransformerDecoder
+from ._decoder import TransformerDecoderLayer as TransformerDecoderLayer
 from ._multihead import MultiheadAttention as MultiheadAttention
+from ._seq2seq import Transformer as Transformer
 from ._transformer import TransformerEncoder as TransformerEncoder
 from ._transformer import TransformerEncoderLayer as TransformerEncoderLayer
 
-__all__ = ["MultiheadAttention", "TransformerEncoder", "TransformerEncoderLayer", "attention", "functional"]
+__all__ = [
+    "MultiheadAttention",
+    "Transformer",
+    "TransformerDecoder",
+    "TransformerDecoderLayer",
+    "TransformerEncoder",
+    "TransformerEncoderLayer",
+    "attention",
+    "functional",
+]

@@ -10,21 +10,30 @@ import torch
 MINUS_INF = float("-inf")
 
 
-def additive(name: str, mask: Any, dtype: Any) -> Any:
-    """*mask* as what is to be added to the scores: a bool mask becomes 0 and -inf, a float mask stays what it is.
+def check_kind(name: str, mask: Any) -> None:
+    """Refuse what is no mask.
 
     Raises:
         TypeError: *mask* is neither None nor a tensor.
         AssertionError: *mask* is neither bool nor floating point; a uint8 mask has meant two opposite things.
     """
     if mask is None:
-        return None
+        return
     if not isinstance(mask, torch.Tensor):
         raise TypeError(f"{name} must be a Tensor or None, got {type(mask).__name__}")
-    if mask.is_floating_point():
-        return mask
-    if mask.dtype != torch.bool:
+    if mask.dtype != torch.bool and not mask.is_floating_point():
         raise AssertionError(f"{name} must be bool or floating point, got {mask.dtype}")
+
+
+def additive(name: str, mask: Any, dtype: Any) -> Any:
+    """*mask* as what is to be added to the scores: a bool mask becomes 0 and -inf, a float mask stays what it is.
+
+    Raises:
+        TypeError, AssertionError: as :func:`check_kind`.
+    """
+    check_kind(name, mask)
+    if mask is None or mask.is_floating_point():
+        return mask
     return torch.zeros(mask.shape, dtype=dtype, device=mask.device).masked_fill(mask, MINUS_INF)
 
 

@@ -11,6 +11,7 @@ from .._shim import Limit, polyfill
 from .._torch import at_least, find
 from ._attention import autocast_dtype
 from ._masks import additive_pair
+from ._states import restore
 from .functional import scaled_dot_product_attention
 
 # Modules take device= and dtype= since 1.9, https://github.com/pytorch/pytorch/pull/54508 ; before, they are moved.
@@ -197,8 +198,7 @@ class MultiheadAttention(torch.nn.MultiheadAttention):  # type: ignore[misc]
             self.to(device=device, dtype=dtype)
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        # That of torch 1.4 takes every copy for one without widths of its own for keys and values.
-        torch.nn.Module.__setstate__(self, state)
+        restore(self, state, {"batch_first": False, "_qkv_same_embed_dim": True})
 
     def _reset_parameters(self) -> None:
         init = torch.nn.init

@@ -7,27 +7,19 @@ import warnings
 from typing import Any, Callable
 
 import torch
-from torch.nn.functional import gelu, relu
+from torch.nn.functional import relu
 
 from .._shim import SHIMS, Limit, polyfill
 from .._torch import at_least, find
 from ._attention import compiling
 from ._masks import MINUS_INF, additive_pair
 from ._multihead import HAS_FACTORY_KEYWORDS, HAS_NESTED
+from ._states import activation_of, kernel_of, restore, state_of
 
 LINK = "https://github.com/pytorch/pytorch/pull/133882"
-ACTIVATIONS = {"relu": relu, "gelu": gelu}
 
 
-def _activation(activation: Any) -> Any:
-    if not isinstance(activation, str):
-        return activation
-    if activation not in ACTIVATIONS:
-        raise RuntimeError(f"activation must be 'relu', 'gelu' or a callable, got {activation!r}")
-    return ACTIVATIONS[activation]
-
-
-def _layer_norm(width: int, eps: float, bias: bool, factory: dict[str, Any]) -> Any:
+def layer_norm(width: int, eps: float, bias: bool, factory: dict[str, Any]) -> Any:
     norm = torch.nn.LayerNorm(width, eps=eps, **factory)
     if not bias:
         # LayerNorm takes bias=False since 2.1, https://github.com/pytorch/pytorch/pull/101683
@@ -101,21 +93,21 @@ class TransformerEncoderLayer(torch.nn.TransformerEncoderLayer):  # type: ignore
         self.dropout = drop(dropout)
         self.linear2 = linear(dim_feedforward, d_model, bias=bias, **factory)
         self.norm_first = norm_first
-        self.norm1 = _layer_norm(d_model, layer_norm_eps, bias, factory)
-        self.norm2 = _layer_norm(d_model, layer_norm_eps, bias, factory)
+        self.norm1 = layer_norm(d_model, layer_norm_eps, bias, factory)
+        self.norm2 = layer_norm(d_model, layer_norm_eps, bias, factory)
         self.dropout1 = drop(dropout)
         self.dropout2 = drop(dropout)
-        self.activation = _activation(activation)
-        # Torch's own classes read this: which activation their fused kernel is to use, 0 if it cannot.
-        fused = ((relu, torch.nn.ReLU), (gelu, find("torch.nn.GELU") or ()))
-        chosen = [self.activation is function or isinstance(self.activation, kind) for function, kind in fused]
-        self.activation_relu_or_gelu = chosen.index(True) + 1 if any(chosen) else 0
+        self.activation = activation_of(activation)
+        self.activation_relu_or_gelu = kernel_of(self.activation)  # read by torch's own classes
         if not HAS_FACTORY_KEYWORDS:
             self.to(device=device, dtype=dtype)
 
+    def __getstate__(self) -> dict[str, Any]:
+        return state_of(self)
+
     def __setstate__(self, state: dict[str, Any]) -> None:
-        # That of torch 1.3 to 1.9 replaces an activation that is a module by relu.
-        torch.nn.Module.__setstate__(self, state)
+        restore(self, state, {"activation": relu, "norm_first": False})
+        self.activation_relu_or_gelu = kernel_of(self.activation)
 
     def forward(
         self,
@@ -172,14 +164,29 @@ def _why_not_packed(layer: Any) -> str:
     return next((reason for applies, reason in reasons if applies), "")
 
 
-def _is_causal(mask: Any, is_causal: bool | None, length: int) -> bool:
+def causal_hint(mask: Any, is_causal: bool | None, length: int) -> bool:
     """The promise to hand to the layers: what the caller said or, where nothing was said, whether it is true."""
     if is_causal is not None or mask is None:
         return is_causal is True
     if tuple(mask.size()) != (length, length):
         return False
-    causal = torch.full((length, length), MINUS_INF, dtype=mask.dtype, device=mask.device).triu(1)
-    return bool((mask == causal).all())
+    later = torch.ones(length, length, device=mask.device).triu(1) > 0
+    if mask.dtype != torch.bool:
+        mask = mask.double()  # what old CPUs cannot do to half
+        later = torch.zeros_like(mask).masked_fill(later, MINUS_INF)
+    return bool((mask == later).all())
+
+
+def refuse_old_layer(name: str, layer: Any) -> None:
+    """Refuse torch's own layer of the class *name* as the argument of a stack, where it takes no causal hints."""
+    native = getattr(torch.nn, name)
+    if not at_least(2, 0) and type(layer).forward is native.forward:
+        hints = "is_causal" if name == "TransformerEncoderLayer" else "tgt_is_causal and memory_is_causal"
+        argument = "encoder_layer" if name == "TransformerEncoderLayer" else "decoder_layer"
+        raise TypeError(
+            f"{argument} must be a torchcompat.nn.{name} or take {hints}, "
+            f"got torch.nn.{name}, whose forward does not before torch 2.0"
+        )
 
 
 _fast_path_enabled = find("torch.backends.mha.get_fastpath_enabled") or (lambda: True)
@@ -225,11 +232,7 @@ class TransformerEncoder(torch.nn.TransformerEncoder):  # type: ignore[misc]
         enable_nested_tensor: bool = True,
         mask_check: bool = True,
     ) -> None:
-        if not at_least(2, 0) and type(encoder_layer).forward is torch.nn.TransformerEncoderLayer.forward:
-            raise TypeError(
-                "encoder_layer must be a torchcompat.nn.TransformerEncoderLayer or take is_causal, "
-                "got torch.nn.TransformerEncoderLayer, whose forward lacks it before torch 2.0"
-            )
+        refuse_old_layer("TransformerEncoderLayer", encoder_layer)
         torch.nn.Module.__init__(self)
         self.layers = torch.nn.ModuleList([copy.deepcopy(encoder_layer) for _ in range(num_layers)])
         self.num_layers = num_layers
@@ -241,6 +244,9 @@ class TransformerEncoder(torch.nn.TransformerEncoder):  # type: ignore[misc]
         if enable_nested_tensor and reason:
             message = f"enable_nested_tensor=True has no effect: {reason}"
             warnings.warn(message, UserWarning, stacklevel=2)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        restore(self, state, {"enable_nested_tensor": False, "use_nested_tensor": False, "mask_check": True})
 
     def forward(
         self,
@@ -268,7 +274,7 @@ class TransformerEncoder(torch.nn.TransformerEncoder):  # type: ignore[misc]
         length = 0
         if mask is not None:
             length = src.size(1 if src.dim() == 3 and batch_first else 0)
-        is_causal = _is_causal(mask, is_causal, length)
+        is_causal = causal_hint(mask, is_causal, length)
         output = src
         for layer in self.layers:
             output = layer(output, src_mask=mask, is_causal=is_causal, src_key_padding_mask=padding)

@@ -1,0 +1,83 @@
+"""What lets a pickled attention module of one torch come back under another.
+
+A pickle names a class by the module that defines it, so ``_multihead``, ``_transformer``, ``_decoder`` and ``_seq2seq``
+must keep their names. Where torch's own class is the public one, that name leads to torch's own.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch.nn.functional import gelu, relu
+
+from .._shim import SHIMS
+from .._torch import at_least, find
+
+ACTIVATIONS = {"relu": relu, "gelu": gelu}
+OWN = ("MultiheadAttention", "TransformerEncoderLayer", "TransformerDecoderLayer")
+
+
+def activation_of(activation: Any) -> Any:
+    """The function that a layer's argument *activation* stands for."""
+    if not isinstance(activation, str):
+        return activation
+    if activation not in ACTIVATIONS:
+        raise RuntimeError(f"activation must be 'relu', 'gelu' or a callable, got {activation!r}")
+    return ACTIVATIONS[activation]
+
+
+def kernel_of(activation: Any) -> int:
+    """Which of its activations torch's fused kernel is to use for this one: 1 is relu, 2 is gelu, 0 none."""
+    if activation is relu or isinstance(activation, torch.nn.ReLU):
+        return 1
+    return 2 if activation is gelu or isinstance(activation, find("torch.nn.GELU") or ()) else 0
+
+
+class _ByName:
+    """An activation that is pickled, and copied, as its name.
+
+    Since torch 1.12 gelu is a builtin, whose pickle torch below 1.12 cannot resolve:
+    https://github.com/pytorch/pytorch/pull/61439
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __reduce__(self) -> tuple[Any, tuple[str]]:
+        return activation_of, (self.name,)
+
+
+def state_of(module: Any) -> dict[str, Any]:
+    """What to pickle of *module*."""
+    inherited = getattr(torch.nn.Module, "__getstate__", None)
+    state = dict(inherited(module) if inherited else module.__dict__)
+    for name, function in ACTIVATIONS.items():
+        if state.get("activation") is function:
+            state["activation"] = _ByName(name)
+    return state
+
+
+def _adopt(module: Any) -> None:
+    """Turn torch's own attention modules in *module* into ours, where torch's forward does not take *is_causal*.
+
+    They are there if a user's class, based on ours, was pickled where ours is torch's own.
+    """
+    if at_least(2, 0):
+        return
+    for part in module.modules():
+        for name in OWN:
+            if type(part) is getattr(torch.nn, name):
+                part.__class__ = SHIMS["nn." + name].fallback
+                part.__setstate__({})
+
+
+def restore(module: Any, state: dict[str, Any], absent: dict[str, Any]) -> None:
+    """Give *module* its pickled *state*, and what is *absent* from a state of older torch."""
+    # Not by torch's own class: 1.3 to 1.9 replace an activation that is a module by relu, and 1.4 takes every copy for
+    # one without widths of its own for keys and values.
+    torch.nn.Module.__setstate__(module, state)
+    for name, value in absent.items():
+        if not hasattr(module, name):
+            setattr(module, name, value)
+    _adopt(module)
