@@ -1,6 +1,7 @@
 """Attention in NumPy and float64, written from the definition; True means "ignore" in its masks."""
 
 import io
+import math
 import warnings
 
 import numpy as np
@@ -79,6 +80,24 @@ def multihead(module, query, key, value, padding=None, mask=None):
     return out @ state["out_proj.weight"].T + state.get("out_proj.bias", 0.0), attention
 
 
+def np_relu(x):
+    return np.maximum(x, 0.0)
+
+
+def np_gelu(x):
+    return x * (1 + np.vectorize(math.erf)(x / math.sqrt(2))) / 2
+
+
+ACTIVATIONS = [
+    ("relu", np_relu),
+    ("gelu", np_gelu),
+    (torch.nn.functional.relu, np_relu),
+    (torch.nn.ReLU(), np_relu),
+    (torch.tanh, np.tanh),
+    (torch.nn.Tanh(), np.tanh),
+]
+
+
 def layer_norm(module, x):
     centred = x - x.mean(-1, keepdims=True)
     normed = centred / np.sqrt((centred**2).mean(-1, keepdims=True) + module.eps)
@@ -97,12 +116,31 @@ def encoder_layer(layer, src, activation, padding=None, mask=None):
         x = torch.as_tensor(x)
         return multihead(layer.self_attn, x, x, x, padding, mask)[0]
 
-    def feed_forward(x):
-        return linear(layer.linear2, activation(linear(layer.linear1, x)))
+    blocks = [(layer.norm1, attend), (layer.norm2, _feed_forward(layer, activation))]
+    return _residual(layer.norm_first, as_numpy(src), blocks)
 
-    x = as_numpy(src)
-    if layer.norm_first:
-        x = x + attend(layer_norm(layer.norm1, x))
-        return x + feed_forward(layer_norm(layer.norm2, x))
-    x = layer_norm(layer.norm1, x + attend(x))
-    return layer_norm(layer.norm2, x + feed_forward(x))
+
+def decoder_layer(layer, tgt, memory, activation, masks=(None, None), paddings=(None, None)):
+    """What a decoder layer without dropout gives for a batch-first *tgt*; masks and paddings: of tgt, of memory."""
+    memory = torch.as_tensor(as_numpy(memory) if isinstance(memory, torch.Tensor) else memory)
+
+    def attend(x):
+        x = torch.as_tensor(x)
+        return multihead(layer.self_attn, x, x, x, paddings[0], masks[0])[0]
+
+    def attend_to_memory(x):
+        return multihead(layer.multihead_attn, torch.as_tensor(x), memory, memory, paddings[1], masks[1])[0]
+
+    forward = _feed_forward(layer, activation)
+    blocks = [(layer.norm1, attend), (layer.norm2, attend_to_memory), (layer.norm3, forward)]
+    return _residual(layer.norm_first, as_numpy(tgt) if isinstance(tgt, torch.Tensor) else tgt, blocks)
+
+
+def _feed_forward(layer, activation):
+    return lambda x: linear(layer.linear2, activation(linear(layer.linear1, x)))
+
+
+def _residual(norm_first, x, blocks):
+    for norm, block in blocks:
+        x = x + block(layer_norm(norm, x)) if norm_first else layer_norm(norm, x + block(x))
+    return x

@@ -1,11 +1,11 @@
 import copy
 import warnings
 
-import numpy as np
 import pytest
 import torch
-from attention_reference import as_numpy, multihead, randomised, saved_and_loaded
-from hypothesis import HealthCheck, given, settings
+from attention_reference import multihead, randomised, saved_and_loaded
+from attention_tools import DOUBLE, INF, as_float, causal, close, double, law
+from hypothesis import given
 from hypothesis import strategies as st
 from torch.autograd import gradcheck
 
@@ -16,20 +16,6 @@ FALLBACK = SHIM.fallback
 pytestmark = pytest.mark.shim("nn.MultiheadAttention")
 oracle = pytest.mark.skipif(not SHIM.meets_contract, reason="torch's own class here is older than the contract")
 
-law = settings(
-    max_examples=25,
-    deadline=None,
-    database=None,
-    derandomize=True,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-)
-INF = float("inf")
-DOUBLE = torch.float64
-
-
-def double(*shape):
-    return torch.randn(*shape, dtype=DOUBLE)
-
 
 def make(impl, *args, **kwargs):
     kwargs.setdefault("dtype", DOUBLE)
@@ -38,17 +24,6 @@ def make(impl, *args, **kwargs):
 
 def boolean(rows):
     return torch.tensor(rows, dtype=torch.bool)
-
-
-def causal(length, source=None):
-    """The bool mask that hides later keys."""
-    return torch.ones(length, source or length).triu(1) > 0
-
-
-def close(actual, expected, tolerance=1e-9):
-    actual = as_numpy(actual) if isinstance(actual, torch.Tensor) else actual
-    expected = as_numpy(expected) if isinstance(expected, torch.Tensor) else expected
-    np.testing.assert_allclose(actual, expected, rtol=tolerance, atol=tolerance)
 
 
 def random_mask(draw, *shape):
@@ -173,7 +148,7 @@ def test_float_masks_say_the_same_as_bool_masks(impl, need_weights):
     module = make(impl, 4, 2)
     query, source = double(3, 2, 4), double(5, 2, 4)
     padding, mask = boolean([[False, False, True, True, True], [False, True, False, True, False]]), causal(3, 5)
-    added = [torch.zeros(m.shape, dtype=DOUBLE).masked_fill(m, -INF) for m in (padding, mask)]
+    added = [as_float(m) for m in (padding, mask)]
     expected = module(query, source, source, padding, need_weights, mask)[0]
     close(module(query, source, source, added[0], need_weights, added[1])[0], expected)
 
@@ -247,7 +222,7 @@ def test_a_query_that_may_see_no_key_in_inference(impl):
 def test_the_causal_hint_changes_nothing(impl, need_weights, padded):
     module, x = make(impl, 4, 2), double(3, 2, 4)
     padding = boolean([[False, False, True], [False, False, False]]) if padded else None
-    for mask in (causal(3), torch.zeros(3, 3, dtype=DOUBLE).masked_fill(causal(3), -INF)):
+    for mask in (causal(3), as_float(causal(3))):
         if padded and mask.dtype != torch.bool:
             continue
         plain = module(x, x, x, padding, need_weights, mask)[0]

@@ -1,12 +1,11 @@
 import copy
-import math
 import warnings
 
-import numpy as np
 import pytest
 import torch
-from attention_reference import as_numpy, encoder_layer, randomised, saved_and_loaded
-from hypothesis import HealthCheck, given, settings
+from attention_reference import ACTIVATIONS, encoder_layer, np_relu, randomised, saved_and_loaded
+from attention_tools import DOUBLE, INF, as_float, causal, close, double, law
+from hypothesis import given
 from hypothesis import strategies as st
 from torch.autograd import gradcheck
 
@@ -21,22 +20,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:The PyTorch API of nested tensors is in prototype"),
 ]
 
-law = settings(
-    max_examples=20,
-    deadline=None,
-    database=None,
-    derandomize=True,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-)
-INF = float("inf")
-DOUBLE = torch.float64
 PADDING = torch.tensor([[False, False, False, False], [False, False, True, True], [False, False, False, True]])
-
-
-def double(*shape):
-    return torch.randn(*shape, dtype=DOUBLE)
-
-
 SMALL = {"d_model": 4, "nhead": 2, "dim_feedforward": 6, "dropout": 0.0, "dtype": DOUBLE, "batch_first": True}
 
 
@@ -55,38 +39,6 @@ def stack(impl, layer, *args, **kwargs):
 def layer_for(encoder):
     """The layer class that belongs to an encoder class."""
     return LAYER.fallback if encoder is ENCODER.fallback else LAYER.native
-
-
-def as_float(mask):
-    return torch.zeros(mask.shape, dtype=DOUBLE).masked_fill(mask, -INF)
-
-
-def causal(length):
-    return torch.ones(length, length).triu(1) > 0
-
-
-def close(actual, expected, tolerance=1e-9):
-    actual = as_numpy(actual) if isinstance(actual, torch.Tensor) else actual
-    expected = as_numpy(expected) if isinstance(expected, torch.Tensor) else expected
-    np.testing.assert_allclose(actual, expected, rtol=tolerance, atol=tolerance)
-
-
-def np_relu(x):
-    return np.maximum(x, 0.0)
-
-
-def np_gelu(x):
-    return x * (1 + np.vectorize(math.erf)(x / math.sqrt(2))) / 2
-
-
-ACTIVATIONS = [
-    ("relu", np_relu),
-    ("gelu", np_gelu),
-    (torch.nn.functional.relu, np_relu),
-    (torch.nn.ReLU(), np_relu),
-    (torch.tanh, np.tanh),
-    (torch.nn.Tanh(), np.tanh),
-]
 
 
 # The layer

@@ -49,11 +49,14 @@ class _ByName:
 
 
 def state_of(module: Any) -> dict[str, Any]:
-    """What to pickle of *module*."""
+    """What to pickle of a layer."""
     inherited = getattr(torch.nn.Module, "__getstate__", None)
     state = dict(inherited(module) if inherited else module.__dict__)
+    # Torch's own decoder layer replaces an activation that it does not find here by relu. A module is elsewhere:
+    # https://github.com/pytorch/pytorch/pull/81832 , which mended the encoder layer alone.
+    state["activation"] = module.activation
     for name, function in ACTIVATIONS.items():
-        if state.get("activation") is function:
+        if module.activation is function:
             state["activation"] = _ByName(name)
     return state
 
@@ -77,6 +80,8 @@ def restore(module: Any, state: dict[str, Any], absent: dict[str, Any]) -> None:
     # Not by torch's own class: 1.3 to 1.9 replace an activation that is a module by relu, and 1.4 takes every copy for
     # one without widths of its own for keys and values.
     torch.nn.Module.__setstate__(module, state)
+    if "activation" in module._modules:
+        module.__dict__.pop("activation", None)
     for name, value in absent.items():
         if not hasattr(module, name):
             setattr(module, name, value)
