@@ -1,0 +1,90 @@
+"""``torch.nn.attention.bias``: causal masks by their two lengths.
+
+To be imported by its name, as torch's: ``import torchcompat.nn.attention.bias``. It imports torch's where there is one,
+which loads torch's compiler (1 to 3 s).
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import Any
+
+from ..._shim import polyfill
+from ..._torch import has
+from . import _bias
+
+__all__ = ["CausalBias", "CausalVariant", "causal_lower_right", "causal_upper_left"]
+
+_LINK = "https://github.com/pytorch/pytorch/pull/114823"
+has("torch.nn.attention.bias.CausalBias")  # Imports torch's module, so that its objects are found below.
+
+CausalBias = polyfill("torch.nn.attention.bias.CausalBias", since="2.3", link=_LINK)(_bias.CausalBias)
+
+
+@polyfill("torch.nn.attention.bias.CausalVariant", since="2.3", link=_LINK)
+class CausalVariant(IntEnum):
+    """Where the triangle of a causal mask that is not square lies.
+
+    In torch since 2.3. Fallback: an enumeration with torch's members and values.
+
+    ``UPPER_LEFT``: query i may look at keys 0 ... i, as with ``is_causal=True``. ``LOWER_RIGHT``: the last query may
+    look at the last key, so query i at keys 0 ... i + S - L.
+
+    https://docs.pytorch.org/docs/stable/generated/torch.nn.attention.bias.CausalVariant.html
+    """
+
+    UPPER_LEFT = _bias.UPPER_LEFT
+    LOWER_RIGHT = _bias.LOWER_RIGHT
+
+
+def _made(name: str, variant: Any, size: Any) -> Any:
+    if len(size) != 2:
+        raise AssertionError(f"{name} takes two lengths, those of query and key; got {len(size)} arguments")
+    return _bias.CausalBias(variant, *size)
+
+
+@polyfill("torch.nn.attention.bias.causal_upper_left", since="2.3", link=_LINK)
+def causal_upper_left(*size: Any) -> Any:
+    """The mask of ``is_causal=True``, as an *attn_mask* of ``scaled_dot_product_attention``.
+
+    In torch since 2.3. Fallback: a :class:`CausalBias` of torchcompat.
+
+    Args:
+        *size: two ints, the lengths of query and key.
+
+    Returns:
+        A :class:`CausalBias`.
+
+    Raises:
+        AssertionError: there are not two arguments.
+        TypeError: a length is no int.
+        RuntimeError: a length is negative.
+
+    https://docs.pytorch.org/docs/stable/generated/torch.nn.attention.bias.causal_upper_left.html
+    """
+    return _made("causal_upper_left", CausalVariant.UPPER_LEFT, size)
+
+
+@polyfill("torch.nn.attention.bias.causal_lower_right", since="2.3", link=_LINK)
+def causal_lower_right(*size: Any) -> Any:
+    """The causal mask that ends in the lower right corner, as an *attn_mask* of ``scaled_dot_product_attention``.
+
+    In torch since 2.3. Fallback: a :class:`CausalBias` of torchcompat.
+
+    It is the mask for decoding with a cache: L new queries look at all of S - L earlier keys and, among themselves,
+    back. With more queries than keys the first L - S rows are fully masked, which gives zeros; making one warns.
+
+    Args:
+        *size: two ints, the lengths L of query and S of key.
+
+    Returns:
+        A :class:`CausalBias`.
+
+    Raises:
+        AssertionError: there are not two arguments.
+        TypeError: a length is no int.
+        RuntimeError: a length is negative.
+
+    https://docs.pytorch.org/docs/stable/generated/torch.nn.attention.bias.causal_lower_right.html
+    """
+    return _made("causal_lower_right", CausalVariant.LOWER_RIGHT, size)
