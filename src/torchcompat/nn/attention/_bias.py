@@ -31,7 +31,7 @@ def _is_variant(variant: Any) -> bool:
     return isinstance(variant, int) and type(variant).__name__ == "CausalVariant"
 
 
-class CausalBias(torch.Tensor):
+class CausalBias(torch.Tensor):  # type: ignore[misc]
     """A causal mask for ``scaled_dot_product_attention`` that is given by its two lengths.
 
     In torch since 2.3. Fallback: likewise a subclass of ``torch.Tensor``; the attention of torchcompat reads its
