@@ -71,7 +71,7 @@ def test_before_1_12_the_version_is_the_reason():
 
 
 def test_what_is_not_an_encoder_is_refused():
-    with pytest.raises(TypeError, match=r"torch\.nn\.MultiheadAttention or .*TransformerEncoder, got Linear"):
+    with pytest.raises(TypeError, match=r"torch\.nn\.MultiheadAttention or .*scaled_dot_product_attention, got Linear"):
         why_not_fastpath(torch.nn.Linear(4, 4), torch.randn(2, 4))
     with pytest.raises(TypeError, match=r"torch\.nn\.TransformerEncoder, got TransformerEncoderLayer"):
         why_not_nested_tensor(a_layer(), torch.randn(2, 3, 4))

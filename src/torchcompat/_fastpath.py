@@ -7,7 +7,7 @@ gives the right result, or any, is another matter: docs/attention.md lists its f
 
 from __future__ import annotations
 
-from typing import Callable, NamedTuple, Sequence
+from typing import Any, Callable, NamedTuple, Sequence
 
 import torch
 
@@ -24,7 +24,7 @@ class Condition(NamedTuple):
 
     code: str
     text: str
-    blocks: Callable[[Call], bool]
+    blocks: Callable[[Any], bool]
     first: str = SINCE
     last: str = ""
 
@@ -37,7 +37,7 @@ class Condition(NamedTuple):
         return f"{self.code}: {self.text}"
 
 
-def violated(table: Sequence[Condition], call: Call) -> list[Condition]:
+def violated(table: Sequence[Condition], call: Any) -> list[Condition]:
     """The rows of *table* for which the installed torch does not take the path."""
     return [condition for condition in table if condition.holds() and condition.blocks(call)]
 
