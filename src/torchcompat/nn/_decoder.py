@@ -14,23 +14,26 @@ from ._multihead import HAS_FACTORY_KEYWORDS, HAS_NESTED
 from ._states import activation_of, restore, state_of
 from ._transformer import LINK, causal_hint, layer_norm, refuse_old_layer
 
+
+def _native(key: str, text: str) -> Limit:
+    return Limit(key, text, on="native", first="2.5")
+
+
 LIMITS = [
-    Limit(
-        "fast-path-fully-masked",
-        "in inference a target of nothing but padding gives NaN",
-        on="native",
-        first="2.5",
-    ),
-    Limit(
-        "fast-path-causal-hint",
-        "in inference tgt_is_causal=True without tgt_mask is ignored instead of refused",
-        on="native",
-        first="2.5",
-    ),
+    _native("fast-path-fully-masked", "in inference a target of nothing but padding gives NaN"),
+    _native("fast-path-causal-hint", "in inference tgt_is_causal=True without tgt_mask is ignored instead of refused"),
 ]
 
 
-@polyfill("torch.nn.TransformerDecoderLayer", since="2.5", link=LINK, limits=LIMITS)
+@polyfill(
+    "torch.nn.TransformerDecoderLayer",
+    since="2.5",
+    link=LINK,
+    limits=[
+        *LIMITS,
+        _native("copied-activation", "a copy, or what is loaded from a pickle, has relu in place of a module"),
+    ],
+)
 class TransformerDecoderLayer(torch.nn.TransformerDecoderLayer):  # type: ignore[misc]
     """Self-attention, attention to a memory, and a feed-forward network, each with a residual connection and a norm.
 
@@ -155,7 +158,15 @@ class TransformerDecoderLayer(torch.nn.TransformerDecoderLayer):  # type: ignore
         return self.dropout3(self.linear2(self.dropout(self.activation(self.linear1(x)))))
 
 
-@polyfill("torch.nn.TransformerDecoder", since="2.5", link=LINK, limits=LIMITS)
+@polyfill(
+    "torch.nn.TransformerDecoder",
+    since="2.5",
+    link=LINK,
+    limits=[
+        *LIMITS,
+        _native("copied-activation", "an activation that is a module is computed as relu, since the layer is copied"),
+    ],
+)
 class TransformerDecoder(torch.nn.TransformerDecoder):  # type: ignore[misc]
     """A stack of decoder layers.
 

@@ -41,6 +41,12 @@ def _check_inputs(src: Any, tgt: Any, d_model: int, batch_first: bool) -> None:
             on="native",
             first="2.5",
         ),
+        Limit(
+            "copied-activation",
+            "an activation that is a module is computed as relu in the decoder, since its layer is copied",
+            on="native",
+            first="2.5",
+        ),
     ],
 )
 class Transformer(torch.nn.Transformer):  # type: ignore[misc]
@@ -97,18 +103,20 @@ class Transformer(torch.nn.Transformer):  # type: ignore[misc]
         # The constructor of this torch's class may lack keywords.
         torch.nn.Module.__init__(self)
         factory = {"device": device, "dtype": dtype} if HAS_FACTORY_KEYWORDS else {}
-        of_layer = (dim_feedforward, dropout, activation, layer_norm_eps, batch_first, norm_first, bias, device, dtype)
+        of_layer = (dim_feedforward, dropout, activation, layer_norm_eps, batch_first, norm_first, bias)
 
         def stack(kind: str, number: int) -> Any:
-            layer = SHIMS[f"nn.Transformer{kind}Layer"].fallback(d_model, nhead, *of_layer)
+            layer = SHIMS[f"nn.Transformer{kind}Layer"].fallback(d_model, nhead, *of_layer, **factory)
             norm = layer_norm(d_model, layer_norm_eps, bias, factory)
-            if not HAS_FACTORY_KEYWORDS:
-                norm.to(device=device, dtype=dtype)
             return SHIMS[f"nn.Transformer{kind}"].fallback(layer, number, norm)
 
         self.encoder = stack("Encoder", num_encoder_layers) if custom_encoder is None else custom_encoder
         self.decoder = stack("Decoder", num_decoder_layers) if custom_decoder is None else custom_decoder
         self._reset_parameters()
+        if not HAS_FACTORY_KEYWORDS:
+            for part, custom in ((self.encoder, custom_encoder), (self.decoder, custom_decoder)):
+                if part is not custom:
+                    part.to(device=device, dtype=dtype)
         self.d_model = d_model
         self.nhead = nhead
         self.batch_first = batch_first
@@ -185,9 +193,11 @@ class Transformer(torch.nn.Transformer):  # type: ignore[misc]
         Raises:
             RuntimeError: *dtype* is an integer dtype, which has no infinity; *sz* is negative.
         """
+        if sz < 0:
+            raise RuntimeError(f"sz must not be negative, got {sz}")
         mask = torch.full((sz, sz), MINUS_INF, device=device).triu(1)
         if dtype is None:
             return mask
-        if dtype is not torch.bool and not dtype.is_floating_point and not dtype.is_complex:
+        if dtype is not torch.bool and not dtype.is_floating_point and not getattr(dtype, "is_complex", False):
             raise RuntimeError(f"dtype must be floating point or bool, got {dtype}")
         return mask.to(dtype)
