@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import Any, Iterator
 
-from ..._shim import polyfill
+from ..._shim import Limit, polyfill
 from . import _backends
 from ._backends import SDPBackend as SDPBackend
 
@@ -16,6 +16,10 @@ __all__ = ["SDPBackend", "sdpa_kernel"]
     "torch.nn.attention.sdpa_kernel",
     since="2.6",
     link="https://github.com/pytorch/pytorch/pull/140467",  # set_priority; the name: pull/114689
+    limits=[
+        Limit("items", "an item that is no SDPBackend is accepted and enables nothing", "native", "2.6"),
+        Limit("overrideable", "OVERRIDEABLE stays enabled whatever is chosen", "native", "2.6", "2.8"),
+    ],
 )
 @contextmanager
 def sdpa_kernel(backends: Any, set_priority: bool = False) -> Iterator[Any]:

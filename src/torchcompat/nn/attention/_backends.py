@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 from typing import Any, Callable, NamedTuple, Sequence
 
-from ..._shim import SHIMS, polyfill
+from ..._shim import SHIMS, Limit, polyfill
 from ..._torch import find
 
 compiling: Callable[[], bool] = (
@@ -17,6 +17,7 @@ compiling: Callable[[], bool] = (
     "torch.nn.attention.SDPBackend",
     since="2.5",
     link="https://github.com/pytorch/pytorch/pull/126392",  # OVERRIDEABLE; the class: pull/114689
+    limits=[Limit("pickle", "a member cannot be pickled", "native", "2.5")],
 )
 class SDPBackend(enum.Enum):
     """The kernels of scaled dot product attention, by name, for :func:`sdpa_kernel`.

@@ -113,7 +113,7 @@ def _by_torch(
     for name, tensor in (("query", query), ("key", key), ("value", value)):
         if is_bias(tensor):
             raise TypeError(f"{name} must be a plain tensor, got a CausalBias: it can only be attn_mask")
-    attn_mask, is_causal = resolve(attn_mask, is_causal, query.device)
+    attn_mask, is_causal = resolve(attn_mask, is_causal, query)
     return function(query, key, value, attn_mask, dropout_p, is_causal, **kwargs)
 
 
@@ -143,12 +143,12 @@ def mask(bias: Any, device: Any) -> Any:
     return torch.arange(bias.seq_len_kv, device=device) <= rows + offset(bias)
 
 
-def resolve(attn_mask: Any, is_causal: bool, device: Any) -> tuple[Any, bool]:
-    """*attn_mask* and *is_causal* with an ordinary mask, or none, in place of a causal bias."""
+def resolve(attn_mask: Any, is_causal: bool, query: Any) -> tuple[Any, bool]:
+    """*attn_mask* and *is_causal* with an ordinary mask on query's device, or none, in place of a causal bias."""
     if not is_bias(attn_mask):
         return attn_mask, is_causal
     if is_causal:
         raise ValueError("is_causal must be False when attn_mask is a CausalBias, which says what is causal")
     if offset(attn_mask) == 0:
         return None, True
-    return mask(attn_mask, device), False
+    return mask(attn_mask, getattr(query, "device", "cpu")), False

@@ -9,13 +9,23 @@ from __future__ import annotations
 from enum import IntEnum
 from typing import Any
 
-from ..._shim import polyfill
+from ..._shim import Limit, polyfill
 from ..._torch import has
 from . import _bias
 
 __all__ = ["CausalBias", "CausalVariant", "causal_lower_right", "causal_upper_left"]
 
 _LINK = "https://github.com/pytorch/pytorch/pull/114823"
+_LIMITS = [
+    Limit(
+        "attention-only",
+        "any use but as a mask raises NotImplementedError: a look at its device, pickle, copy",
+        "native",
+        "2.3",
+        "2.7",
+    ),
+    Limit("deepcopy", "cannot be deep-copied, nor can a module that holds one", "native", "2.3"),
+]
 has("torch.nn.attention.bias.CausalBias")  # Imports torch's module, so that its objects are found below.
 
 CausalBias = polyfill("torch.nn.attention.bias.CausalBias", since="2.3", link=_LINK)(_bias.CausalBias)
@@ -43,7 +53,7 @@ def _made(name: str, variant: Any, size: Any) -> Any:
     return _bias.CausalBias(variant, *size)
 
 
-@polyfill("torch.nn.attention.bias.causal_upper_left", since="2.3", link=_LINK)
+@polyfill("torch.nn.attention.bias.causal_upper_left", since="2.3", link=_LINK, limits=_LIMITS)
 def causal_upper_left(*size: Any) -> Any:
     """The mask of ``is_causal=True``, as an *attn_mask* of ``scaled_dot_product_attention``.
 
@@ -65,7 +75,7 @@ def causal_upper_left(*size: Any) -> Any:
     return _made("causal_upper_left", CausalVariant.UPPER_LEFT, size)
 
 
-@polyfill("torch.nn.attention.bias.causal_lower_right", since="2.3", link=_LINK)
+@polyfill("torch.nn.attention.bias.causal_lower_right", since="2.3", link=_LINK, limits=_LIMITS)
 def causal_lower_right(*size: Any) -> Any:
     """The causal mask that ends in the lower right corner, as an *attn_mask* of ``scaled_dot_product_attention``.
 
