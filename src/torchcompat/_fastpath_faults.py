@@ -49,10 +49,17 @@ def met(part: Part) -> list[Fault]:
 # Before the path is taken: errors while torch looks whether it can.
 CRASHES = (
     Fault(
+        "no_bias",
+        "The attention has bias=False, and looking for the bias raises an error.",
+        lambda part: ask.crashes_on_weights(part) and ask.has_no_bias(part),
+        _ISSUE + "116385",
+        last="2.2",
+    ),
+    Fault(
         "missing_weight",
         "A weight or bias is missing, and looking for it raises an error.",
-        lambda part: ask.crashes_on_weights(part) and None in part.call.weights,
-        _ISSUE + "116385",
+        lambda part: ask.crashes_on_weights(part) and None in part.call.weights and not ask.has_no_bias(part),
+        _ISSUE + "125015",
     ),
     Fault(
         "quantized",
@@ -73,9 +80,16 @@ PACKING = (
     Fault(
         "left_padding",
         "A padded position stands before one that is not, which raises an error.",
-        lambda part: ask.not_left_aligned(part),
+        ask.not_left_aligned,
         _ISSUE + "97111",
         last="1.12",
+    ),
+    Fault(
+        "unchecked_padding",
+        "A padded position stands before one that is not, and the encoder, which has mask_check=False, drops others.",
+        ask.not_left_aligned,  # where the mask is checked, such a batch is not packed
+        "https://github.com/pytorch/pytorch/pull/81013",
+        first="1.13",
     ),
     Fault(
         "all_padded",
@@ -127,6 +141,21 @@ BOTH = (
         "https://github.com/pytorch/pytorch/pull/133882",
         first="2.5",
     ),
+    Fault(
+        "mask_warning",
+        "The key padding mask is floating point, and torch warns of converting it.",
+        lambda part: part.call.padding is not None and part.call.padding.is_floating_point(),
+        _ORIGIN,
+        last="1.13",
+    ),
+    Fault(
+        "mask_warning",
+        "There is a mask, and torch converts it twice and warns of that.",
+        lambda part: part.call.mask is not None or part.call.padding is not None,
+        "https://github.com/pytorch/pytorch/pull/103362",
+        first="2.0",
+        last="2.0",
+    ),
 )
 
 LAYER = (
@@ -149,14 +178,6 @@ LAYER = (
         lambda part: ask.cpu_autocast(part) and part.call.nested,
         _ISSUE + "107663",
         first="2.6",
-    ),
-    Fault(
-        "mask_warning",
-        "There is a mask, and torch warns that its own conversion of it were slow.",
-        lambda part: part.call.mask is not None or part.call.padding is not None,
-        _ISSUE + "97111",
-        first="2.0",
-        last="2.0",
     ),
     Fault(
         "hooks",

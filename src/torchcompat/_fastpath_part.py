@@ -10,7 +10,6 @@ import torch.nn.functional as F
 
 from ._fastpath import ATTENTION, LAYER, PACKING, violated
 from ._fastpath_call import Call, any_overrides, get, given
-from ._fastpath_call import not_left_aligned as _not_left_aligned
 from ._shim import SHIMS
 from ._torch import at_least, find, torch_version
 
@@ -107,10 +106,18 @@ def _layer(call: Call, is_causal: Any) -> Iterator[Part]:
     part = Part("layer", call, is_causal)
     yield part
     if part.blocked and isinstance(call.attention, torch.nn.MultiheadAttention):
-        inside = Call(call.attention, call.inputs * 3, call.mask, call.padding, packed=call.nested)
+        masks = _as_passed_on(call.mask), _as_passed_on(call.padding)
+        inside = Call(call.attention, call.inputs * 3, *masks, packed=call.nested)
         norm = get(call.module, "norm1") if getattr(call.module, "norm_first", False) else None
         _inherit(inside, norm, call.requires_grad, call.overridden)
         yield Part("attention", inside, is_causal)
+
+
+def _as_passed_on(mask: Any) -> Any:
+    """A mask as a layer hands it to its attention: from 2.0 on as floats."""
+    if mask is None or mask.dtype != torch.bool or not at_least(2, 0):
+        return mask
+    return torch.zeros(mask.shape, device=mask.device).masked_fill(mask, float("-inf"))
 
 
 def _inherit(call: Call, norm: Any, requires_grad: bool, overridden: bool) -> None:
@@ -156,10 +163,19 @@ def crashes_on_weights(part: Part) -> bool:
     """Whether a weight that is no tensor is the only thing in the way; grad mode is asked after it."""
     if part.blocked - {"grad"} != {"weights"}:
         return False
-    if part.kind == "attention":  # from 2.1 on an attention without a bias is let through
-        return torch_version < (2, 1) or any(given(w) and not isinstance(w, torch.Tensor) for w in part.call.weights)
+    weights = part.call.weights
+    if part.kind == "attention" and at_least(1, 13) and all(w is None or isinstance(w, torch.Tensor) for w in weights):
+        # One that is None is let through to the operator, which takes none; from 2.1 on not without an in_proj.
+        projects = given(part.call.module.in_proj_bias) and given(part.call.module.in_proj_weight)
+        return "grad" not in part.blocked and (projects or not at_least(2, 1))
+    if part.kind == "attention":
+        return True
     # https://github.com/pytorch/pytorch/pull/116760
     return torch_version < (2, 3) or get(part.call.attention, "in_proj_bias") is not None
+
+
+def has_no_bias(part: Part) -> bool:
+    return get(part.call.attention, "in_proj_bias") is None
 
 
 def no_full_row(part: Part) -> bool:
@@ -172,7 +188,8 @@ def all_padded(part: Part) -> bool:
 
 
 def not_left_aligned(part: Part) -> bool:
-    return _not_left_aligned(part.call)
+    kept = part.call.padding.logical_not()
+    return bool((kept[:, 1:] > kept[:, :-1]).any())
 
 
 def additive(mask: Any) -> bool:
@@ -183,7 +200,16 @@ def additive(mask: Any) -> bool:
 
 
 def cannot_unpack(part: Part) -> bool:
-    return any(all(inner.blocked for inner in layer) for layer in part.others)
+    """Whether a layer has neither a fused path for the packed batch, nor an ordinary one around its attention's."""
+    return any(layer[0].blocked and not _goes_around(layer) for layer in part.others)
+
+
+def _goes_around(layer: list[Part]) -> bool:
+    if layer[-1].blocked or not at_least(2, 0):
+        return False
+    # Nested tensors have norms without weights up to 2.6.
+    weights = (get(layer[0].call.module, norm + ".weight") for norm in ("norm1", "norm2"))
+    return all(given(weight) for weight in weights) or not at_least(2, 7)
 
 
 def has_tangent(part: Part) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+import warnings
 from typing import Any
 
 import torch
@@ -12,7 +14,7 @@ from ._fastpath_faults import met
 from ._fastpath_part import KINDS, bind, kind_of, parts
 from ._fastpath_switch import slow_path
 from ._shim import facade
-from ._torch import torch_version
+from ._torch import find, torch_version
 
 
 def _faults(module: Any, kind: str, call: dict[str, Any]) -> list[str]:
@@ -62,7 +64,10 @@ def safe_forward(module: torch.nn.Module, *inputs: Any, **kwargs: Any) -> Any:
     is what it learned to compute in training mode.
 
     What the ordinary path gets wrong itself stays: up to 2.4 a query that may attend to nothing gives NaN. Contracts
-    stay too: ``is_causal=True`` without a mask raises ``RuntimeError``, which the fused path forgets to.
+    stay too: ``is_causal=True`` without a mask raises ``RuntimeError``, which the fused path forgets to. Torch's warning
+    that nested tensors are a prototype is not shown.
+
+    Within ``torch.compile`` the module runs uncompiled (``fullgraph=True`` is an error).
 
     Args:
         module: one of the six classes of :func:`fastpath_faults`.
@@ -78,7 +83,23 @@ def safe_forward(module: torch.nn.Module, *inputs: Any, **kwargs: Any) -> Any:
     kind = kind_of(module)
     if kind is None:
         fastpath_faults(module)  # raises
-    if torch_version < (1, 12) or not _endangered(module, str(kind), inputs, kwargs):
+    if torch_version < (1, 12):
+        return module(*inputs, **kwargs)
+    if _compiling is not None and _compiling():
+        return _uncompiled(_forward)(module, kind, inputs, kwargs)
+    return _forward(module, kind, inputs, kwargs)
+
+
+_compiling: Any = find("torch.compiler.is_compiling") or find("torch._utils.is_compiling")
+
+
+def _uncompiled(function: Any) -> Any:
+    # A traced mode keeps nothing from the fused path, and masks have no values while torch.compile traces.
+    return sys.modules["torch._dynamo"].disable(function)
+
+
+def _forward(module: Any, kind: Any, inputs: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    if not _endangered(module, kind, inputs, kwargs):
         return module(*inputs, **kwargs)
     with slow_path():
         return module(*inputs, **kwargs)
@@ -89,7 +110,24 @@ def _endangered(module: Any, kind: str, inputs: tuple[Any, ...], kwargs: dict[st
         call = bind(module, kind, inputs, kwargs)
     except TypeError:  # a forward of its own takes something else, or the module's own error will tell
         return True
-    return bool(_faults(module, kind, call))
+    for part in parts(module, kind, call):
+        if met(part):
+            return True
+        if part.kind == "packing" and not part.blocked:
+            _announce_nested_tensors()
+    return False
+
+
+_announced: list[bool] = []
+
+
+def _announce_nested_tensors() -> None:
+    """Have torch say, where nobody hears it, what it says once in a process: that nested tensors are a prototype."""
+    if not _announced:
+        _announced.append(True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            torch._nested_tensor_from_mask(torch.zeros(1, 1, 1), torch.ones(1, 1, dtype=torch.bool))
 
 
 @facade("attention.can_pack")
