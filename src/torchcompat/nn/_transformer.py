@@ -11,7 +11,7 @@ from torch.nn.functional import relu
 
 from .._shim import SHIMS, Limit, polyfill
 from .._torch import at_least, find
-from ._attention import compiling
+from ._fused import compiling
 from ._masks import MINUS_INF, additive_pair
 from ._multihead import HAS_FACTORY_KEYWORDS, HAS_NESTED
 from ._states import activation_of, kernel_of, restore, state_of
