@@ -19,7 +19,7 @@ from _fastpath_cases import (
     places,
 )
 
-from torchcompat import SHIMS, _fastpath, at_least
+from torchcompat import SHIMS, _fastpath, _sdpa_conditions, at_least
 from torchcompat.attention import why_not_fastpath, why_not_nested_tensor
 
 
@@ -60,7 +60,11 @@ def test_torchs_profiler_sees_the_same():
 @pytest.mark.skipif(at_least(1, 12), reason="from 1.12 torch has a fused encoder path")
 def test_before_1_12_the_version_is_the_reason():
     layer, x = a_layer(), torch.randn(2, 3, 4)
+    decoder_layer = torch.nn.TransformerDecoderLayer(4, 2, 4)
     for reasons in (
+        why_not_fastpath(decoder_layer, x, x),
+        why_not_fastpath(torch.nn.TransformerDecoder(decoder_layer, 2), x, x),
+        why_not_fastpath(a_transformer(), x, x),
         why_not_fastpath(layer, x),
         why_not_fastpath(layer.self_attn, x, x, x),
         why_not_fastpath(an_encoder(layer), x),
@@ -89,12 +93,21 @@ def test_inputs_that_do_not_fit_are_refused():
         (layer.self_attn, (x,), {}),
         (layer.self_attn, (x, x, None), {}),
         (an_encoder(layer), (x,), {"src_mask": None}),
+        (torch.nn.TransformerDecoderLayer(4, 2, 4), (x,), {}),
+        (torch.nn.TransformerDecoderLayer(4, 2, 4), (x, None), {}),
+        (a_transformer(), (x, x), {"memory_mask": 3}),
     ):
         with pytest.raises(TypeError):
             why_not_fastpath(module, *inputs, **kwargs)
     if not at_least(2, 0):
         with pytest.raises(TypeError, match="is_causal"):
             why_not_fastpath(layer, x, is_causal=True)
+
+
+def a_transformer():
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the constructor tells why it will not pack
+        return torch.nn.Transformer(4, 2, 1, 1, 4)
 
 
 def state_of(module):
@@ -278,9 +291,8 @@ def test_exporting():
 def test_the_documentation_has_the_conditions():
     with open(os.path.join(os.path.dirname(__file__), "..", "docs", "attention.md"), encoding="utf-8") as file:
         rows = {line.rstrip() for line in file if line.startswith("| `")}
-    expected = {
-        row(condition) for table in (_fastpath.LAYER, _fastpath.ATTENTION, _fastpath.PACKING) for condition in table
-    }
+    tables = (_fastpath.LAYER, _fastpath.ATTENTION, _fastpath.PACKING, _sdpa_conditions.FLASH_ON_CPU)
+    expected = {row(condition) for table in tables for condition in table}
     assert rows == expected, (sorted(rows - expected), sorted(expected - rows))
 
 

@@ -14,7 +14,7 @@ import pytest
 import torch
 from _fastpath_cases import ATTENTION_OP, LAYER_OP, MODE, Subclass, circumstances, fused
 
-from torchcompat import at_least
+from torchcompat import SHIMS, at_least
 from torchcompat.attention import why_not_fastpath
 
 FACTORS = {
@@ -260,3 +260,81 @@ def check(kind):
 @pytest.mark.parametrize("kind", ["TransformerDecoder", "Transformer"])
 def test_the_diagnosis_is_what_torch_does(kind):
     check(kind)
+
+
+CROSS = "The query is the decoder's, key and value are the memory; no torch has a fused operator for that."
+TRAINING = "The module is in training mode; call eval() on it."
+
+
+@fused
+@torch.no_grad()
+def test_the_places():
+    x = torch.zeros(2, 3, 4)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the constructor tells why it will not pack
+        model = torch.nn.Transformer(4, 2, 2, 2, 4, batch_first=True, activation="relu", dropout=0.0).eval()
+    decoder, first = model.decoder, model.decoder.layers[0]
+    assert why_not_fastpath(first, x, x) == [f"cross_attention: multihead_attn: {CROSS}"]
+    assert why_not_fastpath(decoder, x, x) == [f"cross_attention: multihead_attn of every layer: {CROSS}"]
+    assert why_not_fastpath(model, x, x) == [f"cross_attention: multihead_attn of every layer of decoder: {CROSS}"]
+    first.train()
+    assert why_not_fastpath(first, x, x)[0] == f"training: self_attn: {TRAINING}"
+    assert why_not_fastpath(decoder, x, x)[0] == f"training: layers[0].self_attn: {TRAINING}"
+    assert why_not_fastpath(model, x, x)[0] == f"training: decoder.layers[0].self_attn: {TRAINING}"
+    model.train()
+    assert why_not_fastpath(decoder, x, x)[0] == f"training: self_attn of every layer: {TRAINING}"
+    assert why_not_fastpath(model, x, x)[:2] == [
+        f"training: every layer of encoder: {TRAINING}",
+        f"training: self_attn of every layer of decoder: {TRAINING}",
+    ]
+    model.eval().encoder.layers[1].train()
+    assert why_not_fastpath(model, x, x)[0] == f"training: encoder.layers[1]: {TRAINING}"
+
+
+@fused
+@torch.no_grad()
+def test_other_parts():
+    x = torch.zeros(2, 3, 4)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model = torch.nn.Transformer(4, 2, 1, 1, 4, batch_first=True).eval()
+    model.encoder, model.decoder = torch.nn.Linear(4, 4), torch.nn.Bilinear(4, 4, 4)
+    assert why_not_fastpath(model, x, x) == [
+        "layer_type: encoder: The encoder is a Linear, which is no torch.nn.TransformerEncoder; use one.",
+        "layer_type: decoder: The decoder is a Bilinear, which is no torch.nn.TransformerDecoder; use one.",
+    ]
+    layer = torch.nn.TransformerDecoderLayer(4, 2, 4, batch_first=True)
+    empty = torch.nn.TransformerDecoder(layer, 0)
+    assert why_not_fastpath(empty, x, x) == ["no_layers: The decoder has no layers; construct it with at least one."]
+    model.decoder = empty
+    assert why_not_fastpath(model, x, x)[1].startswith("no_layers: decoder: The decoder has no layers")
+
+
+@fused
+@torch.no_grad()
+def test_our_own_decoder_takes_no_fused_path():
+    x = torch.zeros(2, 3, 4)
+    layer = SHIMS["nn.TransformerDecoderLayer"].fallback(4, 2, 4, batch_first=True).eval()
+    decoder = SHIMS["nn.TransformerDecoder"].fallback(layer, 2).eval()
+    reasons = why_not_fastpath(decoder, x, x)
+    assert reasons[0].startswith(
+        "fallback: self_attn of every layer: torchcompat's own MultiheadAttention has no fused"
+    )
+    assert Observed(lambda: decoder(x, x)).callers == []
+
+
+def test_asking_runs_nothing_and_changes_nothing():
+    x = torch.zeros(2, 3, 4)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the constructor tells why it will not pack
+        model = torch.nn.Transformer(4, 2, 1, 1, 4)
+    for module in model.modules():
+        module.register_forward_pre_hook(lambda module, inputs: pytest.fail("the module was run"))
+    before = [tensor.clone() for tensor in model.state_dict().values()], torch.get_rng_state()
+    for _ in ("train", "eval"):
+        why_not_fastpath(model, x, x, tgt_mask=torch.zeros(3, 3))
+        why_not_fastpath(model.decoder, x, x, tgt_mask=torch.zeros(3, 3))
+        why_not_fastpath(model.decoder.layers[0], x, x)
+        model.eval()
+    assert all(map(torch.equal, before[0], model.state_dict().values()))
+    assert torch.equal(before[1], torch.get_rng_state())

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from torchcompat import SHIMS, at_least
-from torchcompat._sdpa_choice import asked, bind
+from torchcompat._sdpa_choice import asked, bind, choose
 from torchcompat.attention import sdpa_backend, why_not_fastpath
 
 has_sdpa = pytest.mark.skipif(not at_least(2, 0), reason="torch has the function since 2.0")
@@ -209,10 +209,10 @@ def observed(calls):
     return list(zip(ran, errors))
 
 
-def run(config):
+def run(function, config):
     inputs, keywords = arguments(config)
     with circumstances(config):
-        return NATIVE(*inputs, **keywords)
+        return function(*inputs, **keywords)
 
 
 def codes(reasons):
@@ -235,24 +235,26 @@ def expected(config):
     return {FACTORS[name][config[name]] for name in FACTORS} - {None}
 
 
+def refused(error):
+    return any(words in str(error).lower() for words in ("no viable", "no available kernel"))
+
+
 def problems_of(config, ran, error):
     """What the diagnosis and torch disagree on, in words."""
     inputs, keywords = arguments(config)
     with circumstances(config):
         reasons = why_not_fastpath(NATIVE, *inputs, **keywords)
         answer = asked(bind("native", inputs, keywords))
-        choice = sdpa_backend(*inputs, **keywords)
+        choice = choose("native", bind("native", inputs, keywords))
     if expected(config) not in (None, codes(reasons)) or len(codes(reasons)) != len(reasons):
         yield f"expected {expected(config)}, got {reasons}"
     if ran is None and (not reasons if error is None else False):
         yield f"nothing ran, but got {reasons}"
     if ran is not None and (ran == "flash") != (not reasons):
         yield f"{ran} ran, error {error!r}, but got {reasons}"
-    if SHIM.public is not NATIVE:
-        return
     if ran is not None and choice.backend != {"flash": "FLASH_ATTENTION", "math": "MATH"}[ran]:
         yield f"{ran} ran, but got {choice}"
-    if (choice.backend == "ERROR") != any(words in str(error) for words in ("No viable", "No available kernel")):
+    if (choice.backend == "ERROR") != refused(error):
         yield f"error {error!r}, but got {choice}"
     if ran is not None and not config["autocast"] and config["dims"] == 4 and answer not in (None, choice.backend):
         yield f"torch says {answer}, got {choice}"
@@ -263,7 +265,33 @@ def problems_of(config, ran, error):
 @has_sdpa
 def test_the_choice_is_what_torch_runs():
     configs = list(combinations())
-    seen = observed([lambda config=config: run(config) for config in configs])
-    problems = [(p, c) for c, (ran, error) in zip(configs, seen) for p in problems_of(c, ran, error)]
+    seen = observed([lambda config=config: run(NATIVE, config) for config in configs])
+    report([(p, c) for c, (ran, error) in zip(configs, seen) for p in problems_of(c, ran, error)])
+
+
+def report(problems):
     changed = [(p, {k: v for k, v in c.items() if v != next(iter(FACTORS[k]))}) for p, c in problems]
-    assert not problems, (len(problems), changed[:12])
+    assert not problems, "\n".join([str(len(problems)), *map(str, changed[:8])])
+
+
+def problems_of_public(config, ran, error):
+    """What the answer about the public function and what runs in it disagree on."""
+    inputs, keywords = arguments(config)
+    with circumstances(config):
+        choice = sdpa_backend(*inputs, **keywords)
+        reasons = why_not_fastpath(SHIM.public, *inputs, **keywords)
+    if (choice.backend == "FLASH_ATTENTION") != (ran == "flash") and (ran is not None or error is None):
+        yield f"{ran} ran, error {error!r}, but got {choice}"
+    if (choice.backend == "ERROR") != any(
+        words in str(error).lower() for words in ("no viable", "no available kernel")
+    ):
+        yield f"error {error!r}, but got {choice}"
+    if bool(reasons) != (choice.backend != "FLASH_ATTENTION"):
+        yield f"got {choice} and {reasons}"
+
+
+@has_sdpa
+def test_the_public_function():
+    configs = list(combinations())[::4]
+    seen = observed([lambda config=config: run(SHIM.public, config) for config in configs])
+    report([(p, c) for c, (ran, error) in zip(configs, seen) for p in problems_of_public(c, ran, error)])

@@ -17,7 +17,10 @@ from ._fastpath import violated
 from ._sdpa_conditions import FLASH_ON_CPU, SdpaCall, View, promoted
 from ._shim import SHIMS
 from ._torch import UnsupportedError, at_least, find
-from .nn._attention import NAME, autocast_dtype
+from .nn._arguments import check_shapes, mask_for
+from .nn._attention import NAME, _native_serves, autocast_dtype
+from .nn._formula import open_masked_rows
+from .nn.attention._backends import allowed
 
 _BACKENDS = ("MATH", "FLASH_ATTENTION", "EFFICIENT_ATTENTION", "CUDNN_ATTENTION", "OVERRIDEABLE", "ERROR")
 _QUESTIONS = {
@@ -26,6 +29,10 @@ _QUESTIONS = {
     "CUDNN_ATTENTION": "can_use_cudnn_attention",
 }
 FUSED = (*_QUESTIONS, "OVERRIDEABLE")
+FALLBACK = (
+    "fallback: torchcompat's own scaled_dot_product_attention runs, which is no kernel but the formula, in blocks "
+    "where the scores are many."
+)
 _NATIVE: Any = find("torch." + NAME)
 
 
@@ -94,9 +101,8 @@ def bind(function: str, inputs: Sequence[Any], kwargs: dict[str, Any]) -> Argume
 def choose(function: str, given: Arguments) -> SdpaChoice:
     """The backend of a call of torch's function or of the fallback."""
     if function == "fallback":
-        why = "fallback: torchcompat's own scaled_dot_product_attention has no such kernel."
-        return SdpaChoice("MATH", {name: [why] for name in FUSED})
-    return _on_cpu(given) if given.query.device.type == "cpu" else _elsewhere(given)
+        return _by_fallback(given)
+    return _on_cpu(_seen(given)) if given.query.device.type == "cpu" else _elsewhere(given)
 
 
 def why_not_fused(function: str, given: Arguments) -> list[str]:
@@ -104,7 +110,7 @@ def why_not_fused(function: str, given: Arguments) -> list[str]:
     backend, reasons = choose(function, given)
     if backend in FUSED:
         return []
-    if function == "fallback" or given.query.device.type == "cpu":
+    if given.query.device.type == "cpu" or all(found == [FALLBACK] for found in reasons.values()):
         return reasons["FLASH_ATTENTION"]
     return [_named(reason, name) for name in FUSED for reason in reasons[name]]
 
@@ -152,17 +158,16 @@ def view(x: Any, dtype: Any) -> View:
 
 def _seen(given: Arguments) -> SdpaCall:
     dtype = _lowers(given.query.device.type)
-    query, key, value = (view(x, dtype) for x in given[:3])
-    mask = None if given.attn_mask is None else view(given.attn_mask, dtype)
+    with _aside():
+        query, key, value = (view(x, dtype) for x in given[:3])
+        mask = None if given.attn_mask is None else view(given.attn_mask, dtype)
     return SdpaCall(query, key, value, mask, given.dropout_p, bool(given.enable_gqa))
 
 
 # The CPU.
 
 
-def _on_cpu(given: Arguments) -> SdpaChoice:
-    with _aside():
-        call = _seen(given)
+def _on_cpu(call: SdpaCall) -> SdpaChoice:
     if at_least(2, 14):
         call = promoted(call)
     flash = [str(row) for row in violated(FLASH_ON_CPU, call)]
@@ -187,16 +192,57 @@ def _chosen(backend: str, reasons: dict[str, list[str]]) -> SdpaChoice:
 
 
 def _flag_of_math() -> list[str]:
-    if torch.backends.cuda.math_sdp_enabled():
-        return []
-    return [
-        "flag: The formula is switched off; call torch.backends.cuda.enable_math_sdp(True), or leave the sdpa_kernel "
-        "block that excludes it."
-    ]
+    return [] if torch.backends.cuda.math_sdp_enabled() else [_switched_off("MATH")]
 
 
 def _priority(backend: str) -> str:
     return f"priority: {backend} comes before it."
+
+
+# torchcompat's own function.
+
+
+def _by_fallback(given: Arguments) -> SdpaChoice:
+    """On torch 2.0 to 2.4 it leaves some calls to torch's function; the others run without any kernel."""
+    device = given.query.device.type
+    served = _served(given) if at_least(2, 0) else None
+    if served is not None:
+        return _on_cpu(served) if device == "cpu" else _elsewhere(given)
+    if not any(allowed(device)):
+        return SdpaChoice("ERROR", {name: [_switched_off(name)] for name in ("MATH", *FUSED)})
+    return SdpaChoice("MATH", {name: [FALLBACK] for name in FUSED})
+
+
+def _served(given: Arguments) -> SdpaCall | None:
+    """What torch's function gets from the fallback; None if it is not called."""
+    if any(x.is_nested for x in given.tensors()):
+        return _seen(given) if at_least(2, 0) and not at_least(2, 5) else None
+    given = _lowered(given, autocast_dtype(given.query.device.type))
+    query, key, value = given[:3]
+    try:
+        scores = check_shapes(query, key, value, bool(given.enable_gqa))
+        mask = None if given.attn_mask is None else mask_for(given.attn_mask, scores)
+    except (RuntimeError, IndexError):
+        return None  # the call raises
+    scale = 1.0 if given.scale is None else given.scale
+    if not _native_serves(query, key, value, mask, given.dropout_p, given.is_causal, scale):
+        return None
+    with _aside():
+        opened = None if mask is None else _opened(mask, key.size(-2))
+        query, key, value = (view(x, None) for x in (query, key, value))
+    return SdpaCall(query, key, value, opened, given.dropout_p, False)
+
+
+def _opened(mask: Any, keys: int) -> View:
+    """The mask as the fallback hands it on: with fully masked rows opened, and of the scores' width."""
+    meta = torch.empty_strided(tuple(mask.shape), mask.stride(), dtype=mask.dtype, device="meta")
+    opened = open_masked_rows(meta)[0]
+    opened = opened if opened.size(-1) == keys else opened.expand(*opened.shape[:-1], keys).contiguous()
+    return view(opened, None)._replace(requires_grad=mask.requires_grad and torch.is_grad_enabled())
+
+
+def _switched_off(name: str) -> str:
+    return f"flag: {name} is switched off; leave the sdpa_kernel block that excludes it."
 
 
 # Other devices.

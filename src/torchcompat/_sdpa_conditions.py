@@ -108,8 +108,8 @@ FLASH_ON_CPU = (
     ),
     _row(
         "flag",
-        "Flash attention is switched off; call torch.backends.cuda.enable_flash_sdp(True), or leave the sdpa_kernel "
-        "block that excludes it.",
+        "FLASH_ATTENTION is switched off; leave the sdpa_kernel block that excludes it, or call "
+        "torch.backends.cuda.enable_flash_sdp(True).",
         lambda c: not torch.backends.cuda.flash_sdp_enabled(),
     ),
     _row("nested", "query, key or value is a nested tensor; pad them and pass attn_mask.", lambda c: c.nested()),

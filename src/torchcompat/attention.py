@@ -127,8 +127,8 @@ def sdpa_backend(
     the backends that are switched on. It does not mean that the call succeeds.
 
     On a CPU the answer follows from conditions that were found by running every torch; docs/attention.md has them. On
-    another device torch is asked, and says itself why its kernels refuse (since 2.2, cuDNN since 2.5); this has been
-    run on a CPU alone, since no CUDA device was at hand.
+    another device torch is asked, and says itself why its kernels refuse (since 2.2, cuDNN since 2.5); that has not
+    been tried on a CUDA device.
 
     Args:
         query, key, value, attn_mask, dropout_p, is_causal, scale, enable_gqa: as the function takes them.
@@ -138,7 +138,7 @@ def sdpa_backend(
         ``"FLASH_ATTENTION"``, ``"EFFICIENT_ATTENTION"``, ``"CUDNN_ATTENTION"``, ``"OVERRIDEABLE"``, or ``"ERROR"`` if
         none that is switched on can run. ``reasons`` has for every other name but ``"ERROR"`` the list of reasons
         against it; each starts with a stable code and a colon. Where the public function is torchcompat's own the
-        backend is ``"MATH"``, and the reason ``"fallback"``.
+        backend is ``"MATH"`` and the reason ``"fallback"``, but for the calls that it leaves to torch 2.1 to 2.4.
 
     Raises:
         TypeError: an argument is not of the type that the function takes.
