@@ -406,6 +406,18 @@ def test_compiles_in_one_graph(impl):
     close(compiled(src, tgt, **kwargs), module(src, tgt, **kwargs))
 
 
+def test_torchs_own_parts_in_the_fallback():
+    theirs = randomised(torch.nn.Transformer(4, 2, 1, 1, 6, 0.0))
+    src, tgt = torch.randn(5, 2, 4), torch.randn(4, 2, 4)
+    for since, part in (((2, 0), "encoder"), ((2, 1), "decoder")):
+        custom = {"custom_" + part: copy.deepcopy(getattr(theirs, part))}
+        if at_least(*since):
+            SHIM.fallback(4, 2, 1, 1, 6, **custom)(src, tgt)
+        else:
+            with pytest.raises(TypeError, match="custom_" + part):
+                SHIM.fallback(4, 2, 1, 1, 6, **custom)
+
+
 def test_states_load_both_ways_between_torchs_class_and_the_fallback():
     theirs = randomised(torch.nn.Transformer(4, 2, 1, 2, 6, 0.0))
     ours = SHIM.fallback(4, 2, 1, 2, 6, 0.0)

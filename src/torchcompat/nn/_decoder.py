@@ -11,8 +11,8 @@ from torch.nn.functional import relu
 from .._shim import SHIMS, Limit, polyfill
 from ._masks import check_kind
 from ._multihead import HAS_FACTORY_KEYWORDS, HAS_NESTED
-from ._states import activation_of, restore, state_of
-from ._transformer import LINK, causal_hint, layer_norm, refuse_old_layer
+from ._states import activation_of, refuse_too_old, restore, state_of
+from ._transformer import LINK, causal_hint, layer_norm
 
 
 def _native(key: str, text: str) -> Limit:
@@ -182,7 +182,7 @@ class TransformerDecoder(torch.nn.TransformerDecoder):  # type: ignore[misc]
     """
 
     def __init__(self, decoder_layer: Any, num_layers: int, norm: Any = None) -> None:
-        refuse_old_layer("TransformerDecoderLayer", decoder_layer)
+        refuse_too_old("decoder_layer", decoder_layer)
         torch.nn.Module.__init__(self)
         self.layers = torch.nn.ModuleList([copy.deepcopy(decoder_layer) for _ in range(num_layers)])
         self.num_layers = num_layers

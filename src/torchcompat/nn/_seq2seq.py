@@ -10,7 +10,7 @@ from torch.nn.functional import relu
 from .._shim import SHIMS, Limit, polyfill
 from ._masks import MINUS_INF
 from ._multihead import HAS_FACTORY_KEYWORDS
-from ._states import restore
+from ._states import refuse_too_old, restore
 from ._transformer import LINK, layer_norm
 
 
@@ -77,6 +77,8 @@ class Transformer(torch.nn.Transformer):  # type: ignore[misc]
     Raises:
         RuntimeError: *activation* is another string.
         ValueError, AssertionError: as :class:`torchcompat.nn.MultiheadAttention` does.
+        TypeError: *custom_encoder* or *custom_decoder* is the own class of a torch whose forward takes no causal hints:
+            below 2.0 and 2.1.
 
     Warns:
         UserWarning: from the encoder, which can only skip padding with *batch_first*.
@@ -100,6 +102,8 @@ class Transformer(torch.nn.Transformer):  # type: ignore[misc]
         device: Any = None,
         dtype: Any = None,
     ) -> None:
+        refuse_too_old("custom_encoder", custom_encoder)
+        refuse_too_old("custom_decoder", custom_decoder)
         # The constructor of this torch's class may lack keywords.
         torch.nn.Module.__init__(self)
         factory = {"device": device, "dtype": dtype} if HAS_FACTORY_KEYWORDS else {}

@@ -15,7 +15,17 @@ from .._shim import SHIMS
 from .._torch import at_least, find
 
 ACTIVATIONS = {"relu": relu, "gelu": gelu}
-OWN = ("MultiheadAttention", "TransformerEncoderLayer", "TransformerDecoderLayer")
+
+# From when on torch's own forward takes the causal hints that ours pass on: https://github.com/pytorch/pytorch/pull/90508
+# and, for the decoder, https://github.com/pytorch/pytorch/pull/97166
+TAKES_HINTS = {
+    "MultiheadAttention": (2, 0),
+    "TransformerEncoderLayer": (2, 0),
+    "TransformerDecoderLayer": (2, 0),
+    "TransformerEncoder": (2, 0),
+    "TransformerDecoder": (2, 1),
+}
+TOO_OLD = {name: getattr(torch.nn, name) for name, since in TAKES_HINTS.items() if not at_least(*since)}
 
 
 def activation_of(activation: Any) -> Any:
@@ -61,16 +71,25 @@ def state_of(module: Any) -> dict[str, Any]:
     return state
 
 
-def _adopt(module: Any) -> None:
-    """Turn torch's own attention modules in *module* into ours, where torch's forward does not take *is_causal*.
+def refuse_too_old(argument: str, module: Any) -> None:
+    """Refuse a *module* whose forward is torch's own and takes no causal hints."""
+    for name, own in TOO_OLD.items():
+        if getattr(type(module), "forward", None) is own.forward:
+            since = "{}.{}".format(*TAKES_HINTS[name])
+            raise TypeError(
+                f"{argument} must be a torchcompat.nn.{name} or take is_causal as one does, "
+                f"got torch.nn.{name}, whose forward does not before torch {since}"
+            )
 
-    They are there if a user's class, based on ours, was pickled where ours is torch's own.
+
+def _adopt(module: Any) -> None:
+    """Turn torch's own modules inside *module* into ours, where those of this torch take no causal hints.
+
+    They are there if a user's class, based on ours, was pickled where ours is torch's own, or before it was ours.
     """
-    if at_least(2, 0):
-        return
     for part in module.modules():
-        for name in OWN:
-            if type(part) is getattr(torch.nn, name):
+        for name, own in TOO_OLD.items():
+            if type(part) is own:
                 part.__class__ = SHIMS["nn." + name].fallback
                 part.__setstate__({})
 

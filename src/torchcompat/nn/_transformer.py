@@ -10,11 +10,11 @@ import torch
 from torch.nn.functional import relu
 
 from .._shim import SHIMS, Limit, polyfill
-from .._torch import at_least, find
+from .._torch import find
 from ._fused import compiling
 from ._masks import MINUS_INF, additive_pair
 from ._multihead import HAS_FACTORY_KEYWORDS, HAS_NESTED
-from ._states import activation_of, kernel_of, restore, state_of
+from ._states import activation_of, kernel_of, refuse_too_old, restore, state_of
 
 LINK = "https://github.com/pytorch/pytorch/pull/133882"
 
@@ -177,18 +177,6 @@ def causal_hint(mask: Any, is_causal: bool | None, length: int) -> bool:
     return bool((mask == later).all())
 
 
-def refuse_old_layer(name: str, layer: Any) -> None:
-    """Refuse torch's own layer of the class *name* as the argument of a stack, where it takes no causal hints."""
-    native = getattr(torch.nn, name)
-    if not at_least(2, 0) and type(layer).forward is native.forward:
-        hints = "is_causal" if name == "TransformerEncoderLayer" else "tgt_is_causal and memory_is_causal"
-        argument = "encoder_layer" if name == "TransformerEncoderLayer" else "decoder_layer"
-        raise TypeError(
-            f"{argument} must be a torchcompat.nn.{name} or take {hints}, "
-            f"got torch.nn.{name}, whose forward does not before torch 2.0"
-        )
-
-
 _fast_path_enabled = find("torch.backends.mha.get_fastpath_enabled") or (lambda: True)
 
 
@@ -232,7 +220,7 @@ class TransformerEncoder(torch.nn.TransformerEncoder):  # type: ignore[misc]
         enable_nested_tensor: bool = True,
         mask_check: bool = True,
     ) -> None:
-        refuse_old_layer("TransformerEncoderLayer", encoder_layer)
+        refuse_too_old("encoder_layer", encoder_layer)
         torch.nn.Module.__init__(self)
         self.layers = torch.nn.ModuleList([copy.deepcopy(encoder_layer) for _ in range(num_layers)])
         self.num_layers = num_layers
