@@ -47,10 +47,11 @@ def floats(mask, value=-INF):
     return torch.zeros(mask.shape).masked_fill(mask, value)
 
 
-CAUSAL = torch.ones(LENGTH, LENGTH, dtype=torch.bool).triu(1)
-BAND = ~(torch.ones(LENGTH, LENGTH).tril(1) * torch.ones(LENGTH, LENGTH).triu(-1)).bool()
-ALIBI = -0.5 * (torch.arange(LENGTH)[:, None] - torch.arange(LENGTH)[None, :]).abs().float()
-BIAS = torch.where(BAND, torch.full((), -INF), ALIBI)
+DISTANCE = torch.arange(LENGTH)[:, None] - torch.arange(LENGTH)[None, :]
+CAUSAL = DISTANCE < 0
+BAND = DISTANCE.abs() > 1
+ALIBI = -0.5 * DISTANCE.abs().float()
+BIAS = ALIBI.masked_fill(BAND, -INF)
 
 
 class Call:
@@ -507,7 +508,7 @@ def a_subclass_of_relu():
     return Call(layer(activation=Shifted()), x())
 
 
-class Quick(torch.nn.GELU):
+class Quick(getattr(torch.nn, "GELU", torch.nn.Module)):  # in torch since 1.4
     def forward(self, value):
         return value * torch.sigmoid(1.702 * value)
 

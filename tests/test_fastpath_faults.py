@@ -5,31 +5,28 @@ import warnings
 
 import pytest
 import torch
+from _fastpath_cases import ATTENTION as ATTENTION_FACTORS
 from _fastpath_cases import (
     ATTENTION_OP,
     LAYER_OP,
     PACKING_OP,
     Observed,
     a_layer,
-    an_encoder,
     circumstances,
     codes,
-    combinations,
     drawn,
     fused,
-    grad_input,
     input_of,
     make,
     mask_of,
     possible,
     set_grad,
 )
-from _fastpath_cases import ATTENTION as ATTENTION_FACTORS
-from _fastpath_cases import LAYER as LAYER_FACTORS
 from _fastpath_cases import ENCODER as ENCODER_FACTORS
+from _fastpath_cases import LAYER as LAYER_FACTORS
 from _fastpath_fault_cases import CASES, LENGTH, SIZE, attention, decoder, floats, layer, packing, padded, rows, x
 
-from torchcompat import _fastpath_faults, at_least
+from torchcompat import _fastpath_faults, at_least, is_version
 from torchcompat._fastpath_switch import slow_path
 from torchcompat.attention import fastpath_faults, safe_forward
 
@@ -80,3 +77,265 @@ def applies(code, call):
     if code == "mask_warning" and not at_least(2, 0):
         return any(mask is not None and mask.is_floating_point() for name, mask in call.kwargs.items())
     return any(row.code == code and row.holds() for table in tables for row in table)
+
+
+@pytest.mark.parametrize("row", ROWS, ids=str)
+def test_every_row_has_a_case(row):
+    assert row.link.startswith("https://github.com/pytorch/pytorch/")
+    assert row.text.endswith(".")
+    assert not row.holds() or row.code in {code for _, code, _, _ in CASES}
+
+
+# Where no fault is found the fused path is right: over combinations of the conditions.
+
+
+def some(factors):
+    default = {name: next(iter(levels)) for name, levels in factors.items()}
+    yield default
+    yield from (dict(default, **{name: level}) for name, levels in factors.items() for level in levels)
+    for violations in [0.0] * 60 + [0.07] * 100:
+        yield dict(drawn(factors, violations))
+
+
+def outcome(call):
+    torch.manual_seed(1)
+    try:
+        out = call()
+    except Exception as error:
+        return error
+    return out[0] if isinstance(out, tuple) else out
+
+
+def alike(one, two, config, kept=None):
+    if isinstance(one, Exception) or isinstance(two, Exception):
+        return isinstance(one, Exception) and isinstance(two, Exception)
+    one, two = (value.detach().as_subclass(torch.Tensor).float() for value in (one, two))
+    if one.shape != two.shape:
+        return False
+    if kept is not None:
+        one, two = one[kept], two[kept]
+    return torch.allclose(one, two, atol=0.15 if config["autocast"] else 1e-5, rtol=1e-3, equal_nan=True)
+
+
+def disagreements(config, module, inputs, masks, kept=None):
+    with circumstances(config), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        found = codes(fastpath_faults(module, *inputs, **masks)) - {"hooks", "mask_warning"}  # the hooks do nothing
+        native, safe = (
+            outcome(lambda: module(*inputs, **masks)),
+            outcome(lambda: safe_forward(module, *inputs, **masks)),
+        )
+        with slow_path():
+            slow = outcome(lambda: module(*inputs, **masks))
+    raise_both = isinstance(native, Exception) and isinstance(slow, Exception)
+    if not raise_both and alike(native, slow, config, kept) == bool(found):
+        yield found, native, slow, config
+    if found and not alike(safe, slow, config):
+        yield "safe_forward", found, safe, slow, config
+
+
+def plain(config):
+    """Of these the ordinary path makes nothing: nested tensors, no device; and 1.12 adds integers to the scores."""
+    integers = is_version(1, 12) and config["padding"] == "int"
+    return possible(config) and not config["nested"] and config["device"] == "cpu" and not integers
+
+
+@fused
+def test_no_other_fault_in_a_layer():
+    problems = []
+    for config in filter(plain, some(LAYER_FACTORS)):
+        module, value = make["layer"](config).train(config["training"]), input_of(config)
+        set_grad(module, value, config["grad"])
+        masks = {"src_mask": mask_of(config, "mask"), "src_key_padding_mask": mask_of(config, "padding")}
+        problems += disagreements(config, module, (value,), masks)
+    assert not problems, (len(problems), problems[:3])
+
+
+@fused
+def test_no_other_fault_in_an_attention():
+    problems = []
+    for config in filter(plain, some(ATTENTION_FACTORS)):
+        module, value = make["attention"](config).train(config["training"]), input_of(config)
+        set_grad(module, value, config["grad"])
+        masks = {"attn_mask": mask_of(config, "mask"), "key_padding_mask": mask_of(config, "padding")}
+        problems += disagreements(config, module, (value, value, value), masks)
+    assert not problems, (len(problems), problems[:3])
+
+
+@fused
+def test_no_other_fault_in_an_encoder():
+    problems = []
+    for config in filter(plain, some(ENCODER_FACTORS)):
+        module, value = make["encoder"](config).eval(), input_of(config)
+        if config["training"] != "eval":
+            {"train": module, "first": module.layers[0], "second": module.layers[1]}[config["training"]].train()
+        set_grad(module, value, config["grad"])
+        masks = {"mask": mask_of(config, "mask"), "src_key_padding_mask": mask_of(config, "padding")}
+        padding = masks["src_key_padding_mask"]
+        kept = None if padding is None or config["dims"] != 3 else padding == 0
+        problems += disagreements(config, module, (value,), masks, kept)
+    assert not problems, (len(problems), problems[:3])
+
+
+# The facades themselves.
+
+
+@fused
+@torch.no_grad()
+def test_the_fused_path_stays_where_it_is_right():
+    encoder, value, padding = packing(), x(), rows(5, 4, 3)
+    seen = Observed(lambda: safe_forward(encoder, value, src_key_padding_mask=padding))
+    assert (seen.called[PACKING_OP], seen.called[LAYER_OP]) == (1, 2)
+    seen = Observed(lambda: safe_forward(attention(), value, value, value))
+    assert seen.called[ATTENTION_OP] == 1
+    encoder.layers[1].activation = torch.tanh
+    seen = Observed(lambda: safe_forward(encoder, value, src_key_padding_mask=padding))
+    assert not seen.called
+
+
+@fused
+def test_no_fault_where_the_path_is_not_taken():
+    one = layer()
+    one.activation = torch.tanh
+    value = x()
+    assert fastpath_faults(one, value) == []  # grad mode is on, and the weights require grad
+    with torch.no_grad():
+        assert codes(fastpath_faults(one, value)) == {"activation"}
+        assert fastpath_faults(one.train(), value) == []
+
+
+def test_before_1_12_there_is_nothing():
+    if at_least(1, 12):
+        pytest.skip("from 1.12 torch has a fused encoder path")
+    model = torch.nn.Transformer(SIZE, 2, 1, 1, 16, 0.0).eval()
+    value = torch.randn(LENGTH, 3, SIZE)
+    assert fastpath_faults(model, value, value) == []
+    assert torch.equal(safe_forward(model, value, value), model(value, value))
+
+
+@pytest.mark.parametrize("function", [fastpath_faults, safe_forward])
+def test_other_modules_are_refused(function):
+    with pytest.raises(TypeError, match=r"torch\.nn\.MultiheadAttention, .* or Transformer, got Linear"):
+        function(torch.nn.Linear(4, 4), torch.randn(2, 4))
+
+
+def test_inputs_that_do_not_fit():
+    one, value = a_layer(), torch.randn(2, 3, 4)
+    for inputs, kwargs in (((), {}), ((value,), {"mask": None}), ((value, 3), {}), (([1.0],), {})):
+        with pytest.raises(TypeError):
+            fastpath_faults(one, *inputs, **kwargs)
+    with pytest.raises(TypeError):
+        safe_forward(one)
+    with pytest.raises(TypeError, match="no_such"):
+        safe_forward(one, value, no_such=1)
+
+
+def test_a_forward_of_its_own_may_take_something_else():
+    class Other(torch.nn.TransformerEncoderLayer):
+        def forward(self, src, scale):
+            return scale * super().forward(src)
+
+    one, value = Other(4, 2, 4, 0.0).eval(), torch.randn(3, 2, 4)
+    assert torch.allclose(safe_forward(one, value, scale=2.0), one(value, 2.0))
+
+
+@fused
+def test_asking_runs_nothing_and_changes_nothing():
+    encoder, other = padded(layer(0.5)), decoder(1)
+    for module in encoder.modules():
+        module.register_forward_pre_hook(lambda module, args: pytest.fail("the module was run"))
+    torch.nn.utils.parametrizations.spectral_norm(encoder.layers[0].linear1)  # reading it changes its buffers
+    value, mask = x(), rows(5, 3, 1, left=True)
+    before = [tensor.clone() for tensor in encoder.state_dict().values()], torch.get_rng_state(), value.clone()
+    with torch.no_grad():
+        fastpath_faults(encoder, value, src_key_padding_mask=mask)
+        fastpath_faults(encoder, value, src_key_padding_mask=floats(mask, 0.5))
+        fastpath_faults(other, value, value, tgt_key_padding_mask=mask)
+    assert all(torch.equal(old, new) for old, new in zip(before[0], encoder.state_dict().values()))
+    assert torch.equal(before[1], torch.get_rng_state())
+    assert torch.equal(before[2], value)
+    assert not torch.overrides.has_torch_function((value,))
+
+
+@fused
+def test_a_parametrized_layer_has_no_fault():
+    one, value = layer(), x()
+    torch.nn.utils.parametrizations.spectral_norm(one.linear1)
+    with torch.no_grad():
+        assert fastpath_faults(one, value) == []
+        expected = safe_forward(one, value)
+        with slow_path():
+            assert torch.allclose(one(value), expected, atol=1e-5)
+
+
+@fused
+@torch.no_grad()
+def test_an_error_leaves_no_mode_behind():
+    one = layer()
+    one.activation = lambda value: value.no_such_method()
+    with pytest.raises(AttributeError):
+        safe_forward(one, x())
+    assert not torch.overrides.has_torch_function((x(),))
+
+
+@fused
+@torch.no_grad()
+def test_other_threads_keep_their_fused_path():
+    one, other, inside, done = layer(), layer(), threading.Event(), threading.Event()
+
+    def wait(value):
+        inside.set()
+        assert done.wait(10)
+        return value
+
+    one.activation = wait
+    thread = threading.Thread(target=torch.no_grad()(safe_forward), args=(one, x()))
+    thread.start()
+    assert inside.wait(10)
+    seen = Observed(lambda: other(x()))
+    done.set()
+    thread.join(10)
+    assert seen.called[LAYER_OP] == 1
+
+
+@fused
+@torch.no_grad()
+def test_the_right_result_in_a_transformer():
+    model = torch.nn.Transformer(SIZE, 2, 2, 2, 16, 0.0, activation="gelu", batch_first=True).eval()
+    model.encoder.layers[1].linear1 = torch.nn.Sequential()
+    model.encoder.layers[1].linear1.forward = torch.nn.Linear(SIZE, 16).forward
+    model.encoder.layers[1].linear1.weight = model.encoder.layers[0].linear1.weight
+    model.encoder.layers[1].linear1.bias = model.encoder.layers[0].linear1.bias
+    source, target = x(), x()
+    assert codes(fastpath_faults(model, source, target)) == {"replaced"}
+    with torch.enable_grad():
+        expected = model(source, target)
+    assert torch.allclose(safe_forward(model, source, target), expected, atol=1e-5)
+
+
+@pytest.mark.skipif(not at_least(2, 1), reason="before 2.1 torch.compile is not for every Python")
+@pytest.mark.parametrize("what", ["packing", "activation"])
+def test_compiled(what):
+    import torch._dynamo
+
+    class Model(torch.nn.Module):
+        def __init__(self, part):
+            super().__init__()
+            self.part = part
+
+        def forward(self, value, **masks):
+            return safe_forward(self.part, value + 1, **masks) * 2
+
+    part, value = packing() if what == "packing" else layer(), x()
+    masks, kept = {}, torch.ones(3, LENGTH, dtype=torch.bool)
+    if what == "packing":  # 2.1 to 2.4 cannot compile torch's own packing
+        masks, kept = {"src_key_padding_mask": rows(5, 4, 3)}, ~rows(5, 4, 3)
+    else:
+        part.activation = torch.tanh
+    expected = Model(part)(value, **masks).detach()
+    with warnings.catch_warnings(), torch.no_grad():
+        warnings.simplefilter("ignore")
+        torch._dynamo.reset()
+        found = torch.compile(Model(part), backend="eager")(value, **masks)
+    assert torch.allclose(found[kept], expected[kept], atol=1e-5)
+    assert not torch.overrides.has_torch_function((value,))
