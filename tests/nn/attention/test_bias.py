@@ -177,6 +177,15 @@ class Either:
         other = copy.deepcopy(module).bias_of_attention
         assert (type(other), other.seq_len_kv) == (type(module.bias_of_attention), 5)
 
+    @pytest.mark.skipif(not at_least(2, 1), reason="torch.compile takes Python 3.11 since torch 2.1")
+    @pytest.mark.filterwarnings("ignore:.*Graph break due to unsupported builtin:UserWarning")
+    def test_compiled(self, impl, shim):
+        torch._dynamo.reset()
+        tensors, bias, attention = [x.detach() for x in inputs(3, 5)], impl(3, 5), ATTENTION.public
+        out = torch.compile(lambda *tensors: attention(*tensors, bias) * 2, backend="eager")(*tensors)
+        expected = 2 * expected_attention(*tensors, expected_mask(shim, 3, 5))
+        assert np.allclose(out.numpy(), expected, atol=1e-5)
+
 
 @pytest.mark.shim(UPPER_LEFT)
 class TestUpperLeft(Either):

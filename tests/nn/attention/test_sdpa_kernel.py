@@ -3,6 +3,8 @@
 import copy
 import operator
 import pickle
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -92,6 +94,31 @@ def test_priority(impl, backend):
     assert _backends.order() == before
     with impl([backend.EFFICIENT_ATTENTION, backend.MATH]):
         assert _backends.order() == before
+
+
+WITH_ERROR = """
+from torchcompat.nn.attention import _backends
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+before = _backends.enabled(), _backends.order()
+with sdpa_kernel(SDPBackend.ERROR, set_priority=True):
+    within = set(_backends.enabled()) - {_backends.OVERRIDEABLE}
+assert not within, within
+assert (_backends.enabled(), _backends.order()) == before
+"""
+
+
+@pytest.mark.limit("error")
+def test_error_has_no_priority(impl, backend):
+    if impl is KERNEL.native:
+        # Torch writes beyond its table, so in a process of its own.
+        subprocess.run([sys.executable, "-c", WITH_ERROR], check=True, stderr=subprocess.DEVNULL)
+        return
+    order = _backends.order()
+    with impl(backend.ERROR, set_priority=True):
+        assert kernels() == []
+        assert set(_backends.order()) >= set(order)
+    assert _backends.order() == order
 
 
 def test_nested(impl, backend):
@@ -213,6 +240,33 @@ def test_torchs_own_attention_obeys(impl, backend):
         with impl(chosen):
             out = ATTENTION.native(*inputs())
         assert ("Flash" in type(out.grad_fn).__name__) is fused
+
+
+def compiled(impl, backend, fullgraph):
+    torch._dynamo.reset()
+
+    def within(query):
+        with impl([backend.MATH, backend.FLASH_ATTENTION], set_priority=True):
+            return ATTENTION.public(query, query, query) * 2
+
+    query = torch.randn(1, 2, 4, 8)
+    before = _backends.enabled(), _backends.order()
+    out = torch.compile(within, backend="eager", fullgraph=fullgraph)(query)
+    assert (_backends.enabled(), _backends.order()) == before
+    return (out - 2 * ATTENTION.public(query, query, query)).abs().max()
+
+
+@pytest.mark.filterwarnings("ignore:.*Dynamo does not know how to trace:UserWarning")
+@pytest.mark.filterwarnings("ignore:.*Graph break due to unsupported builtin:UserWarning")
+@pytest.mark.skipif(not at_least(2, 1), reason="torch.compile takes Python 3.11 since torch 2.1")
+def test_compiled(impl, backend):
+    assert compiled(impl, backend, False) < 1e-5
+
+
+@pytest.mark.limit("fullgraph")
+@pytest.mark.skipif(not at_least(2, 1), reason="torch.compile takes Python 3.11 since torch 2.1")
+def test_fullgraph(impl, backend):
+    assert compiled(impl, backend, True) < 1e-5
 
 
 @pytest.mark.parametrize(

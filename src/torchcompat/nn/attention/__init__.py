@@ -18,7 +18,9 @@ __all__ = ["SDPBackend", "sdpa_kernel"]
     link="https://github.com/pytorch/pytorch/pull/140467",  # set_priority; the name: pull/114689
     limits=[
         Limit("items", "an item that is no SDPBackend is accepted and enables nothing", "native", "2.6"),
+        Limit("error", "ERROR with set_priority=True overwrites torch's other settings", "native", "2.8"),
         Limit("overrideable", "OVERRIDEABLE stays enabled whatever is chosen", "native", "2.6", "2.8"),
+        Limit("fullgraph", "torch.compile breaks the graph where it is entered", "fallback", "2.1"),
     ],
 )
 @contextmanager
@@ -47,7 +49,7 @@ def sdpa_kernel(backends: Any, set_priority: bool = False) -> Iterator[Any]:
     https://docs.pytorch.org/docs/stable/generated/torch.nn.attention.sdpa_kernel.html
     """
     chosen = _backends.numbers(backends)
-    before, order = _backends.enabled(), _backends.order()
+    before, order = _backends.enabled(), _backends.order() if set_priority else None
     try:
         _backends.enable(chosen)
         if set_priority:
@@ -55,5 +57,5 @@ def sdpa_kernel(backends: Any, set_priority: bool = False) -> Iterator[Any]:
         yield {}
     finally:
         _backends.enable(before)
-        if set_priority:
+        if order is not None:
             _backends.set_order(order)
