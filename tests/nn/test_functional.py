@@ -11,7 +11,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from torchcompat import SHIMS, UnsupportedError, at_least
-from torchcompat.nn import _attention
 from torchcompat.nn.functional import scaled_dot_product_attention
 
 NAME = "nn.functional.scaled_dot_product_attention"
@@ -596,35 +595,6 @@ def test_nested_tensors_are_refused_by_name_where_torch_cannot_help(shim):
 
 
 # What is special to the fallback
-
-
-@pytest.fixture
-def small_blocks(monkeypatch):
-    monkeypatch.setattr(_attention, "BLOCK", 40)
-    monkeypatch.setattr(_attention, "MIN_ROWS", 2)
-
-
-@pytest.mark.parametrize("keys", [3, 9, 14])
-@pytest.mark.parametrize("kind", ["plain", "causal", "bool", "float", "row"])
-def test_blocks_make_no_difference(shim, small_blocks, keys, kind):
-    assert _attention._rows_per_block([2, 9, keys], torch.device("cpu")) < 9
-    shapes = [(2, 9, 4), (2, keys, 4), (2, keys, 3)]
-    tensors = [tensor.requires_grad_() for tensor in qkv(*shapes, dtype=torch.float64)]
-    mask = {"bool": torch.rand(2, 9, keys) > 0.6, "float": randn(9, keys), "row": randn(1, keys)}.get(kind)
-    out = shim.fallback(*tensors, mask, 0.0, kind == "causal")
-    check(out, reference(*tensors, mask, kind == "causal"), torch.float64)
-    gradients = torch.autograd.grad(out.pow(2).sum(), tensors)
-    _attention.BLOCK = 2**20
-    whole = torch.autograd.grad(shim.fallback(*tensors, mask, 0.0, kind == "causal").pow(2).sum(), tensors)
-    for gradient, same in zip(gradients, whole):
-        np.testing.assert_allclose(gradient.numpy(), same.numpy(), rtol=0, atol=1e-10)
-
-
-def test_long_sequences_go_in_blocks():
-    cpu = torch.device("cpu")
-    assert _attention._rows_per_block([1, 8, 128, 128], cpu) == 128
-    assert _attention._rows_per_block([1, 8, 4096, 4096], cpu) * 8 * 4096 <= _attention.BLOCK
-    assert _attention._rows_per_block([512, 16, 4096, 4096], cpu) == _attention.MIN_ROWS
 
 
 def test_long_causal_attention(impl):

@@ -16,9 +16,12 @@ from .attention._backends import allowed
 
 NAME = "nn.functional.scaled_dot_product_attention"
 
-# More scores than this are made in blocks: from here on that is faster, and memory stays linear in the lengths
-# (measured by benchmarks/attention.py).
-MANY_SCORES = 2**20
+# From so many scores on they are made in blocks, which is faster there, and keeps memory linear in the lengths: on CPU
+# as measured (docs/attention.md); on other devices, where a block costs more launches of kernels, not measured.
+MANY_SCORES = 2**22
+MANY_ON_DEVICE = 2**26
+# Of causal attention blocks leave out half: they pay from so many scores of one batch element on.
+MANY_CAUSAL = 2**20
 
 # Torch 2.0 to 2.4 have a function that falls short of the contract, yet is right and faster for some calls.
 _native: Any = find("torch." + NAME) if not at_least(2, 5) and not is_forced(NAME) else None
@@ -75,7 +78,7 @@ def _ours(
         query, key, value = query.float(), key.float(), value.float()
     if mask is not None and mask.dtype != torch.bool:
         mask = mask.to(query.dtype)
-    if _wants_blocks(query, key, value, mask, scores):
+    if _wants_blocks(query, key, value, mask, is_causal, scores):
         out = _by_blocks(query, key, value, mask, dropout_p, is_causal, scale, scores)
     else:
         if len(scores) > 2:
@@ -89,17 +92,25 @@ def _for_query_heads(tensor: Any, heads: int) -> Any:
     return repeat_heads(tensor, heads) if tensor.dim() > 2 and tensor.size(-3) > 1 else tensor
 
 
-def _wants_blocks(query: Any, key: Any, value: Any, mask: Any, scores: Sequence[int]) -> bool:
+def _many(scores: Sequence[int], is_causal: bool, device: Any) -> bool:
+    of_element, total = 1, 1
+    for size in scores[-3:]:
+        of_element *= size
+    for size in scores:
+        total *= size
+    if device.type != "cpu":
+        return total >= MANY_ON_DEVICE
+    return total >= MANY_SCORES or (is_causal and of_element >= MANY_CAUSAL)
+
+
+def _wants_blocks(query: Any, key: Any, value: Any, mask: Any, is_causal: bool, scores: Sequence[int]) -> bool:
     math_allowed, fused_allowed = allowed(query.device.type)
     if not math_allowed and not fused_allowed:
         raise RuntimeError(
             "no viable backend: scaled_dot_product_attention runs within a sdpa_kernel that excludes every backend of "
             f"this device ({query.device.type}); allow SDPBackend.MATH"
         )
-    count = 1
-    for size in scores:
-        count *= size
-    if not fused_allowed or not count or (math_allowed and count <= MANY_SCORES):
+    if not fused_allowed or 0 in scores or (math_allowed and not _many(scores, is_causal, query.device)):
         return False
     return plain_call([query, key, value] if mask is None else [query, key, value, mask])
 
