@@ -178,7 +178,7 @@ def formula():
         return torch.nn.attention.sdpa_kernel(torch.nn.attention.SDPBackend.MATH)
     if at_least(2, 1):
         return torch.backends.cuda.sdp_kernel(enable_flash=False, enable_mem_efficient=False)
-    return contextlib.suppress()
+    return contextlib.ExitStack()
 
 
 class Derivative(Call):

@@ -1,5 +1,8 @@
 """The faults of the fused path: shown on every torch that is said to have them, and gone through the facade."""
 
+import copy
+import os
+import pickle
 import threading
 import warnings
 
@@ -12,6 +15,7 @@ from _fastpath_cases import (
     PACKING_OP,
     Observed,
     a_layer,
+    an_encoder,
     circumstances,
     codes,
     drawn,
@@ -28,7 +32,7 @@ from _fastpath_fault_cases import CASES, LENGTH, SIZE, attention, decoder, float
 
 from torchcompat import _fastpath_faults, at_least, is_version
 from torchcompat._fastpath_switch import slow_path
-from torchcompat.attention import fastpath_faults, safe_forward
+from torchcompat.attention import SafeFastpath, fastpath_faults, safe_forward
 
 ROWS = [row for name in ("CRASHES", "PACKING", "BOTH", "LAYER", "ATTENTION") for row in getattr(_fastpath_faults, name)]
 
@@ -213,9 +217,9 @@ def test_before_1_12_there_is_nothing():
     assert torch.equal(safe_forward(model, value, value), model(value, value))
 
 
-@pytest.mark.parametrize("function", [fastpath_faults, safe_forward])
+@pytest.mark.parametrize("function", [fastpath_faults, safe_forward, lambda module, *inputs: SafeFastpath(module)])
 def test_other_modules_are_refused(function):
-    with pytest.raises(TypeError, match=r"torch\.nn\.MultiheadAttention, .* or Transformer, got Linear"):
+    with pytest.raises(TypeError, match=r"torch\.nn\.MultiheadAttention or .*torch\.nn\.Transformer, got Linear"):
         function(torch.nn.Linear(4, 4), torch.randn(2, 4))
 
 
@@ -339,3 +343,85 @@ def test_compiled(what):
         found = torch.compile(Model(part), backend="eager")(value, **masks)
     assert torch.allclose(found[kept], expected[kept], atol=1e-5)
     assert not torch.overrides.has_torch_function((value,))
+
+
+# The wrapper.
+
+
+def wrapped_model():
+    model = torch.nn.Sequential(torch.nn.Linear(4, 4), an_encoder(a_layer(dropout=0.0)).train())
+    names = list(model.state_dict())
+    model[1] = SafeFastpath(model[1])
+    return model, names
+
+
+def test_the_wrapper_keeps_all_names():
+    model, names = wrapped_model()
+    assert list(model.state_dict()) == names
+    assert [name for name, _ in model.named_parameters()] == names
+    assert model[1].layers is model[1].wrapped.layers
+    assert model[1].num_layers == 2
+    assert "TransformerEncoder" in repr(model)
+    with pytest.raises(AttributeError, match="no_such"):
+        model[1].no_such  # noqa: B018
+
+
+def test_the_wrapper_follows_its_module():
+    model, _ = wrapped_model()
+    encoder = model[1].wrapped
+    model.eval()
+    assert not any(module.training for module in encoder.modules())
+    model.train()
+    assert all(module.training for module in encoder.modules())
+    model.double()
+    assert encoder.layers[0].linear1.weight.dtype == torch.float64
+    model.load_state_dict({name: torch.zeros_like(value) for name, value in model.state_dict().items()})
+    assert not (encoder.layers[1].norm1.weight.detach() != 0).any()
+
+
+@pytest.mark.parametrize("duplicate", [copy.deepcopy, lambda model: pickle.loads(pickle.dumps(model))])
+def test_copies_of_the_wrapper(duplicate):
+    model, names = wrapped_model()
+    value = torch.randn(2, 3, 4)
+    expected = model.eval()(value)
+    copied = duplicate(model)
+    assert list(copied.state_dict()) == names
+    assert torch.equal(copied(value), expected)
+    for parameter in copied.parameters():
+        parameter.detach().zero_()
+    assert torch.equal(model(value), expected)
+    assert not torch.equal(copied(value), expected)
+
+
+@fused
+@torch.no_grad()
+def test_the_wrapper_keeps_off_faults():
+    one, value = layer(), x()
+    wrapped = SafeFastpath(one)
+    assert Observed(lambda: wrapped(value)).called[LAYER_OP] == 1
+    one.activation = torch.tanh
+    assert not Observed(lambda: wrapped(value)).called
+    model = torch.nn.Transformer(SIZE, 2, 1, 1, 16, 0.0, batch_first=True).eval()
+    model.encoder.layers[0].activation = torch.tanh
+    with torch.enable_grad():
+        expected = model(value, value)
+    model.encoder = SafeFastpath(model.encoder)
+    assert torch.allclose(model(value, value), expected, atol=1e-5)
+
+
+TABLES = {"CRASHES": "any", "BOTH": "any", "PACKING": "packing", "LAYER": "layer", "ATTENTION": "attention"}
+
+
+def test_the_documentation_has_the_faults():
+    with open(os.path.join(os.path.dirname(__file__), "..", "docs", "attention.md"), encoding="utf-8") as file:
+        written = [line.rstrip() for line in file if line.split(" `")[0][2:] in TABLES.values()]
+    assert written == list(documented())
+
+
+def documented():
+    for name, place in TABLES.items():
+        for row in getattr(_fastpath_faults, name):
+            until = f" to {row.last}" if row.last else " on"
+            until = "" if row.first == row.last else until
+            number = "#" + row.link.rpartition("/")[2]
+            yield f"| {place} `{row.code}` | {row.first}{until} | {row.text} [{number}]({row.link}) |"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from typing import Any, Iterator
 
 import torch
@@ -10,17 +9,10 @@ import torch.nn.functional as F
 
 from ._fastpath import ATTENTION, LAYER, PACKING, violated
 from ._fastpath_call import Call, any_overrides, get, given
+from ._fastpath_where import KINDS
 from ._shim import SHIMS
 from ._torch import at_least, find, torch_version
 
-KINDS = (
-    "MultiheadAttention",
-    "TransformerEncoderLayer",
-    "TransformerEncoder",
-    "TransformerDecoderLayer",
-    "TransformerDecoder",
-    "Transformer",
-)
 _TABLES = {"attention": ATTENTION, "layer": LAYER, "packing": PACKING}
 
 
@@ -48,29 +40,6 @@ def _is_ours(call: Call) -> bool:
     module = call.module if call.encoder is None else call.encoder
     classes = tuple(SHIMS["nn." + kind].fallback for kind in KINDS if "nn." + kind in SHIMS)
     return isinstance(module, classes) and not call.nested
-
-
-def kind_of(module: Any) -> str | None:
-    """Which of torch's classes *module* is of."""
-    return next((kind for kind in KINDS if isinstance(module, getattr(torch.nn, kind))), None)
-
-
-def bind(module: Any, kind: str, inputs: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
-    """The inputs by the names that the forward of torch's class (or of torchcompat's) has for them."""
-    shim = SHIMS.get("nn." + kind)
-    owner = shim.fallback if shim is not None and isinstance(module, shim.fallback) else getattr(torch.nn, kind)
-    try:
-        arguments = inspect.signature(owner.forward).bind(module, *inputs, **kwargs).arguments
-    except TypeError as error:
-        raise TypeError(f"inputs do not fit the forward of {kind} on torch {torch.__version__}: {error}") from None
-    for name, value in arguments.items():
-        needed = name in ("src", "tgt", "memory", "query", "key", "value")
-        if (needed or name.endswith("mask")) and not isinstance(value, (torch.Tensor,) if needed else _MASK):
-            raise TypeError(f"{name} must be a tensor{'' if needed else ' or None'}, got {type(value).__name__}")
-    return dict(arguments)
-
-
-_MASK = (torch.Tensor, type(None))
 
 
 def parts(module: Any, kind: str, call: dict[str, Any]) -> Iterator[Part]:
@@ -246,7 +215,7 @@ def empty_row(part: Part) -> bool:
     if padding is not None:
         keys = _leaves_out(padding)[:, None, None, :]
         left_out = keys if left_out is None else left_out | keys
-    return bool(left_out.all(-1).any())
+    return left_out is not None and bool(left_out.all(-1).any())
 
 
 def cpu_autocast(part: Part) -> bool:
@@ -320,5 +289,5 @@ def other_activation(part: Part) -> str | None:
 
 
 def adds_keys(part: Part) -> bool:
-    attention = part.call.attention
+    attention: Any = part.call.attention
     return given(attention.bias_k, attention.bias_v) or bool(attention.add_zero_attn)

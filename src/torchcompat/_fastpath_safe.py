@@ -11,10 +11,13 @@ import torch
 from ._fastpath import _STATIC, violated
 from ._fastpath_call import Call, no_tensor
 from ._fastpath_faults import met
-from ._fastpath_part import KINDS, bind, kind_of, parts
+from ._fastpath_part import parts
 from ._fastpath_switch import slow_path
+from ._fastpath_where import KINDS, bind, kind_of
 from ._shim import facade
 from ._torch import find, torch_version
+
+_CLASSES = list(KINDS)
 
 
 def _faults(module: Any, kind: str, call: dict[str, Any]) -> list[str]:
@@ -46,12 +49,8 @@ def fastpath_faults(module: torch.nn.Module, *inputs: Any, **kwargs: Any) -> lis
     Raises:
         TypeError: if *module* is none of these, or the inputs do not fit its forward.
     """
-    kind = kind_of(module)
-    if kind is None:
-        raise TypeError(
-            f"module must be a torch.nn.{', '.join(KINDS[:-1])} or {KINDS[-1]}, got {type(module).__name__}"
-        )
-    call = bind(module, kind, inputs, kwargs)
+    kind = kind_of(module, _CLASSES)
+    call = bind(kind, module, inputs, kwargs)
     return _faults(module, kind, call) if torch_version >= (1, 12) else []
 
 
@@ -64,8 +63,8 @@ def safe_forward(module: torch.nn.Module, *inputs: Any, **kwargs: Any) -> Any:
     is what it learned to compute in training mode.
 
     What the ordinary path gets wrong itself stays: up to 2.4 a query that may attend to nothing gives NaN. Contracts
-    stay too: ``is_causal=True`` without a mask raises ``RuntimeError``, which the fused path forgets to. Torch's warning
-    that nested tensors are a prototype is not shown.
+    stay too: ``is_causal=True`` without a mask raises ``RuntimeError``, which the fused path forgets to. Torch's
+    warning that nested tensors are a prototype is not shown.
 
     Within ``torch.compile`` the module runs uncompiled (``fullgraph=True`` is an error).
 
@@ -80,9 +79,7 @@ def safe_forward(module: torch.nn.Module, *inputs: Any, **kwargs: Any) -> Any:
     Raises:
         TypeError: if *module* is none of these; and what the module raises.
     """
-    kind = kind_of(module)
-    if kind is None:
-        fastpath_faults(module)  # raises
+    kind = kind_of(module, _CLASSES)
     if torch_version < (1, 12):
         return module(*inputs, **kwargs)
     if _compiling is not None and _compiling():
@@ -98,7 +95,7 @@ def _uncompiled(function: Any) -> Any:
     return sys.modules["torch._dynamo"].disable(function)
 
 
-def _forward(module: Any, kind: Any, inputs: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+def _forward(module: Any, kind: str, inputs: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     if not _endangered(module, kind, inputs, kwargs):
         return module(*inputs, **kwargs)
     with slow_path():
@@ -107,7 +104,7 @@ def _forward(module: Any, kind: Any, inputs: tuple[Any, ...], kwargs: dict[str, 
 
 def _endangered(module: Any, kind: str, inputs: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
     try:
-        call = bind(module, kind, inputs, kwargs)
+        call = bind(kind, module, inputs, kwargs)
     except TypeError:  # a forward of its own takes something else, or the module's own error will tell
         return True
     for part in parts(module, kind, call):
@@ -128,6 +125,53 @@ def _announce_nested_tensors() -> None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             torch._nested_tensor_from_mask(torch.zeros(1, 1, 1), torch.ones(1, 1, dtype=torch.bool))
+
+
+@facade("attention.SafeFastpath")
+class SafeFastpath(torch.nn.Module):  # type: ignore[misc]
+    """Stands in for an attention module inside a model, and calls it by :func:`safe_forward`.
+
+    Not in torch. ``model.encoder = SafeFastpath(model.encoder)`` leaves the names of parameters, buffers and submodules
+    as they are, and so the state dict: the wrapper has the module's own, and its attributes.
+
+    It is of none of torch's classes. What asks for one (``isinstance``, the functions of this module, an encoder that
+    is to pack) wants the module itself, which is the wrapper's attribute ``wrapped``; hence wrap the outermost of the
+    six classes, not the layers inside. Put hooks on the wrapper or on submodules.
+
+    Args:
+        module: one of the six classes of :func:`fastpath_faults`.
+
+    Raises:
+        TypeError: if *module* is none of these.
+    """
+
+    def __init__(self, module: torch.nn.Module) -> None:
+        super().__init__()
+        kind_of(module, _CLASSES)
+        self.training = module.training
+        # Not registered as a submodule, which would prefix all names: what it has registered is shared instead.
+        self.__dict__["wrapped"] = module
+        for name in ("_parameters", "_buffers", "_modules"):
+            self.__dict__[name] = module.__dict__[name]
+
+    def forward(self, *inputs: Any, **kwargs: Any) -> Any:
+        """What :func:`safe_forward` gives."""
+        return safe_forward(self.wrapped, *inputs, **kwargs)
+
+    def train(self, mode: bool = True) -> SafeFastpath:
+        """Set the mode of the module, too."""
+        self.wrapped.train(mode)
+        self.training = mode
+        return self
+
+    def __getattr__(self, name: str) -> Any:
+        if "wrapped" not in self.__dict__:  # while it is copied or unpickled
+            raise AttributeError(name)
+        return getattr(self.wrapped, name)
+
+    def extra_repr(self) -> str:
+        """The class of the module; its submodules are shown as the wrapper's."""
+        return type(self.wrapped).__name__
 
 
 @facade("attention.can_pack")

@@ -14,7 +14,7 @@ import torch
 
 from . import _sdpa_choice
 from ._fastpath import SINCE
-from ._fastpath_safe import can_pack, fastpath_faults, safe_forward
+from ._fastpath_safe import SafeFastpath, can_pack, fastpath_faults, safe_forward
 from ._fastpath_switch import fastpath
 from ._fastpath_where import KINDS, bind, kind_of, packing, reasons_of
 from ._sdpa_choice import SdpaChoice
@@ -22,6 +22,7 @@ from ._shim import facade
 from ._torch import at_least, torch_version
 
 __all__ = [
+    "SafeFastpath",
     "can_pack",
     "fastpath",
     "fastpath_faults",
