@@ -34,7 +34,7 @@ def until(code, *version):
 MASK = until("attn_mask", 2, 2)
 STRIDED = MASK or until("mask_stride", 2, 7)
 SHAPE = MASK or "mask_shape"
-LENGTH = until("length", 2, 13) or "empty"
+LENGTH = until("length", 2, 11) or "empty"
 FACTORS = {
     "dims": {4: None, 3: until("dims", 2, 13), 2: "dims", 5: "dims", "key 3": "dims"},
     "dtype": {"float32": None, "float64": None, "bfloat16": None, "float16": until("dtype", 2, 2)},
@@ -56,8 +56,8 @@ FACTORS = {
     if at_least(2, 5)
     else {None: None},
     "broadcast": {None: None, "batch": "batch", "key": "heads", "both": until("heads", 2, 13)},
-    "width": {None: None, "value": "width", "one": None, "zero": since("empty", 2, 14)},
-    "length": {None: None, "L": LENGTH, "S": LENGTH, "B": since("empty", 2, 14)},
+    "width": {None: None, "value": "width", "one": None, "zero": since("empty", 2, 12)},
+    "length": {None: None, "L": LENGTH, "S": LENGTH, "B": since("empty", 2, 12)},
     "stride": {None: None, "query": "stride", "key": "stride", "value": "stride", "step": "stride", "heads": None},
     "grad": {None: None, "query": None, "value": None, "no_grad": None},
     "flags": {None: None, "flash": "flag", "math": None, "both": "flag"},

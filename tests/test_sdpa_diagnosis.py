@@ -71,6 +71,8 @@ def test_what_does_not_fit_is_refused():
             why_not_fastpath(SHIM.fallback, *inputs, **keywords)
     with pytest.raises(TypeError, match=r"^key must be a Tensor, got str$"):
         sdpa_backend(x, "x", x)
+    with pytest.raises(TypeError, match=r"^dropout_p must be a float, got str$"):
+        sdpa_backend(x, x, x, dropout_p="0")
     if at_least(2, 0) and not at_least(2, 5):
         with pytest.raises(TypeError, match=r"scaled_dot_product_attention of torch 2\.\d+\S* takes no enable_gqa"):
             why_not_fastpath(NATIVE, x, x, x, enable_gqa=True)

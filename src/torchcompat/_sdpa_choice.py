@@ -17,7 +17,7 @@ from ._fastpath import violated
 from ._sdpa_conditions import FLASH_ON_CPU, SdpaCall, View, promoted
 from ._shim import SHIMS
 from ._torch import UnsupportedError, at_least, find
-from .nn._arguments import check_shapes, mask_for
+from .nn._arguments import check_shapes, mask_for, number
 from .nn._attention import NAME, _native_serves, autocast_dtype
 from .nn._formula import open_masked_rows
 from .nn.attention._backends import allowed
@@ -95,7 +95,7 @@ def bind(function: str, inputs: Sequence[Any], kwargs: dict[str, Any]) -> Argume
         value = given.get(name)
         if not isinstance(value, torch.Tensor) and (value is not None or name != "attn_mask"):
             raise TypeError(f"{name} must be a Tensor, got {type(value).__name__}")
-    return Arguments(**given)
+    return Arguments(**given)._replace(dropout_p=number("dropout_p", given.get("dropout_p", 0.0)))
 
 
 def choose(function: str, given: Arguments) -> SdpaChoice:

@@ -176,13 +176,13 @@ FLASH_ON_CPU = (
         "length",
         "query or key has length 0, so that there is nothing to attend to.",
         lambda c: any(x.shape[-2:-1] == (0,) for x in (c.query, c.key)),
-        last="2.13",
+        last="2.11",
     ),
     _row(
         "empty",
         "query, key or value has no elements, so that torch answers without any kernel.",
         lambda c: any(x.empty for x in c.qkv()),
-        first="2.14",
+        first="2.12",
     ),
     _row(
         "stride",
