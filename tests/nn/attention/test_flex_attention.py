@@ -471,7 +471,8 @@ def test_tiles_that_are_masked_out_are_left_out(tiny):
     seen = []
 
     def score_mod(score, b, h, q_idx, kv_idx):
-        seen.append((int(q_idx.max()), int(kv_idx.min())))
+        if score.numel() > 16:  # the others are tries at the corners
+            seen.append((int(q_idx.max()), int(kv_idx.min())))
         return score
 
     query, key, value = qkv(batch=1, heads=1, key_heads=1, length=160, keys=160)
@@ -486,7 +487,8 @@ def test_full_blocks_are_not_asked_for(tiny):
     asked = []
 
     def counted(b, h, q_idx, kv_idx):
-        asked.append(1)
+        if q_idx.numel() > 2:  # the others are tries at the corners
+            asked.append(1)
         return q_idx >= kv_idx
 
     mask = create_block_mask(counted, None, None, 160, 160, device="cpu", BLOCK_SIZE=16)
@@ -503,7 +505,7 @@ def test_modifiers_that_need_scalars():
         return (words[q_idx] & words[kv_idx]).any()
 
     def score_mod(score, b, h, q_idx, kv_idx):
-        return score + table[q_idx].dot(table[kv_idx])
+        return score + (table[q_idx] * table[kv_idx]).sum()
 
     table = randn(7, 3)
     query, key, value = qkv(length=7)
@@ -555,6 +557,16 @@ def test_law_of_block_sizes(length, keys, rows, columns):
     mask = create_block_mask(window, None, None, length, keys, device="cpu", BLOCK_SIZE=(rows, columns))
     assert mask.shape == (1, 1, length, keys)
     close(flex(query, key, value, block_mask=mask), reference(query, key, value, mask_mod=window))
+
+
+@about_flex
+@pytest.mark.limit("fullgraph")
+@pytest.mark.skipif(not at_least(2, 0), reason="torch.compile came with torch 2.0")
+def test_one_graph(impl):
+    query, key, value = qkv(length=7)
+    mask = create_block_mask(causal, None, None, 7, 7, device="cpu")
+    compiled = torch.compile(impl, backend="eager", fullgraph=True)
+    close(compiled(query, key, value, alibi, mask), reference(query, key, value, alibi, causal))
 
 
 def test_random_modifiers_are_refused(tiny):

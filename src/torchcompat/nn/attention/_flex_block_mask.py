@@ -7,7 +7,7 @@ from typing import Any, Sequence
 
 import torch
 
-from ..._torch import find
+from ..._torch import find, has
 from ._flex_masks import ceil_div, grid, transposed, write_order
 
 
@@ -31,6 +31,7 @@ def noop_mask(batch: Any, head: Any, token_q: Any, token_kv: Any) -> Any:
 
 
 # What torch's BlockMask has by default is the default of ours too.
+has("torch.nn.attention.flex_attention.noop_mask")  # Imports torch's module, so that its objects are found.
 _default_mod: Any = find("torch.nn.attention.flex_attention.noop_mask") or noop_mask
 NOOPS = (noop_mask, _default_mod)
 

@@ -13,7 +13,7 @@ from .. import _attention
 from .._fused import compiling
 from . import _flex, _flex_masks, _flex_tiles
 from ._flex_block_mask import NOOPS, TENSORS, is_sliced
-from ._flex_mods import Tile, evaluate, positional_parameters
+from ._flex_mods import Tile, evaluate, positional_parameters, prepared
 
 NAME = "nn.attention.flex_attention.flex_attention"
 _has_nested = hasattr(torch.Tensor, "is_nested")
@@ -37,7 +37,9 @@ def mask_of(mod: Any, batches: Any, heads: Any, length: int, keys: int, device: 
     """``create_mask``."""
     device = _device(device)
     tile = Tile(*((0, 1 if size is None else size) for size in (batches, heads, length, keys)))
-    if not _is_score_mod(mod):
+    score = (torch.zeros((), device=device),) if _is_score_mod(mod) else ()
+    mod = prepared("mod_fn", mod, score, tile.shape, device)
+    if not score:
         return evaluate("mask_mod", mod, (), tile, device).expand(tile.shape).contiguous()
     scores = evaluate("score_mod", mod, (torch.zeros(tile.shape, device=device),), tile, device)
     return (scores != _flex_tiles.MINUS_INF).expand(tile.shape).contiguous()
@@ -52,7 +54,8 @@ def lists_of(
     if not isinstance(dq_kv_order, bool):
         raise ValueError(f"dq_kv_order must be a bool, got {type(dq_kv_order).__name__}")
     whole = [1 if size is None else size for size in sizes]
-    counts = _flex_masks.block_counts(mod, whole, block, _device(device))
+    device = _device(device)
+    counts = _flex_masks.block_counts(prepared("mask_mod", mod, (), whole, device), whole, block, device)
     if not separate:
         return (*_flex_masks.listed(counts > 0), None, None)
     full = counts == block[0] * block[1]
@@ -162,7 +165,10 @@ def _attend(query: Any, key: Any, value: Any, score_mod: Any, block_mask: Any, s
     working = torch.float64 if dtype == torch.float64 else torch.float32
     query, key, value = query.to(working), key.to(working), value.to(working)
     key, value = (tensor.expand(query.size(0), *list(tensor.size())[1:]) for tensor in (key, value))
-    layout = None if block_mask is None else _flex_tiles.Layout(block_mask, key.size(2), NOOPS)
+    sizes = (query.size(0), query.size(1), query.size(2), key.size(2))
+    layout = None if block_mask is None else _flex_tiles.Layout(block_mask, sizes, NOOPS)
+    if score_mod is not None:
+        score_mod = prepared("score_mod", score_mod, (query.new_full((), 0.5),), sizes, query.device)
     plan = _flex_tiles.Plan(score_mod, layout, query, key, scale)
     out, lse, top = _flex.attend(plan, query, key, value)
     return out.to(dtype), lse, top

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import functools
 import inspect
-from typing import Any, Callable, Iterator, NamedTuple, Sequence
+from typing import Any, Callable, Iterator, Sequence
 
 import torch
 
-from ...func import vmap
+from ..._shim import SHIMS
+from ...func import vmap as _loads_the_shim  # noqa: F401
+from .._fused import compiling
+
+# Ours on every torch: under torch's, up to 2.5 and perhaps later, a captured tensor cannot be indexed by a scalar.
+_vmap: Callable[..., Any] = SHIMS["func.vmap"].fallback
 
 # What a modifier written for scalars may raise when it is handed a tile (torch.dot, a 2-D matmul, ...).
 _SCALAR_ONLY = (RuntimeError, IndexError, TypeError, ValueError)
@@ -20,22 +25,25 @@ def positional_parameters(mod: Any) -> int:
     return sum(parameter.default is parameter.empty for parameter in parameters)
 
 
-class Tile(NamedTuple):
+class Tile:
     """A range of batches, of heads, of queries and of keys: ``(first, last + 1)`` each."""
 
-    batches: tuple[int, int]
-    heads: tuple[int, int]
-    queries: tuple[int, int]
-    keys: tuple[int, int]
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        return tuple(end - start for start, end in self)
+    def __init__(
+        self, batches: tuple[int, int], heads: tuple[int, int], queries: tuple[int, int], keys: tuple[int, int]
+    ) -> None:
+        self.spans = (batches, heads, queries, keys)
+        self.queries, self.keys = queries, keys
+        self.shape = (
+            batches[1] - batches[0],
+            heads[1] - heads[0],
+            queries[1] - queries[0],
+            keys[1] - keys[0],
+        )
 
     def indices(self, device: Any) -> tuple[Any, ...]:
         """Four index tensors, each along its own dimension of four, so that they broadcast to the tile."""
         spread = []
-        for place, (start, end) in enumerate(self):
+        for place, (start, end) in enumerate(self.spans):
             shape = [1, 1, 1, 1]
             shape[place] = end - start
             spread.append(torch.arange(start, end, device=device).view(shape))
@@ -44,27 +52,77 @@ class Tile(NamedTuple):
 
 def _fits(out: Any, shape: Sequence[int]) -> bool:
     # With other than four dimensions something was reduced over the tile, or is a constant: scalars will tell.
-    return out.dim() == 4 and all(mine in (1, theirs) for mine, theirs in zip(out.size(), shape))
+    if out.dim() != 4:
+        return False
+    for mine, theirs in zip(list(out.size()), shape):  # noqa: SIM110  torch.compile of 2.7 traces no all()
+        if mine not in (1, theirs):
+            return False
+    return True
 
 
 def _by_vmap(mod: Callable[..., Any], lead: tuple[Any, ...], indices: Sequence[Any]) -> Any:
     for place in (3, 2, 1, 0):
         mapped = tuple(0 if place == at else None for at in range(4))
-        mod = vmap(mod, in_dims=(0,) * len(lead) + mapped)
+        mod = _vmap(mod, in_dims=(0,) * len(lead) + mapped)
     return mod(*lead, *(index.reshape(-1) for index in indices))
 
 
-def evaluate(name: str, mod: Callable[..., Any], lead: tuple[Any, ...], tile: Tile, device: Any) -> Any:
+class Mapped:
+    """A modifier that has to be mapped over scalars."""
+
+    def __init__(self, mod: Callable[..., Any]) -> None:
+        self.mod = mod
+
+
+def _agree(one: Any, other: Any) -> bool:
+    one, other = one.detach().double(), other.detach().double()
+    near = (one - other).abs() <= 1e-3 * (1.0 + other.abs())
+    return bool((near | (one == other) | ((one != one) & (other != other))).all())
+
+
+def prepared(name: str, mod: Any, lead: tuple[Any, ...], sizes: Sequence[int], device: Any) -> Any:
+    """*mod*, or *mod* marked to be mapped if it gives something else for index tensors than for scalars.
+
+    Compared are four corners of the scores; what a modifier reduces over the whole tile differs there, as a rule.
+
+    Args:
+        name: of the modifier, for messages.
+        mod: the modifier.
+        lead: what it takes before the indices, a scalar tensor or nothing.
+        sizes: of batches, heads, queries and keys.
+        device: of the indices.
+    """
+    if 0 in sizes or compiling():
+        return mod
+    ends = [torch.tensor([0, size - 1], device=device) for size in sizes]
+    indices = [end.view([-1 if at == place else 1 for at in range(4)]) for place, end in enumerate(ends)]
+    with torch.no_grad():
+        try:
+            whole = mod(*(score.expand(2, 2, 2, 2) for score in lead), *indices)
+        except _SCALAR_ONLY:
+            return Mapped(mod)
+        if not isinstance(whole, torch.Tensor):
+            raise TypeError(f"{name} must return a Tensor, got {type(whole).__name__}")
+        if not _fits(whole, (2, 2, 2, 2)):
+            return Mapped(mod)
+        whole = whole.expand(2, 2, 2, 2)
+        for corner in ((0, 0, 0, 0), (1, 1, 1, 1), (0, 0, 1, 0), (0, 0, 0, 1)):
+            single = mod(*lead, *(end[at] for end, at in zip(ends, corner)))
+            if single.dim() or not _agree(whole[corner], single):
+                return Mapped(mod)
+    return mod
+
+
+def evaluate(name: str, mod: Any, lead: tuple[Any, ...], tile: Tile, device: Any) -> Any:
     """What *mod* gives for every element of the tile, of a shape that broadcasts to the tile's.
 
     Torch maps a modifier over scalars. Handed index tensors of four dimensions instead, one that is made of elementwise
-    operations and of indexing gives the same, faster. One that gives anything but four dimensions is mapped.
+    operations and of indexing gives the same, faster; any other is mapped.
     """
     indices = tile.indices(device)
-    try:
-        out = mod(*lead, *indices)
-    except _SCALAR_ONLY:
-        return _by_vmap(mod, lead, indices)
+    if isinstance(mod, Mapped):
+        return _by_vmap(mod.mod, lead, indices)
+    out = mod(*lead, *indices)
     if not isinstance(out, torch.Tensor):
         raise TypeError(f"{name} must return a Tensor, got {type(out).__name__}")
     return out if _fits(out, tile.shape) else _by_vmap(mod, lead, indices)

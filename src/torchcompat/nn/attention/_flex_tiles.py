@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Iterator
+from typing import Any, Iterator, Sequence
 
 import torch
 
 from ._flex_masks import ceil_div, grid
-from ._flex_mods import Tile, evaluate
+from ._flex_mods import Tile, evaluate, prepared
 
 MINUS_INF = float("-inf")
 
@@ -27,10 +27,12 @@ class Layout:
         mod: the mask modifier, or None if it lets everything through.
     """
 
-    def __init__(self, mask: Any, keys: int, noops: tuple[Any, ...]) -> None:
+    def __init__(self, mask: Any, sizes: Sequence[int], noops: tuple[Any, ...]) -> None:
         self.block = tuple(mask.BLOCK_SIZE)
-        self.mod = None if mask.mask_mod in noops else mask.mask_mod
-        columns = max(ceil_div(keys, self.block[1]), mask.kv_indices.size(-1))
+        self.mod = None
+        if mask.mask_mod not in noops:
+            self.mod = prepared("mask_mod", mask.mask_mod, (), sizes, mask.kv_indices.device)
+        columns = max(ceil_div(sizes[3], self.block[1]), mask.kv_indices.size(-1))
         some = grid(mask.kv_num_blocks, mask.kv_indices, columns)
         self.full = None
         if mask.full_kv_num_blocks is not None:
@@ -47,7 +49,7 @@ class Layout:
 
     def spread(self, dense: Any, tile: Tile) -> Any:
         """The part of a grid of blocks under the tile, an element for each of the tile's, or to be broadcast."""
-        for place, (start, end) in enumerate(tile):
+        for place, (start, end) in enumerate(tile.spans):
             if place < 2:
                 dense = dense if dense.size(place) == 1 else dense.narrow(place, start, end - start)
             else:

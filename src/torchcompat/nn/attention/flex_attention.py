@@ -11,7 +11,6 @@ from typing import Any, NamedTuple
 import torch
 
 from ..._shim import Limit, polyfill
-from ..._torch import has
 from . import _flex_block_mask, _flex_call, _flex_masks
 
 __all__ = [
@@ -30,7 +29,6 @@ __all__ = [
 # torch's flex_attention reads a BlockMask of its own.
 FAMILY = "2.14"
 LINK = "https://github.com/pytorch/pytorch/pull/"
-has("torch.nn.attention.flex_attention.flex_attention")  # Imports torch's module, so that its objects are found below.
 
 
 @polyfill("torch.nn.attention.flex_attention.AuxRequest", since="2.9", link=LINK + "161667")
@@ -236,6 +234,7 @@ def create_block_mask(
         Limit("max-scores", "on CPU AuxRequest(max_scores=True) is refused", "native", FAMILY),
         Limit("no-keys", "no keys at all are refused", "native", FAMILY),
         Limit("blocks", "unless compiled it ignores the lists of blocks: only mask_mod counts", "native", FAMILY),
+        Limit("fullgraph", "torch.compile breaks the graph", "fallback", "2.0", "2.2"),
         Limit("memory", "unless compiled it holds all scores", "native", FAMILY),
         Limit(
             "captured-double",
@@ -266,9 +265,10 @@ def flex_attention(
 
     Torch maps the modifiers over scalars; the fallback hands them index tensors of shapes ``(B, 1, 1, 1)``,
     ``(1, H, 1, 1)``, ``(1, 1, L, 1)`` and ``(1, 1, 1, S)`` of a part of the scores, for which elementwise operations
-    and indexing of captured tensors give the same. A modifier that does not give four dimensions from these is mapped
-    by ``torchcompat.func.vmap``. It must be a function of its arguments and of what it captures: no random numbers, and
-    no ``if`` on an index. Tensors that *score_mod* captures get their gradient.
+    and indexing of captured tensors give the same. A modifier that gives something else at the corners of the scores,
+    or other than four dimensions, is mapped as by ``torchcompat.func.vmap``. It must be a function of its arguments and
+    of what it captures: no random numbers, and no ``if`` on an index. Tensors that *score_mod* captures get their
+    gradient.
 
     Where a gradient is wanted, a call takes the plain formula, which holds all scores: up to 2**20 of them, under a
     function transform or ``torch.compile``, and where a captured tensor was computed from another or is not to be found
