@@ -92,6 +92,34 @@ def mask_for(kind, query, key):
     return None
 
 
+@pytest.mark.filterwarnings("ignore:.*fully masked|.*NaN")  # at the making of a bias with more queries than keys
+@pytest.mark.parametrize("name", SHAPES)
+@pytest.mark.parametrize("small", [True, False])
+def test_a_causal_bias_in_the_lower_right(blocks, monkeypatch, name, small):
+    if not small:
+        monkeypatch.setattr(_attention, "MANY_SCORES", 2**22)
+        monkeypatch.setattr(_attention, "MANY_CAUSAL", 2**22)
+    query, key, grouped = SHAPES[name]
+    tensors = inputs(query, key)
+    bias = SHIMS["nn.attention.bias.causal_lower_right"].fallback(query[-2], key[-2])
+    out = attention(*tensors, bias, scale=0.3, enable_gqa=grouped)
+    assert bool(blocks) == small
+    triangle = torch.ones(query[-2], key[-2], dtype=DOUBLE).tril(key[-2] - query[-2]) > 0
+    same = expected(*tensors, triangle)
+    assert (out - same).abs().max() < 1e-12
+    for mine, correct in zip(*(torch.autograd.grad(x.sin().sum(), tensors) for x in (out, same))):
+        assert (mine - correct).abs().max() < 1e-11
+
+
+def test_a_causal_bias_of_other_lengths():
+    bias = SHIMS["nn.attention.bias.causal_lower_right"].fallback(5, 9)
+    query, key, value = inputs((1, 2, 4, 3), (1, 2, 9, 3))
+    with pytest.raises(RuntimeError, match="attn_mask must be a CausalBias of query's and key's lengths"):
+        attention(query, key, value, bias)
+    with pytest.raises(ValueError, match="is_causal must be False"):
+        attention(query, key, value, bias, 0.0, True)
+
+
 KINDS = ["none", "causal", "bool", "float", "float by head", "padding", "rows", "closed"]
 
 

@@ -13,6 +13,7 @@ from ._arguments import check_dtypes, check_flags, check_shapes, check_tensors, 
 from ._formula import close, formula, open_masked_rows, repeat_heads
 from ._fused import by_torch, compiling, in_blocks, needs_grad, plain_call
 from .attention._backends import allowed
+from .attention._bias import diagonal_of, is_bias
 
 NAME = "nn.functional.scaled_dot_product_attention"
 
@@ -26,6 +27,8 @@ MANY_CAUSAL = 2**20
 # Torch 2.0 to 2.4 have a function that falls short of the contract, yet is right and faster for some calls.
 _native: Any = find("torch." + NAME) if not at_least(2, 5) and not is_forced(NAME) else None
 _has_nested = hasattr(torch.Tensor, "is_nested")
+
+# Below, *diagonal* is the k for which query i sees the keys 0 ... i + k, in place of a mask; None where it may see all.
 
 # ---------------------------------------------------------------------------------------------------------------------
 # The formula and the blocks
@@ -58,19 +61,33 @@ def _sources(key: Any, value: Any, lead: Sequence[int]) -> int:
 
 
 def _by_blocks(
-    query: Any, key: Any, value: Any, mask: Any, dropout_p: float, is_causal: bool, scale: float, scores: Sequence[int]
+    query: Any,
+    key: Any,
+    value: Any,
+    mask: Any,
+    dropout_p: float,
+    diagonal: int | None,
+    scale: float,
+    scores: Sequence[int],
 ) -> Any:
     lead = scores[:-2]
     heads, sources = lead[-1] if lead else 1, _sources(key, value, lead)
     query = _four_dims(query, lead, heads)
     key, value = (_four_dims(_for_query_heads(x, sources), lead, sources) for x in (key, value))
     mask = None if mask is None else _four_dim_mask(mask, lead)
-    out = in_blocks(query, key, value, mask, scale, is_causal, dropout_p)
+    out = in_blocks(query, key, value, mask, scale, diagonal, dropout_p)
     return out.reshape(*lead, *out.shape[-2:])
 
 
 def _ours(
-    query: Any, key: Any, value: Any, mask: Any, dropout_p: float, is_causal: bool, scale: float, scores: Sequence[int]
+    query: Any,
+    key: Any,
+    value: Any,
+    mask: Any,
+    dropout_p: float,
+    diagonal: int | None,
+    scale: float,
+    scores: Sequence[int],
 ) -> Any:
     dtype = query.dtype
     if dtype in (torch.float16, torch.bfloat16):
@@ -78,12 +95,12 @@ def _ours(
         query, key, value = query.float(), key.float(), value.float()
     if mask is not None and mask.dtype != torch.bool:
         mask = mask.to(query.dtype)
-    if _wants_blocks(query, key, value, mask, is_causal, scores):
-        out = _by_blocks(query, key, value, mask, dropout_p, is_causal, scale, scores)
+    if _wants_blocks(query, key, value, mask, diagonal, scores):
+        out = _by_blocks(query, key, value, mask, dropout_p, diagonal, scale, scores)
     else:
         if len(scores) > 2:
             key, value = _for_query_heads(key, scores[-3]), _for_query_heads(value, scores[-3])
-        out = formula(query, key, value, mask, scale, is_causal, dropout_p)
+        out = formula(query, key, value, mask, scale, diagonal, dropout_p)
     return out.to(dtype)
 
 
@@ -92,7 +109,7 @@ def _for_query_heads(tensor: Any, heads: int) -> Any:
     return repeat_heads(tensor, heads) if tensor.dim() > 2 and tensor.size(-3) > 1 else tensor
 
 
-def _many(scores: Sequence[int], is_causal: bool, device: Any) -> bool:
+def _many(scores: Sequence[int], diagonal: int | None, device: Any) -> bool:
     of_element, total = 1, 1
     for size in scores[-3:]:
         of_element *= size
@@ -100,17 +117,17 @@ def _many(scores: Sequence[int], is_causal: bool, device: Any) -> bool:
         total *= size
     if device.type != "cpu":
         return total >= MANY_ON_DEVICE
-    return total >= MANY_SCORES or (is_causal and of_element >= MANY_CAUSAL)
+    return total >= MANY_SCORES or (diagonal is not None and of_element >= MANY_CAUSAL)
 
 
-def _wants_blocks(query: Any, key: Any, value: Any, mask: Any, is_causal: bool, scores: Sequence[int]) -> bool:
+def _wants_blocks(query: Any, key: Any, value: Any, mask: Any, diagonal: int | None, scores: Sequence[int]) -> bool:
     math_allowed, fused_allowed = allowed(query.device.type)
     if not math_allowed and not fused_allowed:
         raise RuntimeError(
             "no viable backend: scaled_dot_product_attention runs within a sdpa_kernel that excludes every backend of "
             f"this device ({query.device.type}); allow SDPBackend.MATH"
         )
-    if not fused_allowed or 0 in scores or (math_allowed and not _many(scores, is_causal, query.device)):
+    if not fused_allowed or 0 in scores or (math_allowed and not _many(scores, diagonal, query.device)):
         return False
     return plain_call([query, key, value] if mask is None else [query, key, value, mask])
 
@@ -125,7 +142,7 @@ def _native_may(tensors: Sequence[Any]) -> bool:
 
 
 def _native_serves(
-    query: Any, key: Any, value: Any, mask: Any, dropout_p: float, is_causal: bool, scale: float
+    query: Any, key: Any, value: Any, mask: Any, dropout_p: float, diagonal: int | None, scale: float
 ) -> bool:
     """Whether torch's own function is there, right and faster for this call."""
     if _native is None or 0 in (query.numel(), key.numel(), value.numel()):
@@ -133,7 +150,7 @@ def _native_serves(
     if not _native_may([query, key, value] if mask is None else [query, key, value, mask]):
         return False
     if query.device.type != "cpu":
-        return mask is None
+        return mask is None and diagonal in (None, 0)
     # The CPU has a fused kernel since 2.1, which takes masks since 2.3. In 2.3 and 2.4 half overflows, and the causal
     # triangle is made before the scale is applied.
     shape = shape_of(query)
@@ -141,14 +158,17 @@ def _native_serves(
         at_least(2, 1)
         and dropout_p == 0.0
         and query.dtype != torch.float16
-        and (scale > 0.0 or not is_causal)
+        and (diagonal is None or (diagonal == 0 and scale > 0.0))
         and len(shape) == 4
         and shape_of(key) == shape_of(value) == (*shape[:2], key.size(-2), shape[-1])
         and (mask is None or (at_least(2, 3) and mask.dtype in (torch.bool, query.dtype)))
     )
 
 
-def _by_native(query: Any, key: Any, value: Any, mask: Any, dropout_p: float, is_causal: bool, scale: float) -> Any:
+def _by_native(
+    query: Any, key: Any, value: Any, mask: Any, dropout_p: float, diagonal: int | None, scale: float
+) -> Any:
+    is_causal = diagonal is not None
     mask, masked = open_masked_rows(mask)
     if mask is not None and mask.size(-1) != key.size(-2):
         # The kernel of 2.3 and 2.4 reads beyond a mask whose last dimension is to be broadcast.
@@ -159,7 +179,7 @@ def _by_native(query: Any, key: Any, value: Any, mask: Any, dropout_p: float, is
             return _native(query, key, value, mask, dropout_p, is_causal, scale=scale)
         return _native(query * (scale * math.sqrt(query.size(-1))), key, value, mask, dropout_p, is_causal)
 
-    out = by_torch(kernel, query, key, value, mask, scale, is_causal, dropout_p)
+    out = by_torch(kernel, query, key, value, mask, scale, diagonal, dropout_p)
     return close(out.contiguous() if query.is_contiguous() else out, masked)
 
 
@@ -208,16 +228,25 @@ def _lowered(tensor: Any, dtype: Any) -> Any:
 
 
 def _attend(
-    query: Any, key: Any, value: Any, attn_mask: Any, dropout_p: float, is_causal: bool, scale: Any, enable_gqa: bool
+    query: Any,
+    key: Any,
+    value: Any,
+    attn_mask: Any,
+    dropout_p: float,
+    diagonal: int | None,
+    scale: Any,
+    enable_gqa: bool,
 ) -> Any:
     check_dtypes(query, key, value, attn_mask)
     scores = check_shapes(query, key, value, enable_gqa)
     mask = None if attn_mask is None else mask_for(attn_mask, scores)
     if scale is None:
         scale = 1.0 / math.sqrt(max(query.size(-1), 1))
-    if _native_serves(query, key, value, mask, dropout_p, is_causal, scale):
-        return _by_native(query, key, value, mask, dropout_p, is_causal, scale)
-    return _ours(query, key, value, mask, dropout_p, is_causal, scale, scores)
+    if _native_serves(query, key, value, mask, dropout_p, diagonal, scale):
+        if enable_gqa:
+            key, value = repeat_heads(key, scores[-3]), repeat_heads(value, scores[-3])
+        return _by_native(query, key, value, mask, dropout_p, diagonal, scale)
+    return _ours(query, key, value, mask, dropout_p, diagonal, scale, scores)
 
 
 def attention(
@@ -230,11 +259,16 @@ def attention(
     scale: Any,
     enable_gqa: bool,
 ) -> Any:
-    """``scaled_dot_product_attention``: the arguments are checked and cast for autocast, then the formula runs."""
+    """``scaled_dot_product_attention``: the arguments are checked, and cast for autocast."""
+    diagonal = None
+    if is_bias(attn_mask):
+        diagonal, attn_mask = diagonal_of(attn_mask, is_causal, query, key), None
     check_tensors(query, key, value, attn_mask)
     if _has_nested and (query.is_nested or key.is_nested or value.is_nested):
         return _by_native_nested(query, key, value, attn_mask, dropout_p, is_causal, scale, enable_gqa)
     check_flags(is_causal, enable_gqa, attn_mask)
+    if is_causal:
+        diagonal = 0
     dropout_p = number("dropout_p", dropout_p)
     if not 0.0 <= dropout_p <= 1.0:
         raise RuntimeError(f"dropout_p must be between 0 and 1, got {dropout_p}")
@@ -243,7 +277,7 @@ def attention(
     device = query.device.type
     dtype = autocast_dtype(device)
     if dtype is None:
-        return _attend(query, key, value, attn_mask, dropout_p, is_causal, scale, enable_gqa)
+        return _attend(query, key, value, attn_mask, dropout_p, diagonal, scale, enable_gqa)
     query, key, value, attn_mask = (_lowered(tensor, dtype) for tensor in (query, key, value, attn_mask))
     with _without_autocast(device):
-        return _attend(query, key, value, attn_mask, dropout_p, is_causal, scale, enable_gqa)
+        return _attend(query, key, value, attn_mask, dropout_p, diagonal, scale, enable_gqa)

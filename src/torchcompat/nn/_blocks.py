@@ -14,6 +14,7 @@ from typing import Any, Callable, Iterator, NamedTuple
 import torch
 
 from .._torch import find
+from ._formula import causal
 
 MINUS_INF = float("-inf")
 
@@ -27,10 +28,17 @@ _amax: Any = find("torch.amax")  # since 1.7
 
 
 class Options(NamedTuple):
-    """What is no tensor: *seed* is that of the dropped weights, *dropout_p* their share."""
+    """What is no tensor.
+
+    Attributes:
+        scale: what the scores are multiplied by.
+        diagonal: query i sees the keys 0 ... i + diagonal, and there is no mask; None for all.
+        dropout_p: the share of the weights to drop.
+        seed: that of their choice.
+    """
 
     scale: float
-    is_causal: bool
+    diagonal: int | None
     dropout_p: float
     seed: int
 
@@ -85,7 +93,8 @@ class _Blocks:
 
     def key_blocks(self, part: Part) -> Iterator[tuple[Part, Any]]:
         """The blocks of some rows that are not wholly masked, each with its part of the mask (None: all is seen)."""
-        seen = min(self.keys, sum(part.rows)) if self.options.is_causal else self.keys
+        diagonal = self.options.diagonal
+        seen = self.keys if diagonal is None else min(self.keys, sum(part.rows) + diagonal)
         for keys in _spans(seen, self.sizes[2]):
             block = Part(part.batch, part.rows, keys)
             mask = self._mask(block)
@@ -95,10 +104,12 @@ class _Blocks:
                 yield block, None if bool(mask.all()) else mask
 
     def _mask(self, part: Part) -> Any:
-        if self.options.is_causal:
-            last = part.keys[0] + part.keys[1] - 1
-            return None if last <= part.rows[0] else _causal(part, self.query.device)
-        mask = self.mask
+        diagonal, mask = self.options.diagonal, self.mask
+        if diagonal is not None:
+            diagonal -= part.keys[0]
+            if part.keys[1] - 1 <= part.rows[0] + diagonal:
+                return None
+            return causal(part.rows[0], part.rows[1], part.keys[1], diagonal, self.query.device)
         if mask is None:
             return None
         mask = _of_batch(mask, part.batch)
@@ -140,12 +151,6 @@ class _Blocks:
         return _kept(tuple(scores.size()), scores, self.options.dropout_p, self.generator)
 
 
-def _causal(part: Part, device: Any) -> Any:
-    rows = torch.arange(part.rows[0], sum(part.rows), device=device)
-    keys = torch.arange(part.keys[0], sum(part.keys), device=device)
-    return (keys <= rows.unsqueeze(-1)).unsqueeze(0).unsqueeze(0)
-
-
 def _generator(device: Any, options: Options) -> Any:
     return torch.Generator(device).manual_seed(options.seed)
 
@@ -167,11 +172,11 @@ class _Running:
         self.total: Any = None
         self.output: Any = None
 
-    def add(self, scores: Any, values: Any, kept: Callable[[Any], Any] | None, masked: bool) -> None:
+    def add(self, scores: Any, values: Any, kept: Callable[[Any], Any] | None, careful: bool) -> None:
         largest = _largest(scores)
         if self.largest is not None:
             largest = torch.max(largest, self.largest)
-        if masked:
+        if careful:
             # Where nothing was seen yet: -inf - -inf would be NaN.
             largest = largest.clamp(min=-torch.finfo(scores.dtype).max)
         weights = scores.sub_(largest).exp_()
@@ -199,11 +204,13 @@ def forward(query: Any, key: Any, value: Any, mask: Any, options: Options) -> tu
     output = query.new_zeros(query.size(0), query.size(1), query.size(2), value.size(3))
     sums = query.new_full((query.size(0), query.size(1), query.size(2), 1), -MINUS_INF)
     kept = blocks.kept if options.dropout_p else None
+    # Rows that see nothing need care, which costs time.
+    careful = mask is not None or (options.diagonal is not None and options.diagonal < 0)
     for part in blocks.row_blocks():
         rows, running = blocks.scaled(part), _Running()
         for block, seen in blocks.key_blocks(part):
             scores = blocks.scores(rows, block, seen)
-            running.add(scores, blocks.of_keys(value, block), kept, mask is not None)
+            running.add(scores, blocks.of_keys(value, block), kept, careful)
         if running.output is not None:
             attended, logarithms = running.result()
             output.narrow(0, *part.batch).narrow(2, *part.rows).copy_(blocks.by_head(attended, part))

@@ -33,26 +33,27 @@ def close(out: Any, masked: Any) -> Any:
     return out if masked is None else out.masked_fill(masked, 0.0)
 
 
-def _hide(scores: Any, mask: Any, is_causal: bool) -> Any:
-    if is_causal:
-        rows = torch.arange(scores.size(-2), device=scores.device)
-        keys = torch.arange(scores.size(-1), device=scores.device)
-        return scores.masked_fill(keys > rows.unsqueeze(-1), MINUS_INF)
-    if mask is None:
-        return scores
-    return scores.masked_fill(~mask, MINUS_INF) if mask.dtype == torch.bool else scores + mask
+def causal(first: int, rows: int, keys: int, diagonal: int, device: Any) -> Any:
+    """The bool mask (rows, keys) of query rows from *first* on that see the keys up to their own + *diagonal*."""
+    last = torch.arange(first + diagonal, first + diagonal + rows, device=device)
+    return torch.arange(keys, device=device) <= last.unsqueeze(-1)
 
 
 def formula(
-    query: Any, key: Any, value: Any, mask: Any, scale: float, is_causal: bool, dropout_p: float, kept: Any = None
+    query: Any, key: Any, value: Any, mask: Any, scale: float, diagonal: int | None, dropout_p: float, kept: Any = None
 ) -> Any:
     """Attention of float32 or float64 tensors whose leading dimensions broadcast.
 
-    *kept* is what the weights are to be multiplied with; None to draw it from *dropout_p*.
+    *diagonal*: query i sees the keys 0 ... i + diagonal; None for all. *kept* is what the weights are to be multiplied
+    with; None to draw it from *dropout_p*.
     """
-    mask, masked = open_masked_rows(mask)
+    if diagonal is not None:
+        mask = causal(0, query.size(-2), key.size(-2), diagonal, query.device)
+    mask, masked = open_masked_rows(mask) if diagonal is None or diagonal < 0 else (mask, None)
     scores = torch.matmul(query * scale, key.transpose(-2, -1))
-    weights = torch.softmax(_hide(scores, mask, is_causal), -1)
+    if mask is not None:
+        scores = scores.masked_fill(~mask, MINUS_INF) if mask.dtype == torch.bool else scores + mask
+    weights = torch.softmax(scores, -1)
     if kept is not None:
         weights = weights * kept
     elif dropout_p > 0.0:

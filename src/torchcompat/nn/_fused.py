@@ -50,11 +50,11 @@ def needs_grad(tensors: Sequence[Any]) -> bool:
 def _by_formula(saved: Sequence[Any], needed: Sequence[bool], grad: Any, options: Any, kept: Any = None) -> list[Any]:
     """The gradients of the formula by query, key, value and mask, with a graph of their own."""
     query, key, value, mask = saved
-    scale, is_causal, dropout_p, _ = options
+    scale, diagonal, dropout_p, _ = options
     with torch.enable_grad():
         if query.dim() == 4:
             key, value = repeat_heads(key, query.size(1)), repeat_heads(value, query.size(1))
-        out = formula(query, key, value, mask, scale, is_causal, dropout_p, kept)
+        out = formula(query, key, value, mask, scale, diagonal, dropout_p, kept)
         wanted = [tensor for tensor, need in zip(saved, needed) if need]
         found = iter(torch.autograd.grad(out, wanted, grad, create_graph=True, allow_unused=True))
     return [next(found) if need else None for need in needed]
@@ -82,11 +82,11 @@ class _Blockwise(torch.autograd.Function):  # type: ignore[misc]
         return (*_blocks.backward(saved, out, sums, grad, options, needed), None)
 
 
-def in_blocks(query: Any, key: Any, value: Any, mask: Any, scale: float, is_causal: bool, dropout_p: float) -> Any:
+def in_blocks(query: Any, key: Any, value: Any, mask: Any, scale: float, diagonal: int | None, dropout_p: float) -> Any:
     """Attention of 4-D tensors, as :mod:`_blocks` takes them."""
     # Drawn where dropout draws its numbers from, so that torch.manual_seed makes it repeat.
     seed = int(torch.randint(2**31, ()).item()) if dropout_p else 0
-    options = _blocks.Options(scale, is_causal, dropout_p, seed)
+    options = _blocks.Options(scale, diagonal, dropout_p, seed)
     if not needs_grad((query, key, value, mask)):
         return _blocks.forward(query, key, value, mask, options)[0]
     return _Blockwise.apply(query, key, value, mask, options)[0]
@@ -118,10 +118,10 @@ class _TorchFused(torch.autograd.Function):  # type: ignore[misc]
 
 
 def by_torch(
-    kernel: Any, query: Any, key: Any, value: Any, mask: Any, scale: float, is_causal: bool, dropout_p: float
+    kernel: Any, query: Any, key: Any, value: Any, mask: Any, scale: float, diagonal: int | None, dropout_p: float
 ) -> Any:
     """Attention by *kernel*, torch's own function of query, key, value and mask."""
     if not needs_grad((query, key, value, mask)):
         return kernel(query, key, value, mask)
-    options = _blocks.Options(scale, is_causal, dropout_p, 0)
+    options = _blocks.Options(scale, diagonal, dropout_p, 0)
     return _TorchFused.apply(query, key, value, mask, options, kernel)

@@ -143,6 +143,19 @@ def mask(bias: Any, device: Any) -> Any:
     return torch.arange(bias.seq_len_kv, device=device) <= rows + offset(bias)
 
 
+def diagonal_of(bias: Any, is_causal: bool, query: Any, key: Any) -> int:
+    """The :func:`offset` of the *bias* of an attention, checked to fit it."""
+    if is_causal:
+        raise ValueError("is_causal must be False when attn_mask is a CausalBias, which says what is causal")
+    found = offset(bias)
+    sizes = bias.seq_len_q, bias.seq_len_kv
+    if found and sizes != (query.size(-2), key.size(-2)):
+        raise RuntimeError(
+            f"attn_mask must be a CausalBias of query's and key's lengths {query.size(-2), key.size(-2)}, got {sizes}"
+        )
+    return found
+
+
 def resolve(attn_mask: Any, is_causal: bool, query: Any) -> tuple[Any, bool]:
     """*attn_mask* and *is_causal* with an ordinary mask on query's device, or none, in place of a causal bias."""
     if not is_bias(attn_mask):
