@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 import torchcompat.nn.attention.flex_attention as module
 from torchcompat import SHIMS, at_least, available_devices
 from torchcompat.nn.attention import _flex, _flex_masks, _flex_tiles
-from torchcompat.nn.attention.flex_attention import AuxOutput, AuxRequest, and_masks, create_block_mask, noop_mask
+from torchcompat.nn.attention.flex_attention import AuxRequest, and_masks, create_block_mask, noop_mask
 
 PREFIX = "nn.attention.flex_attention."
 flex = SHIMS[PREFIX + "flex_attention"].fallback
@@ -204,7 +204,7 @@ def test_logsumexp(impl):
     query, key, value = qkv(length=7)
     mask = create_block_mask(nowhere_at_first, None, None, 7, 7, device="cpu")
     out, aux = call(impl, query, key, value, block_mask=mask, return_aux=AuxRequest(lse=True))
-    assert isinstance(aux, AuxOutput)
+    assert type(aux).__name__ == "AuxOutput"
     assert aux.max_scores is None
     expected = torch.logsumexp(modified(query, key), -1)
     assert (aux.lse[:, :, :3] == -INF).all()
@@ -612,7 +612,7 @@ def test_the_device_is_chosen(name):
 @about_create
 def test_create_block_mask(impl):
     mask = impl(causal, 2, None, 300, 300, device="cpu")
-    assert isinstance(mask, (module.BlockMask, SHIMS[PREFIX + "BlockMask"].fallback))
+    assert type(mask).__name__ == "BlockMask"
     assert mask.shape == (2, 1, 300, 300)
     assert mask.BLOCK_SIZE == (128, 128)
     assert mask.kv_num_blocks.tolist() == [[[1, 1, 3]]] * 2

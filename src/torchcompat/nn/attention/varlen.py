@@ -126,7 +126,7 @@ def varlen_attn_out(
     block_table: Any = None,
     num_splits: Any = None,
 ) -> Any:
-    """:func:`varlen_attn` whose output is written into *out*; no gradient.
+    """Do what :func:`varlen_attn` does, with the output written into *out*; no gradient.
 
     In torch since 2.12. Fallback: as that of :func:`varlen_attn`, copied into *out*.
 
