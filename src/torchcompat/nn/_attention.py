@@ -120,13 +120,16 @@ def _many(scores: Sequence[int], diagonal: int | None, device: Any) -> bool:
     return total >= MANY_SCORES or (diagonal is not None and of_element >= MANY_CAUSAL)
 
 
-def _wants_blocks(query: Any, key: Any, value: Any, mask: Any, diagonal: int | None, scores: Sequence[int]) -> bool:
-    math_allowed, fused_allowed = allowed(query.device.type)
-    if not math_allowed and not fused_allowed:
+def _check_backends(device: str) -> None:
+    if not any(allowed(device)):
         raise RuntimeError(
             "no viable backend: scaled_dot_product_attention runs within a sdpa_kernel that excludes every backend of "
-            f"this device ({query.device.type}); allow SDPBackend.MATH"
+            f"this device ({device}); allow SDPBackend.MATH"
         )
+
+
+def _wants_blocks(query: Any, key: Any, value: Any, mask: Any, diagonal: int | None, scores: Sequence[int]) -> bool:
+    math_allowed, fused_allowed = allowed(query.device.type)
     if not fused_allowed or 0 in scores or (math_allowed and not _many(scores, diagonal, query.device)):
         return False
     return plain_call([query, key, value] if mask is None else [query, key, value, mask])
@@ -240,6 +243,8 @@ def _attend(
     check_dtypes(query, key, value, attn_mask)
     scores = check_shapes(query, key, value, enable_gqa)
     mask = None if attn_mask is None else mask_for(attn_mask, scores)
+    if 0 not in scores:
+        _check_backends(query.device.type)
     if scale is None:
         scale = 1.0 / math.sqrt(max(query.size(-1), 1))
     if _native_serves(query, key, value, mask, dropout_p, diagonal, scale):

@@ -35,6 +35,13 @@ __all__ = ["scaled_dot_product_attention"]
         Limit("zero-width", "on CPU query and key of width 0 give 0, not the mean of value", "native", "2.12", "2.12"),
         Limit("zero-heads", "on CPU a query without heads ends the process", "native", "2.9", "2.11"),
         Limit("zero-key-heads", "on CPU enable_gqa with a key without heads ends the process", "native", "2.5", "2.11"),
+        Limit(
+            "dropout-double-backward",
+            "on devices other than the CPU there is no second derivative with dropout",
+            "fallback",
+            "2.0",
+            "2.4",
+        ),
         Limit("zero-key-heads", "enable_gqa refuses a key without heads, where torch gives zeros", "fallback"),
     ],
 )
@@ -51,8 +58,11 @@ def scaled_dot_product_attention(
 ) -> Any:
     """Attention: ``softmax(query @ key^T * scale + attn_mask) @ value``.
 
-    In torch since 2.5. Fallback: the formula, computed in float32 for half and bfloat16; on CPU in blocks of query rows
-    where the scores are many, and by torch 2.1 to 2.4's own kernel where that is right and no gradient is asked for.
+    In torch since 2.5. Fallback: the formula, computed in float32 for half and bfloat16; where the scores are many in
+    blocks of queries and keys, whose memory is linear in L and S, forward and backward; and by torch 2.0 to 2.4's own
+    function where that is right and faster.
+
+    Second derivatives, forward mode, ``torch.func`` and a compiler take the formula, with all the scores at once.
     Torch has the name since 2.0, without *scale* before 2.1 and without *enable_gqa* before 2.5; and before 2.5 a
     fully masked row makes NaN of its output and of every gradient.
 
