@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import inspect
+import sys
 import threading
 from typing import Any, Callable, Iterator, TypeVar
 
@@ -95,6 +96,25 @@ def _leave(found: Any) -> None:
         _put_modes(found)
 
 
+def _open(enabled: bool) -> tuple[int, Any]:
+    return threading.get_ident(), _enter(enabled)
+
+
+def _close(blocks: list[tuple[int, Any]]) -> None:
+    """Close the last of the open *blocks* that is of this thread."""
+    here = threading.get_ident()
+    index = max((i for i, (thread, _) in enumerate(blocks) if thread == here), default=None)
+    if index is None:
+        raise RuntimeError("this fastpath() block is not open in this thread")
+    _leave(blocks.pop(index)[1])
+
+
+def _unseen_by_compile(function: Any) -> Any:
+    # torch.compile of 2.1 would enter a mode while it traces, and never leave it.
+    dynamo = sys.modules.get("torch._dynamo")
+    return function if dynamo is None else dynamo.disable(function)
+
+
 @facade("attention.fastpath")
 class fastpath:
     """Switch torch's fused encoder and attention path on or off, within a ``with`` block or a decorated function.
@@ -130,14 +150,10 @@ class fastpath:
         self._open: list[tuple[int, Any]] = []
 
     def __enter__(self) -> None:
-        self._open.append((threading.get_ident(), _enter(self._enabled)))
+        self._open.append(_unseen_by_compile(_open)(self._enabled))
 
     def __exit__(self, *exc_info: Any) -> None:
-        here = threading.get_ident()
-        index = max((i for i, (thread, _) in enumerate(self._open) if thread == here), default=None)
-        if index is None:
-            raise RuntimeError("this fastpath() block is not open in this thread")
-        _leave(self._open.pop(index)[1])
+        _unseen_by_compile(_close)(self._open)
 
     def __call__(self, function: F) -> F:
         later = (inspect.isgeneratorfunction, inspect.iscoroutinefunction, inspect.isasyncgenfunction)
