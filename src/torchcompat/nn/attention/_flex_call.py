@@ -177,7 +177,8 @@ def _attend(query: Any, key: Any, value: Any, score_mod: Any, block_mask: Any, s
 # ---------------------------------------------------------------------------------------------------------------------
 # Torch's kernel, under torch.compile
 
-_native: Any = find("torch." + NAME) if at_least(2, 6) and not is_forced(NAME) else None
+# That of 2.6 is not compiled in one graph when it is called from here.
+_native: Any = find("torch." + NAME) if at_least(2, 7) and not is_forced(NAME) else None
 _native_mask: Any = find("torch.nn.attention.flex_attention.BlockMask")
 
 

@@ -9,7 +9,7 @@ import torch
 from ._flex_mods import Tile, evaluate
 
 # A strip of query blocks whose mask is made at once has about this many elements.
-STRIP = 2**24
+STRIP = 2**22
 
 
 def ceil_div(number: int, by: int) -> int:

@@ -272,7 +272,7 @@ def flex_attention(
 
     Where a gradient is wanted, a call takes the plain formula, which holds all scores: up to 2**20 of them, under a
     function transform or ``torch.compile``, and where a captured tensor was computed from another or is not to be found
-    in the closure, the defaults, the globals or the attributes of *score_mod*. Compiled on torch 2.6 to 2.13, the
+    in the closure, the defaults, the globals or the attributes of *score_mod*. Compiled on torch 2.7 to 2.13, the
     fallback runs torch's kernel.
 
     Args:
