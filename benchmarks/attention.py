@@ -101,9 +101,8 @@ def compare(length, train, is_causal):
         grown = megabytes(attend, length, train, is_causal)
         memory = "" if grown is None else f"{grown:8.0f} MB"
         ratio = times[attend] / times[plain]
-        print(
-            f"{what:24} L={length:<5} heads={heads(length)} {attend.__name__:9} {times[attend]:9.2f} ms {ratio:5.2f} of plain {memory}"
-        )
+        case = f"{what:24} L={length:<5} heads={heads(length)} {attend.__name__:9}"
+        print(f"{case} {times[attend]:9.2f} ms {ratio:5.2f} of plain {memory}")
 
 
 def main(arguments=()):
