@@ -56,7 +56,7 @@ def fastpath_faults(module: torch.nn.Module, *inputs: Any, **kwargs: Any) -> lis
 
 @facade("attention.safe_forward")
 def safe_forward(module: torch.nn.Module, *inputs: Any, **kwargs: Any) -> Any:
-    """``module(*inputs, **kwargs)``, off torch's fused path where that has a fault for this call.
+    """Run *module* on the inputs, off torch's fused path where that has a fault for this call.
 
     Not in torch. Where :func:`fastpath_faults` finds something the module, and all in it, runs on its ordinary path,
     without packing, in this thread alone; elsewhere torch decides as ever. So what a model computes in evaluation mode
