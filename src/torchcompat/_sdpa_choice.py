@@ -208,8 +208,8 @@ def _by_fallback(given: Arguments) -> SdpaChoice:
     served = _served(given) if at_least(2, 0) else None
     if served is not None:
         return _on_cpu(served) if device == "cpu" else _elsewhere(given)
-    scores = check_shapes(given.query, given.key, given.value, bool(given.enable_gqa))
-    if 0 not in scores and not any(allowed(device)):
+    no_scores = 0 in given.query.shape[:-1] or 0 in given.key.shape[:-1]
+    if not no_scores and not any(allowed(device)):
         return SdpaChoice("ERROR", {name: [_switched_off(name)] for name in ("MATH", *FUSED)})
     return SdpaChoice("MATH", {name: [FALLBACK] for name in FUSED})
 
