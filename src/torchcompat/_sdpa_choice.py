@@ -226,7 +226,8 @@ def _served(given: Arguments) -> SdpaCall | None:
     except (RuntimeError, IndexError):
         return None  # the call raises
     scale = 1.0 if given.scale is None else given.scale
-    if not _native_serves(query, key, value, mask, given.dropout_p, given.is_causal, scale):
+    diagonal = 0 if given.is_causal else None
+    if not _native_serves(query, key, value, mask, given.dropout_p, diagonal, scale):
         return None
     with _aside():
         opened = None if mask is None else _opened(mask, key.size(-2))

@@ -283,5 +283,5 @@ def test_the_memory_of_a_long_sequence_is_linear():
     done = subprocess.run([sys.executable, "-c", program], stdout=subprocess.PIPE, check=True)
     forward, both = map(float, done.stdout.split())
     output = length * 64 * 4 / 2**20  # MiB; the scores would be 256 times as much at 16384
-    assert output <= forward <= 16 * output
-    assert 4 * output <= both <= 32 * output  # the output and three gradients
+    assert output / 2 <= forward <= 16 * output  # what was freed before may be used again
+    assert 2 * output <= both <= 32 * output
