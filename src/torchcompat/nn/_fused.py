@@ -24,7 +24,7 @@ def _in_transform() -> bool:
     return _transforms is not None and bool(_transforms())
 
 
-def _is_batched(grad: Any) -> bool:
+def is_batched(grad: Any) -> bool:
     """Whether vmap batches this backward pass: then it lets no ordinary tensor be added to in place."""
     try:
         torch.zeros((), dtype=grad.dtype, device=grad.device).add_(grad.detach()[(0,) * grad.dim()])
@@ -75,7 +75,7 @@ class _Blockwise(torch.autograd.Function):  # type: ignore[misc]
     def backward(ctx: Any, grad: Any, _: Any) -> Any:
         *saved, out, sums = ctx.saved_tensors
         needed, options = ctx.needs_input_grad[:4], ctx.options
-        if torch.is_grad_enabled() or _is_batched(grad):
+        if torch.is_grad_enabled() or is_batched(grad):
             query, key, _, mask = saved
             kept = _blocks.all_kept(query, key, mask, options) if options.dropout_p else None
             return (*_by_formula(saved, needed, grad, options, kept), None)
@@ -108,7 +108,7 @@ class _TorchFused(torch.autograd.Function):  # type: ignore[misc]
     @staticmethod
     def backward(ctx: Any, grad: Any) -> Any:
         needed, options = ctx.needs_input_grad[:4], ctx.options
-        if torch.is_grad_enabled() or _is_batched(grad):
+        if torch.is_grad_enabled() or is_batched(grad):
             if options.dropout_p:
                 raise RuntimeError("dropout_p must be 0 for a second derivative: this torch's fused kernels have none")
             return (*_by_formula(ctx.saved_tensors, needed, grad, options), None, None)

@@ -456,6 +456,16 @@ def test_second_derivatives(tiny):
         close(actual, should)
 
 
+def test_second_derivatives_where_not_all_is_wanted(tiny):
+    query, key, value = qkv(batch=1, heads=2, key_heads=2, length=20, keys=20)
+    query.requires_grad_()
+    grads = []
+    for function in (flex, reference):
+        first = torch.autograd.grad(function(query, key, value, soft_cap).sum(), query, create_graph=True)[0]
+        grads.append(torch.autograd.grad((first**2).sum(), query)[0])
+    close(*grads)
+
+
 @about_flex
 @pytest.mark.limit("captured-double")
 @pytest.mark.limit("backward")
@@ -465,6 +475,17 @@ def test_second_derivatives_of_captured_tensors(impl, tiny):
     out = call(impl, *inputs, score_mod=closed_over(slopes))
     first = torch.autograd.grad(out.sum(), inputs[0], create_graph=True)[0]
     assert torch.autograd.grad((first**2).sum(), slopes)[0].shape == (2,)
+
+
+def test_a_batched_backward(tiny):
+    if not at_least(1, 11):
+        pytest.skip("before torch 1.11 there is no is_grads_batched")
+    query, key, value = qkv(requires_grad=True)
+    out = flex(query, key, value, alibi)
+    rows = torch.randn(3, *out.shape, dtype=DOUBLE)
+    batched = torch.autograd.grad(out, query, (rows,), is_grads_batched=True, retain_graph=True)[0]
+    single = [torch.autograd.grad(out, query, row, retain_graph=True)[0] for row in rows]
+    assert (batched - torch.stack(single)).abs().max() < 1e-10
 
 
 def test_tiles_that_are_masked_out_are_left_out(tiny):

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from ..._torch import at_least
-from .._fused import needs_grad, plain_call
+from .._fused import is_batched, needs_grad, plain_call
 from ._flex_mods import Tile, captured
 from ._flex_tiles import MINUS_INF, Plan, Strip, strips, tile_sizes
 
@@ -146,7 +146,7 @@ class _Attention(torch.autograd.Function):  # type: ignore[misc]
     def backward(ctx: Any, grad_out: Any, grad_lse: Any, _: Any) -> Any:
         plan = ctx.plan
         with without_autocast(grad_out.device.type):
-            if not torch.is_grad_enabled() and plain_call((grad_out,)):
+            if not torch.is_grad_enabled() and not is_batched(grad_out):
                 return (None, *backward(plan, ctx.saved_tensors, grad_out, grad_lse))
             return (None, *_derivable_backward(plan, ctx.saved_tensors, grad_out, grad_lse))
 
@@ -158,10 +158,13 @@ def _derivable_backward(plan: Plan, saved: Any, grad_out: Any, grad_lse: Any) ->
             "flex_attention of this many scores has no second derivative (create_graph=True) where its score_mod "
             f"captures a tensor that needs a gradient; up to {PLAIN} scores it has"
         )
-    # Views, since query, key and value may be one tensor.
-    inputs = [tensor.view_as(tensor) for tensor in saved[:3]]
-    out, lse, _ = plain(plan, *inputs)
-    return torch.autograd.grad([out, lse], inputs, [grad_out, grad_lse], create_graph=True, allow_unused=True)
+    with torch.enable_grad():  # a batched backward pass has it off
+        # Views, since query, key and value may be one tensor.
+        inputs = [tensor.view_as(tensor) for tensor in saved[:3]]
+        out, lse, _ = plain(plan, *inputs)
+        wanted = [tensor for tensor in inputs if tensor.requires_grad]
+        found = iter(torch.autograd.grad([out, lse], wanted, [grad_out, grad_lse], create_graph=True))
+    return [next(found) if tensor.requires_grad else None for tensor in inputs]
 
 
 # ---------------------------------------------------------------------------------------------------------------------
