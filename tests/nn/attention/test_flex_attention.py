@@ -519,7 +519,9 @@ def test_full_blocks_are_not_asked_for(tiny):
     assert len(asked) == 10  # the tiles of the diagonal
 
 
-def test_modifiers_that_need_scalars():
+@about_flex
+@pytest.mark.limit("mapped-index")
+def test_modifiers_that_need_scalars(impl):
     words = torch.randint(0, 2, (7, 3)) > 0
 
     def mask_mod(b, h, q_idx, kv_idx):
@@ -534,7 +536,7 @@ def test_modifiers_that_need_scalars():
     allowed = (words.unsqueeze(1) & words.unsqueeze(0)).any(-1)
     bias = table @ table.t()
     expected = reference(query, key, value, lambda s, b, h, i, j: s + bias[i, j], lambda b, h, i, j: allowed[i, j])
-    close(flex(query, key, value, score_mod, mask), expected)
+    close(call(impl, query, key, value, score_mod, mask), expected)
 
 
 def test_what_a_modifier_returns():

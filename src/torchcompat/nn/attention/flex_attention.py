@@ -237,6 +237,13 @@ def create_block_mask(
         Limit("fullgraph", "torch.compile breaks the graph", "fallback", "2.0", "2.2"),
         Limit("memory", "unless compiled it holds all scores", "native", FAMILY),
         Limit(
+            "mapped-index",
+            "a modifier that has to be mapped cannot index a tensor that it captures (see func.vmap)",
+            "fallback",
+            "1.7",
+            "1.7",
+        ),
+        Limit(
             "captured-double",
             "no second derivative where score_mod captures a tensor that needs a gradient and "
             "there are more than 2**20 scores",
