@@ -692,8 +692,7 @@ def test_the_whole_mask_is_never_held(monkeypatch):
     assert mask.sparsity() == pytest.approx(100 * (1 - 63 * 64 / 2 / 63**2))
 
 
-@pytest.fixture
-def mask(impl):
+def a_mask(impl):
     """A causal mask of 2 x 2 batches and heads, 400 x 400."""
     made = create_block_mask(causal, 2, 2, 400, 400, device="cpu")
     lists = (made.kv_num_blocks, made.kv_indices, made.full_kv_num_blocks, made.full_kv_indices)
@@ -701,7 +700,8 @@ def mask(impl):
 
 
 @about_masks
-def test_what_a_mask_is(impl, mask):
+def test_what_a_mask_is(impl):
+    mask = a_mask(impl)
     assert mask.shape == (2, 2, 400, 400)
     assert mask.numel() == 4 * 400 * 400
     assert mask.sparsity() == 37.5
@@ -735,7 +735,8 @@ def test_small_masks_are_not_sparser_than_nothing(impl):
         ((slice(None), slice(None), torch.tensor([0, 3])), (2, 2, 256, 400)),
     ],
 )
-def test_selections(impl, mask, index, shape):
+def test_selections(impl, index, shape):
+    mask = a_mask(impl)
     part = mask[index]
     assert part.shape == shape
     kept = tuple(slice(at, at + 1 or None) if isinstance(at, int) else at for at in index)
@@ -747,13 +748,15 @@ def test_selections(impl, mask, index, shape):
 
 
 @about_masks
-def test_too_many_indices(impl, mask):
+def test_too_many_indices(impl):
+    mask = a_mask(impl)
     with pytest.raises(IndexError):
         mask[0, 0, 0, 0]
 
 
 @about_masks
-def test_text(impl, mask):
+def test_text(impl):
+    mask = a_mask(impl)
     assert str(mask[0, 0]).startswith("BlockMask(shape=(1, 1, 400, 400), sparsity=37.50%, \n(0, 0)\n██")
     assert "sparsity=37.50%" in repr(mask)
     assert "mask_mod=causal" in repr(mask)
@@ -762,7 +765,8 @@ def test_text(impl, mask):
 
 
 @about_masks
-def test_to_another_device(impl, mask):
+def test_to_another_device(impl):
+    mask = a_mask(impl)
     there = mask.to("cpu")
     assert there is not mask
     assert there.shape == mask.shape
