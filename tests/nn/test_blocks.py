@@ -168,8 +168,8 @@ def test_sums_are_made_in_float32(blocks, dtype):
     rounding = {torch.float32: 1e-6, torch.bfloat16: 2**-9, torch.float16: 2**-12}[dtype]
     assert out.dtype == dtype
     assert (out.double() - same).abs().max() < rounding * (1 + same.abs().max())
-    if dtype == torch.bfloat16 and not at_least(1, 3):
-        return  # torch 1.2 loses the graph where it converts to bfloat16
+    if dtype == torch.bfloat16 and not at_least(1, 4):
+        return  # torch 1.2 and 1.3 lose the graph where they convert to bfloat16
     gradients = torch.autograd.grad(out, (query, key, value), torch.ones_like(out))
     for gradient, correct in zip(gradients, torch.autograd.grad(same.sum(), doubles)):
         assert gradient.dtype == dtype
