@@ -5,6 +5,7 @@ nox -t edges                both sides of the versions where torch changed most
 nox -t random               three versions drawn at random
 nox -t all                  all 28
 nox -s "bench(torch-2.15)"  every benchmark on one torch
+... -- --coverage           note which lines ran, which takes longer; `nox -s coverage` sums it up
 ... -- --delete             delete each environment, and what was downloaded for it, when its session is done
 ... -- tests/test_x.py      pass on to pytest
 """
@@ -63,6 +64,9 @@ RANDOM = set(random.sample(MINORS, 3))
 
 nox.options.sessions = ["lint", "types", "docs", NEWEST]
 
+# What is for this file and not to be passed on.
+OWN = ("--delete", "--coverage")
+
 
 def use_every_pyenv_python():
     """pyenv's python3.7 refuses to run unless PYENV_VERSION names it; `pyenv exec` sets that to one version."""
@@ -97,14 +101,15 @@ def delete(session):
 
 def arguments(session):
     """What goes on to pytest or to a script."""
-    return [argument for argument in session.posargs if argument != "--delete"]
+    return [argument for argument in session.posargs if argument not in OWN]
 
 
 def test_both(session, torch):
     """Run pytest as installed and with fallbacks forced, side by side, each on one core; print one after the other."""
     # Of the reasons only those of failures, or a log of thousands of skips hides them; `pytest` alone prints them all.
-    command = [str(Path(session.bin, "python")), "-m", "pytest", "-r", "fE", "--cov=torchcompat", "--cov-report="]
-    command += arguments(session)
+    command = [str(Path(session.bin, "python")), "-m", "pytest", "-r", "fE", *arguments(session)]
+    if "--coverage" in session.posargs:
+        command += ["--cov=torchcompat", "--cov-report="]
     runs = []
     for forced in ("", "all"):
         environment = {
@@ -144,7 +149,7 @@ def tests(session, torch, needs):
 
 @nox.session(python=NEW)
 def coverage(session):
-    """Coverage of src/ over every version tested since the last report."""
+    """Coverage of src/ over every version tested with --coverage since the last report."""
     session.install("coverage[toml]")
     session.run("coverage", "combine")
     session.run("coverage", "report", *arguments(session))
