@@ -15,7 +15,7 @@ from ._fastpath_part import parts
 from ._fastpath_switch import slow_path
 from ._fastpath_where import KINDS, bind, kind_of
 from ._shim import facade
-from ._torch import find, torch_version
+from ._torch import compiling, torch_version
 
 _CLASSES = list(KINDS)
 
@@ -82,12 +82,9 @@ def safe_forward(module: torch.nn.Module, *inputs: Any, **kwargs: Any) -> Any:
     kind = kind_of(module, _CLASSES)
     if torch_version < (1, 12):
         return module(*inputs, **kwargs)
-    if _compiling is not None and _compiling():
+    if compiling():
         return _uncompiled(_forward)(module, kind, inputs, kwargs)
     return _forward(module, kind, inputs, kwargs)
-
-
-_compiling: Any = find("torch.compiler.is_compiling") or find("torch._utils.is_compiling")
 
 
 def _uncompiled(function: Any) -> Any:

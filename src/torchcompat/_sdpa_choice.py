@@ -18,7 +18,8 @@ from ._sdpa_conditions import FLASH_ON_CPU, SdpaCall, View, promoted
 from ._shim import SHIMS
 from ._torch import UnsupportedError, at_least, find
 from .nn._arguments import check_shapes, mask_for, number
-from .nn._attention import NAME, _native_serves, autocast_dtype
+from .nn._attention import NAME, _native_serves
+from .nn._autocast import autocast_dtype
 from .nn._formula import open_masked_rows
 from .nn.attention._backends import allowed
 

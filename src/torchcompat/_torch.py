@@ -205,3 +205,9 @@ def has(path: str, param: str | None = None) -> bool:
     if found is None:
         return False
     return param is None or param in parameters(found)
+
+
+# Whether torch.compile is tracing. Torch 2.0 has the question under a private name only; before, nothing compiles.
+compiling: Callable[[], bool] = (
+    find("torch.compiler.is_compiling") or find("torch._utils.is_compiling") or (lambda: False)
+)

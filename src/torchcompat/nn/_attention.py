@@ -8,10 +8,11 @@ from typing import Any, Sequence
 import torch
 
 from .._shim import is_forced
-from .._torch import UnsupportedError, at_least, find
+from .._torch import UnsupportedError, at_least, compiling, find
 from ._arguments import check_dtypes, check_flags, check_shapes, check_tensors, mask_for, number, shape_of
+from ._autocast import autocast_dtype, lowered, without_autocast
 from ._formula import close, formula, open_masked_rows, repeat_heads
-from ._fused import by_torch, compiling, in_blocks, needs_grad, plain_call
+from ._fused import by_torch, in_blocks, needs_grad, plain_call
 from .attention._backends import allowed
 from .attention._bias import diagonal_of, is_bias
 
@@ -199,35 +200,6 @@ def _by_native_nested(
 
 
 # ---------------------------------------------------------------------------------------------------------------------
-# Autocast
-
-
-def autocast_dtype(device: str) -> Any:
-    """The dtype that autocast asks for on this kind of device, or None."""
-    if at_least(2, 4):
-        # Not asked under torch.compile, which cannot trace the question.
-        if not compiling() and not torch.amp.is_autocast_available(device):
-            return None
-        return torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else None
-    if device == "cuda" and at_least(1, 6) and torch.is_autocast_enabled():
-        return torch.get_autocast_gpu_dtype() if at_least(1, 10) else torch.float16
-    if device == "cpu" and at_least(1, 10) and torch.is_autocast_cpu_enabled():
-        return torch.get_autocast_cpu_dtype()
-    return None
-
-
-def _without_autocast(device: str) -> Any:
-    return torch.autocast(device, enabled=False) if at_least(1, 10) else torch.cuda.amp.autocast(enabled=False)
-
-
-def _lowered(tensor: Any, dtype: Any) -> Any:
-    """*tensor* as autocast hands it to an operator that it runs in *dtype*."""
-    if tensor is None or not tensor.is_floating_point() or tensor.dtype == torch.float64:
-        return tensor
-    return tensor.to(dtype)
-
-
-# ---------------------------------------------------------------------------------------------------------------------
 
 
 def _attend(
@@ -283,6 +255,6 @@ def attention(
     dtype = autocast_dtype(device)
     if dtype is None:
         return _attend(query, key, value, attn_mask, dropout_p, diagonal, scale, enable_gqa)
-    query, key, value, attn_mask = (_lowered(tensor, dtype) for tensor in (query, key, value, attn_mask))
-    with _without_autocast(device):
+    query, key, value, attn_mask = (lowered(tensor, dtype) for tensor in (query, key, value, attn_mask))
+    with without_autocast(device):
         return _attend(query, key, value, attn_mask, dropout_p, diagonal, scale, enable_gqa)

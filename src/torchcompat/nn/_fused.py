@@ -6,11 +6,11 @@ from typing import Any, Sequence
 
 import torch
 
-from .._torch import find
+from .._torch import compiling, find
 from . import _blocks
+from ._autocast import without_autocast
 from ._formula import formula, repeat_heads
 
-compiling = find("torch.compiler.is_compiling") or find("torch._utils.is_compiling") or (lambda: False)
 _transforms: Any = find("torch._C._functorch.are_transforms_active")  # 1.13
 _interpreters: Any = find("torch._C._functorch.peek_interpreter_stack")  # since 2.0
 _forward_mode: Any = find("torch.autograd.forward_ad")
@@ -75,11 +75,12 @@ class _Blockwise(torch.autograd.Function):  # type: ignore[misc]
     def backward(ctx: Any, grad: Any, _: Any) -> Any:
         *saved, out, sums = ctx.saved_tensors
         needed, options = ctx.needs_input_grad[:4], ctx.options
-        if torch.is_grad_enabled() or is_batched(grad):
-            query, key, _, mask = saved
-            kept = _blocks.all_kept(query, key, mask, options) if options.dropout_p else None
-            return (*_by_formula(saved, needed, grad, options, kept), None)
-        return (*_blocks.backward(saved, out, sums, grad, options, needed), None)
+        with without_autocast(grad.device.type):
+            if torch.is_grad_enabled() or is_batched(grad):
+                query, key, _, mask = saved
+                kept = _blocks.all_kept(query, key, mask, options) if options.dropout_p else None
+                return (*_by_formula(saved, needed, grad, options, kept), None)
+            return (*_blocks.backward(saved, out, sums, grad, options, needed), None)
 
 
 def in_blocks(query: Any, key: Any, value: Any, mask: Any, scale: float, diagonal: int | None, dropout_p: float) -> Any:
@@ -111,7 +112,8 @@ class _TorchFused(torch.autograd.Function):  # type: ignore[misc]
         if torch.is_grad_enabled() or is_batched(grad):
             if options.dropout_p:
                 raise RuntimeError("dropout_p must be 0 for a second derivative: this torch's fused kernels have none")
-            return (*_by_formula(ctx.saved_tensors, needed, grad, options), None, None)
+            with without_autocast(grad.device.type):
+                return (*_by_formula(ctx.saved_tensors, needed, grad, options), None, None)
         wanted = [leaf for leaf, need in zip(ctx.leaves, needed) if need]
         found = iter(torch.autograd.grad(ctx.out, wanted, grad, retain_graph=True))
         return (*(next(found) if need else None for need in needed), None, None)

@@ -9,7 +9,7 @@ from torch.nn.functional import dropout, linear, pad
 
 from .._shim import Limit, polyfill
 from .._torch import at_least, find
-from ._attention import autocast_dtype
+from ._autocast import autocast_dtype
 from ._masks import additive_pair
 from ._states import restore
 from .functional import scaled_dot_product_attention

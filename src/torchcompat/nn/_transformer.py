@@ -10,8 +10,7 @@ import torch
 from torch.nn.functional import relu
 
 from .._shim import SHIMS, Limit, polyfill
-from .._torch import find
-from ._fused import compiling
+from .._torch import compiling, find
 from ._masks import MINUS_INF, additive_pair
 from ._multihead import HAS_FACTORY_KEYWORDS, HAS_NESTED
 from ._states import activation_of, kernel_of, refuse_too_old, restore, state_of

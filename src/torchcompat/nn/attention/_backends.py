@@ -6,11 +6,7 @@ import enum
 from typing import Any, Callable, NamedTuple, Sequence
 
 from ..._shim import SHIMS, Limit, polyfill
-from ..._torch import find
-
-compiling: Callable[[], bool] = (
-    find("torch.compiler.is_compiling") or find("torch._utils.is_compiling") or (lambda: False)
-)
+from ..._torch import compiling, find
 
 
 @polyfill(

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from ..._torch import at_least
+from .._autocast import without_autocast
 from .._fused import is_batched, needs_grad, plain_call
 from ._flex_mods import Tile, captured
 from ._flex_tiles import MINUS_INF, Plan, Strip, strips, tile_sizes
@@ -168,23 +168,6 @@ def _derivable_backward(plan: Plan, saved: Any, grad_out: Any, grad_lse: Any) ->
 
 
 # ---------------------------------------------------------------------------------------------------------------------
-
-
-class _Nothing:
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, *_: Any) -> None:
-        pass
-
-
-def without_autocast(device: str) -> Any:
-    """A block in which autocast casts nothing."""
-    if not at_least(1, 6) or (device == "cpu" and not at_least(1, 10)):
-        return _Nothing()
-    if at_least(1, 10):
-        return torch.autocast(device, enabled=False)
-    return torch.cuda.amp.autocast(enabled=False)
 
 
 def attend(plan: Plan, query: Any, key: Any, value: Any) -> tuple[Any, Any, Any]:

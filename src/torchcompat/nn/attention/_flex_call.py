@@ -8,9 +8,8 @@ from typing import Any, Sequence
 import torch
 
 from ..._shim import is_forced
-from ..._torch import at_least, find, parameters
-from .. import _attention
-from .._fused import compiling
+from ..._torch import at_least, compiling, find, parameters
+from .._autocast import autocast_dtype, lowered, without_autocast
 from . import _flex, _flex_masks, _flex_tiles
 from ._flex_block_mask import NOOPS, TENSORS, is_sliced
 from ._flex_mods import Tile, evaluate, positional_parameters, prepared
@@ -152,11 +151,11 @@ def attention(
     if compiling() and _native_serves(query, key, value, wanted):
         return _by_native(query, key, value, score_mod, block_mask, scale, enable_gqa, kernel_options, wanted)
     device = query.device.type
-    lowered = _attention.autocast_dtype(device)
-    if lowered is None:
+    dtype = autocast_dtype(device)
+    if dtype is None:
         return _attend(query, key, value, score_mod, block_mask, scale)
-    query, key, value = (_attention._lowered(tensor, lowered) for tensor in (query, key, value))
-    with _flex.without_autocast(device):
+    query, key, value = (lowered(tensor, dtype) for tensor in (query, key, value))
+    with without_autocast(device):
         return _attend(query, key, value, score_mod, block_mask, scale)
 
 

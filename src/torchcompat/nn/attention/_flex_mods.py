@@ -9,8 +9,8 @@ from typing import Any, Callable, Iterator, Sequence
 import torch
 
 from ..._shim import SHIMS
+from ..._torch import compiling
 from ...func import vmap as _loads_the_shim  # noqa: F401
-from .._fused import compiling
 
 # Ours on every torch: under torch's, up to 2.5 and perhaps later, a captured tensor cannot be indexed by a scalar.
 _vmap: Callable[..., Any] = SHIMS["func.vmap"].fallback
