@@ -21,9 +21,13 @@ with warnings.catch_warnings():
 def pytest_addoption(parser):
     parser.addoption(
         "--too-old",
-        metavar="SHIM",
-        help="run the contract tests of SHIM against a native older than its `since` (tests/meta expects a failure)",
+        metavar="SHIM,...",
+        help="run the contract tests of each SHIM, up to its first failure, against a native older than its `since`",
     )
+
+
+def _too_old(config):
+    return set(filter(None, (config.getoption("--too-old") or "").split(",")))
 
 
 def _shim_of(item):
@@ -44,9 +48,9 @@ def pytest_generate_tests(metafunc):
 
 
 def pytest_collection_modifyitems(config, items):
-    chosen = config.getoption("--too-old")
+    chosen = [SHIMS[name] for name in _too_old(config)]
     if chosen:
-        items[:] = [item for item in items if "impl" in item.fixturenames and _shim_of(item) is SHIMS[chosen]]
+        items[:] = [item for item in items if "impl" in item.fixturenames and _shim_of(item) in chosen]
     for item in items:
         _expect_failure_where_limited(item)
 
@@ -77,9 +81,28 @@ def impl(request, shim):
         return shim.fallback
     if shim.native is None:
         pytest.skip(f"{shim.path} is missing here; in torch since {shim.since}")
-    if not shim.meets_contract and request.config.getoption("--too-old") != shim.name:
-        pytest.skip(f"{shim.path} is here, but meets the contract only since {shim.since}")
+    if not shim.meets_contract:
+        if shim.name not in _too_old(request.config):
+            pytest.skip(f"{shim.path} is here, but meets the contract only since {shim.since}")
+        if shim in _failed:
+            pytest.skip(f"{shim.path} has failed a test already")
     return shim.native
+
+
+_failed = []
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    outcome = yield
+    if outcome.get_result().when == "call" and outcome.get_result().failed:
+        _failed.append(_shim_of(item))
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    for name in sorted(_too_old(config)):
+        verdict = "fails" if SHIMS[name] in _failed else "passes"
+        terminalreporter.write_line(f"{name}: the native of this torch {verdict}")
 
 
 def _environment():
