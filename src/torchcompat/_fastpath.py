@@ -13,8 +13,7 @@ import torch
 
 from . import _fastpath_call as ask
 from ._fastpath_call import Call
-from ._shim import minor
-from ._torch import torch_version
+from ._shim import within
 
 SINCE = "1.12"
 
@@ -30,8 +29,7 @@ class Condition(NamedTuple):
 
     def holds(self) -> bool:
         """Whether the installed torch is in the range."""
-        here = torch_version[:2]
-        return minor(self.first) <= here and (not self.last or here <= minor(self.last))
+        return within(self.first, self.last)
 
     def __str__(self) -> str:
         return f"{self.code}: {self.text}"

@@ -12,8 +12,7 @@ from typing import Callable, NamedTuple, Sequence
 from . import _fastpath_part as ask
 from ._fastpath import SINCE
 from ._fastpath_part import Part
-from ._shim import minor
-from ._torch import torch_version
+from ._shim import within
 
 _ISSUE = "https://github.com/pytorch/pytorch/issues/"
 _ORIGIN = "https://github.com/pytorch/pytorch/pull/75809"
@@ -31,8 +30,7 @@ class Fault(NamedTuple):
 
     def holds(self) -> bool:
         """Whether the installed torch is in the range."""
-        here = torch_version[:2]
-        return minor(self.first) <= here and (not self.last or here <= minor(self.last))
+        return within(self.first, self.last)
 
     def __str__(self) -> str:
         return f"{self.code}: {self.text} {self.link}"

@@ -21,6 +21,12 @@ def minor(text: str) -> Minor:
     return int(major), int(rest)
 
 
+def within(first: str, last: str) -> bool:
+    """Whether the installed torch is of the minors *first* to *last*; an empty *last* has no end."""
+    here = _torch.torch_version[:2]
+    return minor(first) <= here and (not last or here <= minor(last))
+
+
 class Limit:
     """Where a shim falls short of the contract: on which of the two objects, from which to which minor, and how.
 
@@ -34,7 +40,7 @@ class Limit:
 
     def applies(self, on: str) -> bool:
         """Whether the installed torch is in the limit's range and *on* is the object it limits."""
-        return on == self.on and minor(self.first) <= _torch.torch_version[:2] <= minor(self.last)
+        return on == self.on and within(self.first, self.last)
 
     def __str__(self) -> str:
         span = "" if (self.first, self.last) == ("1.2", "2.15") else f" (torch {self.first} to {self.last})"
