@@ -44,7 +44,13 @@ USED = [
 ]
 LETTERS, LENGTH, WIDTH, HEADS, LAYERS = 4, 12, 32, 4, 2
 BATCH, PARTS, WARM_UP, LEARNING_RATE = 64, 2, 10, 3e-3
-PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+# What the weights are kept in, and what autocast computes in, if not in that.
+PRECISIONS = {
+    "float64": (torch.float64, None),
+    "float32": (torch.float32, None),
+    "bfloat16": (torch.float32, torch.bfloat16),
+    "float16": (torch.float32, torch.float16),
+}
 
 
 class Model(nn.Module):
@@ -95,10 +101,11 @@ class Training:
     """All that a run is made of, and all that a checkpoint of it holds."""
 
     def __init__(self, options, device):
-        self.device, self.dtype, self.step = device, PRECISIONS[options.precision], 0
+        self.device, self.step = device, 0
+        dtype, self.lower = PRECISIONS[options.precision]
         self.model = Model()
         initialise(self.model, options.seed)
-        self.model.to(device)
+        self.model.to(device, dtype)
         self.optimizer = AdamW(self.model.parameters(), lr=LEARNING_RATE, weight_decay=0.01)
         warm_up = LinearLR(self.optimizer, start_factor=0.1, total_iters=WARM_UP)
         decay = CosineAnnealingLR(self.optimizer, T_max=options.steps - WARM_UP, eta_min=LEARNING_RATE / 10)
@@ -126,9 +133,10 @@ class Training:
             part.load_state_dict(states[name])
 
     def loss_of(self, model, letters, labels):
-        """The mean loss, computed in the precision that was asked for."""
-        with autocast(self.device.type, dtype=self.dtype, enabled=self.dtype != torch.float32):
-            return cross_entropy(model(letters).float(), labels)
+        """The mean loss of a model that computes in the precision that was asked for."""
+        with autocast(self.device.type, dtype=self.lower, enabled=self.lower is not None):
+            logits = model(letters)
+        return cross_entropy(logits.to(model.position.dtype), labels)
 
     def train_step(self):
         """One step of the optimiser, on the gradients of a batch that is taken in parts. Returns its loss."""
