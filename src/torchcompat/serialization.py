@@ -1,25 +1,54 @@
-"""Loading and saving, safe on every torch: ``torch.load`` and ``torch.save`` of torch 2.15, and ``torch.serialization``.
+"""Loading and saving, safe on every torch: ``torch.load``, ``torch.save`` and ``torch.serialization`` of torch 2.15.
 
 Importing this module reads no file and sets nothing. docs/serialization.md tells what is checked and what is not.
 """
 
 from __future__ import annotations
 
+import mmap as _mmap
 import os
 import pickle
+import sys
 import warnings
 from typing import Any
 
-from ._serialization import _load, _safe
-from ._shim import polyfill
+from ._serialization import _safe, _save
+from ._serialization._load import Request, unsafe_globals
+from ._serialization._load import load as _load
+from ._serialization._reader import Options
+from ._serialization._settings import LoadEndianness as _OwnEndianness
+from ._serialization._settings import byteorder, maps_by_default, settings, skipping
+from ._shim import Limit, polyfill
+from ._torch import UnsupportedError, find
 
-__all__ = ["add_safe_globals", "clear_safe_globals", "get_safe_globals", "load", "safe_globals"]
+__all__ = [
+    "LoadEndianness",
+    "add_safe_globals",
+    "clear_safe_globals",
+    "get_crc32_options",
+    "get_default_load_endianness",
+    "get_default_mmap_options",
+    "get_safe_globals",
+    "get_unsafe_globals_in_checkpoint",
+    "load",
+    "safe_globals",
+    "save",
+    "set_crc32_options",
+    "set_default_load_endianness",
+    "set_default_mmap_options",
+    "skip_data",
+]
 
-_RESTRICTED = "https://github.com/pytorch/pytorch/pull/170085"
-_ADD = "https://github.com/pytorch/pytorch/pull/140738"
+_PULL = "https://github.com/pytorch/pytorch/pull/"
+_PAIRS = _PULL + "142153"
+_ENDIANNESS = _PULL + "108343"
+_CRC32 = _PULL + "137735"
+_MMAP_OPTIONS = _PULL + "134371"
+
+LoadEndianness: Any = find("torch.serialization.LoadEndianness") or _OwnEndianness
 
 
-@polyfill("torch.load", since="2.10", link=_RESTRICTED)
+@polyfill("torch.load", since="2.10", link=_PULL + "170085")
 def load(
     f: Any,
     map_location: Any = None,
@@ -54,9 +83,14 @@ def load(
         UnsupportedError: the file holds what the installed torch does not have; the message says which torch has.
     """
     weights_only = _weights_only(weights_only, pickle_module)
-    if weights_only and pickle_load_args.keys() - {"encoding"}:
+    if weights_only and pickle_load_args:
         warnings.warn("pickle_load_args only works if `weights_only=False`.", stacklevel=2)
-    return _load.load(f, map_location, pickle_module, weights_only, mmap, pickle_load_args)
+    options = Options(map_location, _safe.by_name(), pickle_load_args.get("encoding", "utf-8"))
+    options.byteorder = byteorder(get_default_load_endianness())
+    request = Request(f, options, weights_only, pickle_module, pickle_load_args)
+    request.mmap = maps_by_default() if mmap is None else bool(mmap)
+    request.shared = sys.platform != "win32" and get_default_mmap_options() == _mmap.MAP_SHARED
+    return _load(request)
 
 
 def _weights_only(weights_only: bool | None, pickle_module: Any) -> bool:
@@ -79,7 +113,43 @@ def _weights_only(weights_only: bool | None, pickle_module: Any) -> bool:
     return bool(weights_only)
 
 
-@polyfill("torch.serialization.add_safe_globals", since="2.6", link=_ADD)
+@polyfill("torch.save", since="2.1", link=_PULL + "94503")
+def save(
+    obj: object,
+    f: Any,
+    pickle_module: Any = pickle,
+    pickle_protocol: int = 2,
+    _use_new_zipfile_serialization: bool = True,
+    _disable_byteorder_record: bool = False,
+) -> None:
+    """Save an object, with its tensors, to a file that every torch from 1.6 on reads, and :func:`load` on any.
+
+    In torch since 2.1. Fallback: the same archive, written by us, on any torch; the tensors are those that the
+    installed torch can pickle. For other torch below 1.6, which reads no archives, ask for the older format.
+
+    Args:
+        obj: what to save.
+        f: a path, or a binary file that can write.
+        pickle_module: the module to pickle with.
+        pickle_protocol: with another than 2, files may need ``weights_only=False`` to load.
+        _use_new_zipfile_serialization: False for the format of torch before 1.6, which all torch reads.
+        _disable_byteorder_record: leave out of the archive which byte order it has.
+
+    Raises:
+        AttributeError: *f* is neither a path nor a file that can write.
+        RuntimeError: two tensors of *obj* see the same memory as different dtypes.
+    """
+    _save.check_pickle_module(pickle_module)
+    if not isinstance(f, (str, os.PathLike)) and not hasattr(f, "write"):
+        raise AttributeError("expected 'f' to be string, path, or a file-like object with a 'write' attribute")
+    if _use_new_zipfile_serialization:
+        crc32 = get_crc32_options()
+        _save.save_zip(obj, f, pickle_module, pickle_protocol, not _disable_byteorder_record, crc32)
+    else:
+        _save.save_legacy(obj, f, pickle_module, pickle_protocol)
+
+
+@polyfill("torch.serialization.add_safe_globals", since="2.6", link=_PAIRS)
 def add_safe_globals(safe_globals: Any) -> None:
     """Allow :func:`load` to use these classes and functions when a file names them.
 
@@ -93,7 +163,7 @@ def add_safe_globals(safe_globals: Any) -> None:
     _safe.add(safe_globals)
 
 
-@polyfill("torch.serialization.get_safe_globals", since="2.6", link=_ADD)
+@polyfill("torch.serialization.get_safe_globals", since="2.6", link=_PAIRS)
 def get_safe_globals() -> Any:
     """What was added to the safe globals, as a list in no order.
 
@@ -102,7 +172,7 @@ def get_safe_globals() -> Any:
     return _safe.listed()
 
 
-@polyfill("torch.serialization.clear_safe_globals", since="2.6", link=_ADD)
+@polyfill("torch.serialization.clear_safe_globals", since="2.6", link=_PAIRS)
 def clear_safe_globals() -> None:
     """Empty the list of safe globals.
 
@@ -111,7 +181,12 @@ def clear_safe_globals() -> None:
     _safe.clear()
 
 
-@polyfill("torch.serialization.safe_globals", since="2.6", link=_ADD)
+@polyfill(
+    "torch.serialization.safe_globals",
+    since="2.6",
+    link=_PAIRS,
+    limits=[Limit("restore", "takes out at the end also what was allowed before the block", "native", "2.6")],
+)
 class safe_globals:
     """Allow :func:`load` to use these classes and functions, for a block.
 
@@ -129,3 +204,136 @@ class safe_globals:
 
     def __exit__(self, type: Any, value: Any, tb: Any) -> None:
         _safe.remove(self._added)
+
+
+@polyfill("torch.serialization.get_unsafe_globals_in_checkpoint", since="2.6", link=_PULL + "139221")
+def get_unsafe_globals_in_checkpoint(f: Any) -> Any:
+    """The full names that a file names and that :func:`load` would refuse, without running anything.
+
+    In torch since 2.6. Fallback: our interpreter runs through the pickle and makes nothing.
+
+    Args:
+        f: a path, or a binary file that can read and seek, with an archive as :func:`save` writes it.
+
+    Returns:
+        A list in no order. A name that the pickle puts together as it runs is not in it.
+
+    Raises:
+        ValueError: *f* holds no such archive, or a TorchScript module.
+    """
+    return unsafe_globals(f)
+
+
+@polyfill("torch.serialization.get_default_load_endianness", since="2.1", link=_ENDIANNESS)
+def get_default_load_endianness() -> Any:
+    """The byte order that :func:`load` takes for files that do not say: None, which is little, unless it was set.
+
+    In torch since 2.1. Fallback: what our own :func:`set_default_load_endianness` was given.
+    """
+    return settings.endianness
+
+
+@polyfill("torch.serialization.set_default_load_endianness", since="2.1", link=_ENDIANNESS)
+def set_default_load_endianness(endianness: Any) -> None:
+    """Set the byte order that :func:`load` takes for files that do not say, in the whole process.
+
+    In torch since 2.1. Fallback: for our own :func:`load`.
+
+    Args:
+        endianness: a ``LoadEndianness``, or None for the default.
+
+    Raises:
+        TypeError: it is neither.
+    """
+    if endianness is not None and not isinstance(endianness, LoadEndianness):
+        raise TypeError(f"endianness is a LoadEndianness or None; got {type(endianness)}")
+    settings.endianness = endianness
+
+
+@polyfill("torch.serialization.get_crc32_options", since="2.6", link=_CRC32)
+def get_crc32_options() -> bool:
+    """Whether :func:`save` computes check sums, True unless it was set.
+
+    In torch since 2.6. Fallback: what our own :func:`set_crc32_options` was given.
+    """
+    return settings.compute_crc32
+
+
+@polyfill("torch.serialization.set_crc32_options", since="2.6", link=_CRC32)
+def set_crc32_options(compute_crc32: bool) -> None:
+    """Set whether :func:`save` computes the check sums of its archive, in the whole process.
+
+    In torch since 2.6. Fallback: for our own :func:`save`; without check sums it writes zeros. No torch checks them when
+    it loads (https://github.com/pytorch/pytorch/pull/28858), other programs do.
+
+    Args:
+        compute_crc32: False is faster.
+    """
+    settings.compute_crc32 = compute_crc32
+
+
+@polyfill("torch.serialization.get_default_mmap_options", since="2.5", link=_MMAP_OPTIONS)
+def get_default_mmap_options() -> Any:
+    """How :func:`load` maps files: ``mmap.MAP_PRIVATE`` unless it was set; None on Windows.
+
+    In torch since 2.5. Fallback: what our own :class:`set_default_mmap_options` was given.
+    """
+    if settings.mmap_flags is None and sys.platform != "win32":
+        return _mmap.MAP_PRIVATE
+    return settings.mmap_flags
+
+
+@polyfill("torch.serialization.set_default_mmap_options", since="2.5", link=_MMAP_OPTIONS)
+class set_default_mmap_options:
+    """Set how :func:`load` maps files, in the whole process; as a context, for a block.
+
+    In torch since 2.5. Fallback: for our own :func:`load`.
+
+    Args:
+        flags: ``mmap.MAP_PRIVATE``, or ``mmap.MAP_SHARED``: then writing to a tensor writes to the file.
+
+    Raises:
+        ValueError: *flags* is something else.
+        RuntimeError: on Windows.
+    """
+
+    def __init__(self, flags: int) -> None:
+        if sys.platform == "win32":
+            raise RuntimeError("Changing the default mmap options is currently not supported for Windows")
+        if flags not in (_mmap.MAP_PRIVATE, _mmap.MAP_SHARED):
+            raise ValueError(f"flags is mmap.MAP_PRIVATE or mmap.MAP_SHARED; got {flags!r}")
+        self.prev = settings.mmap_flags
+        settings.mmap_flags = flags
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, exc_type: Any, exc_value: Any, traceback: Any) -> None:
+        settings.mmap_flags = self.prev
+
+
+@polyfill("torch.serialization.skip_data", since="2.7", link=_PULL + "148018")
+class skip_data:
+    """Leave out the data of storages, for a block: :func:`save` writes room for them, :func:`load` makes them unfilled.
+
+    In torch since 2.7. Fallback: for our own :func:`load` and :func:`save`, in this thread. Torch's does not reach
+    ``load`` before 2.7. The memory of what is loaded holds anything.
+
+    Args:
+        materialize_fake_tensors: whether fake tensors are saved as if they were real.
+
+    Raises:
+        UnsupportedError: *materialize_fake_tensors* is true.
+    """
+
+    def __init__(self, materialize_fake_tensors: bool = False) -> None:
+        if materialize_fake_tensors:
+            raise UnsupportedError("saving fake tensors as real ones needs torch 2.7 or newer")
+        self.materialize_fake_tensors = materialize_fake_tensors
+
+    def __enter__(self) -> None:
+        self._before = skipping.active
+        skipping.active = True
+
+    def __exit__(self, type: Any, value: Any, tb: Any) -> None:
+        skipping.active = self._before

@@ -27,7 +27,7 @@ class Keys:
     def check(self, target: Any, key: Any) -> None:
         """Raise UnpicklingError unless *key* may become a key of *target*."""
         kind = type(key)
-        if kind is str or kind is bytes or kind is bool or key is None or kind is int and -(2**60) < key < 2**60:
+        if kind is str or kind is bytes or kind is bool or key is None or (kind is int and -(2**60) < key < 2**60):
             return
         if isinstance(key, tuple):
             _check_tuple(key)

@@ -27,9 +27,9 @@ Found = Tuple[Kind, str, int]
 class Survey(Rules):
     """Runs through a pickle, making nothing, to learn what it says of its storages and which globals it names."""
 
-    def __init__(self, encoding: str = "utf-8") -> None:
+    def __init__(self, parts: int, encoding: str = "utf-8") -> None:
         super().__init__()
-        self.encoding = encoding
+        self._parts, self.encoding = parts, encoding
         self.found: dict[str, Found] = {}
         self.named: set[str] = set()
 
@@ -51,7 +51,7 @@ class Survey(Rules):
 
     def persistent(self, identity: Any) -> Any:
         if type(identity) is tuple and identity and identity[0] in ("storage", b"storage"):
-            kind, key, location, nbytes = parsed(identity, 6)
+            kind, key, location, nbytes = parsed(identity, self._parts)
             self.found.setdefault(key, (kind, location, nbytes))
 
 
@@ -81,7 +81,7 @@ class _LegacyReader(Reader):
         """Read the object, and leave the file at its end."""
         encoding = self.options.encoding
         start = self._header()
-        _, survey, end = pickle_at(self.source, start, lambda: Survey(encoding))
+        _, survey, end = pickle_at(self.source, start, lambda: Survey(6, encoding))
         assert isinstance(survey, Survey)
         keys, _, after = pickle_at(self.source, end, Rules)
         after = self._read_storages(keys, survey.found, after)

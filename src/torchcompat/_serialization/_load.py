@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import os
 import pickle
-import sys
 from contextlib import contextmanager
 from typing import Any, Iterator
 
 import torch
 
-from .._torch import at_least, find
-from . import _safe
-from ._legacy import read_legacy
+from .._torch import at_least
+from . import _safe, _trusted
+from ._allowed import names
+from ._budget import Budget
+from ._legacy import Survey, read_legacy
+from ._machine import Machine
 from ._reader import Options, read_zip
+from ._settings import skips_data
 from ._source import Source, check_seekable, is_path
 from ._zip import Archive
 
@@ -33,34 +36,65 @@ def opened(f: Any) -> Iterator[Any]:
         yield f
 
 
-def load(
-    f: Any, map_location: Any, pickle_module: Any, weights_only: bool, mmap: bool | None, arguments: dict[str, Any]
-) -> Any:
-    """As :func:`torchcompat.load`, after its checks."""
-    mmap = _default_mmap() if mmap is None else mmap
+class Request:
+    """What the caller of ``load`` asked for."""
+
+    def __init__(
+        self, f: Any, options: Options, weights_only: bool, pickle_module: Any, arguments: dict[str, Any]
+    ) -> None:
+        self.f, self.options, self.weights_only = f, options, weights_only
+        self.pickle_module, self.arguments = pickle_module, arguments
+        self.mmap = False
+        self.shared = False
+
+
+def load(request: Request) -> Any:
+    """The object in the file."""
+    f, options = request.f, request.options
+    if is_path(f) and os.fspath(f).endswith(".safetensors"):
+        return _load_safetensors(os.fspath(f), options.map_location)
     with opened(f) as file:
         source = Source(file)
         is_zip = source.size >= 4 and source.read(0, 4) == _ZIP
-        if mmap and not is_zip:
+        source.seek(0)
+        if request.mmap and not is_zip:
             raise RuntimeError("mmap can only be used with files saved with `_use_new_zipfile_serialization=True`")
-        if is_zip:
-            archive = Archive(source)
-            if "constants.pkl" in archive:
-                raise RuntimeError("this is a TorchScript archive: load it with torch.jit.load, if you trust it")
-            if mmap and not is_path(f):
-                raise ValueError("f must be a file path in order to use the mmap argument")
-        options = Options(map_location, _safe.by_name(), arguments.get("encoding", "utf-8"))
-        try:
-            return read_zip(source, archive, options) if is_zip else _read_old(source, options)
-        except pickle.UnpicklingError as error:
-            raise _explained(error) from error.__cause__
+        if request.mmap and not is_path(f):
+            raise ValueError("f must be a file path in order to use the mmap argument")
+        if not request.weights_only and (at_least(1, 6) or not is_zip):
+            target = f if is_path(f) else file
+            return _trusted.load(target, options.map_location, request.pickle_module, request.mmap, request.arguments)
+        options.skip_data = skips_data()
+        if not is_zip:
+            return _explaining(_read_old, source, options)
+        return _read_zip(source, request)
 
 
-def _explained(error: pickle.UnpicklingError) -> pickle.UnpicklingError:
-    return pickle.UnpicklingError(
-        f"Weights only load failed. WeightsUnpickler error: {error}\nIf you trust the file, weights_only=False loads it "
-        "all the same, and runs whatever code it holds."
-    )
+def _read_zip(source: Source, request: Request) -> Any:
+    archive = Archive(source)
+    if "constants.pkl" in archive:
+        if request.weights_only:
+            raise RuntimeError(
+                "Cannot use ``weights_only=True`` with TorchScript archives: torch.jit.load loads this file, and runs the "
+                "code in it: do it only if you trust the file"
+            )
+        source.seek(0)
+        return _trusted.load_script(request.f, request.options.map_location)
+    if request.mmap and at_least(2, 0):
+        request.options.mapped = _torch.UntypedStorage.from_file(os.fspath(request.f), request.shared, source.size)
+    if request.weights_only:
+        return _explaining(read_zip, source, archive, request.options)
+    return _trusted.load_zip(source, archive, request.options, request.pickle_module, request.arguments)
+
+
+def _explaining(read: Any, *arguments: Any) -> Any:
+    try:
+        return read(*arguments)
+    except pickle.UnpicklingError as error:
+        raise pickle.UnpicklingError(
+            f"Weights only load failed. WeightsUnpickler error: {error}\nIf you trust the file, weights_only=False loads "
+            "it all the same, and runs whatever code it holds."
+        ) from error.__cause__
 
 
 def _read_old(source: Source, options: Options) -> Any:
@@ -69,12 +103,35 @@ def _read_old(source: Source, options: Options) -> Any:
     at, magic = _TAR
     if source.size > at + len(magic) and source.read(at, len(magic)) == magic:
         raise RuntimeError(
-            "Cannot use ``weights_only=True`` with files saved in the legacy .tar format. weights_only=False loads them, "
-            "and runs whatever code they hold: do it only if you trust the file."
+            "Cannot use ``weights_only=True`` with files saved in the legacy .tar format. weights_only=False loads "
+            "them, and runs whatever code they hold: do it only if you trust the file."
         )
     return read_legacy(source, options)
 
 
-def _default_mmap() -> bool:
-    config = sys.modules.get("torch.utils.serialization.config")
-    return bool(config.load.mmap) if config is not None else False
+def _load_safetensors(path: str, map_location: Any) -> Any:
+    if map_location is not None and not isinstance(map_location, (str, bytes, torch.device)):
+        raise RuntimeError(
+            "a safetensors file can be loaded to a device only: map_location is not a device or its name"
+        )
+    try:
+        from safetensors.torch import load_file  # type: ignore[import-not-found, unused-ignore]
+    except ImportError as error:
+        raise RuntimeError("this is a safetensors file: install safetensors to load it") from error
+    return load_file(path, device="cpu" if map_location is None else str(map_location))
+
+
+def unsafe_globals(f: Any) -> list[str]:
+    """As :func:`torchcompat.serialization.get_unsafe_globals_in_checkpoint`."""
+    with opened(f) as file:
+        source = Source(file)
+        if source.size < 4 or source.read(0, 4) != _ZIP:
+            raise ValueError("Expected input to be a checkpoint returned by torch.save, in the format of a zip archive")
+        archive = Archive(source)
+        if "constants.pkl" in archive:
+            raise ValueError(
+                "Expected input to be a checkpoint returned by torch.save but got a torchscript checkpoint"
+            )
+        survey = Survey(5)
+        Machine(archive.read("data.pkl"), survey, Budget(source.size)).run()
+    return list(survey.named - names() - set(_safe.by_name()))

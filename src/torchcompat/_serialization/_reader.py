@@ -113,7 +113,7 @@ def parsed(identity: Any, count: int) -> tuple[Kind, str, str, int]:
     return kind, str(key), _storages.checked_location(location), count * kind.item_size
 
 
-class _ZipReader(Reader):
+class ZipReader(Reader):
     def __init__(self, source: Source, archive: Archive, options: Options) -> None:
         super().__init__(source, options)
         self._archive = archive
@@ -138,5 +138,5 @@ class _ZipReader(Reader):
 
 def read_zip(source: Source, archive: Archive, options: Options) -> Any:
     """The object in a zip archive."""
-    reader = _ZipReader(source, archive, options)
+    reader = ZipReader(source, archive, options)
     return Machine(archive.read("data.pkl"), reader.rules(), reader.budget).run()

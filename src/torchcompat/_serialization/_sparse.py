@@ -65,7 +65,7 @@ def _coo(indices: Any, values: Any, size: Any, is_coalesced: Any = None) -> Any:
     linear = torch.zeros(count, dtype=torch.int64, device=indices.device)
     if indices.device.type != "meta":
         for row, length in zip(indices, size):
-            _need(not count or 0 <= int(row.min()) and int(row.max()) < length, "an index is out of range")
+            _need(not count or (int(row.min()) >= 0 and int(row.max()) < length), "an index is out of range")
             linear = linear * length + row
     result = _torch.sparse_coo_tensor(indices, values, size, **_UNCHECKED)
     if is_coalesced is True and find("torch.Tensor._coalesced_"):
@@ -93,8 +93,8 @@ def _compressed(layout: Any, compressed: Any, plain: Any, values: Any, size: Any
     if compressed.device.type != "meta" and compressed.numel():
         steps = compressed[..., 1:] - compressed[..., :-1]
         _need((compressed[..., 0] == 0).all() and (compressed[..., -1] == count).all(), "its rows have another length")
-        _need(not steps.numel() or int(steps.min()) >= 0 and int(steps.max()) <= others, "a row has no such length")
-        _need(not plain.numel() or int(plain.min()) >= 0 and int(plain.max()) < others, "an index is out of range")
+        _need(not steps.numel() or (int(steps.min()) >= 0 and int(steps.max()) <= others), "a row has no such length")
+        _need(not plain.numel() or (int(plain.min()) >= 0 and int(plain.max()) < others), "an index is out of range")
     make = find("torch.sparse_compressed_tensor")
     validate = find("torch._validate_sparse_compressed_tensor_args")
     if make is not None:

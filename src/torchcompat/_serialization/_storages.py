@@ -25,8 +25,12 @@ class Kind:
     def __init__(self, name: str) -> None:
         self.name = name
         self.dtype_name = _dtypes.STORAGES[name]
-        self.dtype = _dtypes.dtype_named(self.dtype_name)
         self.item_size = _dtypes.item_size(self.dtype_name)
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The installed torch's dtype; raises UnsupportedError where it has none."""
+        return _dtypes.dtype_named(self.dtype_name)
 
 
 class Loaded:

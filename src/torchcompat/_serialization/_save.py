@@ -1,0 +1,131 @@
+"""``save`` behind its arguments: pickles the object, and writes pickle and storages to an archive."""
+
+from __future__ import annotations
+
+import ctypes
+import io
+import os
+import pickle
+import sys
+from contextlib import contextmanager
+from typing import Any, Iterator
+
+import torch
+
+from .._torch import at_least, find
+from . import _dtypes
+from ._settings import skips_data
+from ._source import is_path
+from ._storages import UNTYPED
+from ._zip_writer import ZipWriter
+
+_torch: Any = torch
+_CLASSES = {dtype: name for name, dtype in _dtypes.STORAGES.items() if name != "UntypedStorage"}
+
+
+@contextmanager
+def _opened(f: Any) -> Iterator[Any]:
+    if is_path(f):
+        with open(f, "wb") as file:
+            yield file
+    else:
+        yield f
+        if hasattr(f, "flush"):
+            f.flush()
+
+
+def _archive_name(f: Any) -> str:
+    """The folder that all records are in: the name of the file, as torch has it."""
+    if not is_path(f):
+        return "archive/"
+    name = os.path.basename(os.fspath(f))
+    stem = name.rpartition(".")[0] or name
+    return (stem if isinstance(stem, str) else os.fsdecode(stem)) + "/"
+
+
+class _Storages:
+    """The storages that the pickle has named, in the order of their keys."""
+
+    def __init__(self) -> None:
+        self.by_key: dict[str, tuple[Any, int]] = {}
+        self._keys: dict[int, str] = {}
+        self._dtypes: dict[int, str] = {}
+
+    def identity(self, obj: Any) -> Any:
+        """The persistent id of a storage, or None for another object."""
+        typed = find("torch.storage.TypedStorage") or find("torch.storage._TypedStorage")
+        is_typed = typed is not None and isinstance(obj, typed)
+        if not is_typed and not torch.is_storage(obj):
+            return None
+        raw, dtype = _untyped(obj, is_typed), _dtype_of(obj, is_typed)
+        name = _CLASSES.get(dtype, "UntypedStorage") if is_typed or not UNTYPED else "UntypedStorage"
+        width = _dtypes.item_size(dtype) if name != "UntypedStorage" else 1
+        nbytes = raw.nbytes() if at_least(1, 10) else raw.size() * width
+        self._check_dtype(raw, dtype)
+        key = self._keys.setdefault(raw._cdata, str(len(self._keys)))
+        self.by_key[key] = raw, nbytes
+        return "storage", getattr(torch, name), key, torch.serialization.location_tag(raw), nbytes // width  # type: ignore[no-untyped-call]
+
+    def _check_dtype(self, raw: Any, dtype: str) -> None:
+        if raw.device.type == "meta" or not raw.data_ptr():
+            return
+        if self._dtypes.setdefault(raw.data_ptr(), dtype) != dtype:
+            raise RuntimeError("Cannot save multiple tensors or storages that view the same data as different types")
+
+
+def _untyped(obj: Any, is_typed: bool) -> Any:
+    if not is_typed or not at_least(1, 11):
+        return obj
+    return obj._untyped_storage if at_least(2, 0) else obj._storage
+
+
+def _dtype_of(obj: Any, is_typed: bool) -> str:
+    if is_typed or not UNTYPED:
+        return _dtypes.name_of(obj.dtype)
+    return "uint8"
+
+
+def save_zip(obj: Any, f: Any, pickle_module: Any, protocol: int, byteorder: bool, compute_crc32: bool) -> None:
+    """Write *obj* as a zip archive."""
+    storages = _Storages()
+    buffer = io.BytesIO()
+
+    class Pickler(pickle_module.Pickler):  # type: ignore[name-defined, misc]
+        def persistent_id(self, obj: Any) -> Any:
+            return storages.identity(obj)
+
+    Pickler(buffer, protocol=protocol).dump(obj)
+    with _opened(f) as file:
+        writer = ZipWriter(file, _archive_name(f), compute_crc32)
+        writer.add("data.pkl", buffer.getvalue())
+        if byteorder:
+            writer.add("byteorder", sys.byteorder.encode("ascii"))
+        for key, (raw, nbytes) in storages.by_key.items():
+            if skips_data():
+                writer.add_empty("data/" + key, nbytes)
+            else:
+                on_cpu = raw if raw.device.type == "cpu" else raw.cpu()
+                writer.add("data/" + key, _memory(on_cpu, nbytes))
+        writer.close()
+
+
+def _memory(raw: Any, nbytes: int) -> Any:
+    if not nbytes:
+        return b""
+    return memoryview((ctypes.c_char * nbytes).from_address(raw.data_ptr())).cast("B")
+
+
+def save_legacy(obj: Any, f: Any, pickle_module: Any, protocol: int) -> None:
+    """Write *obj* in the format of torch before 1.6, by torch's own function."""
+    if skips_data():
+        raise RuntimeError("Cannot use skip_data=True with _use_new_zipfile_serialization=False")
+    private = {"_use_new_zipfile_serialization": False} if at_least(1, 4) else {}
+    _torch.save(obj, f, pickle_module, protocol, **private)
+
+
+def check_pickle_module(module: Any) -> None:
+    """Raise ValueError for a version of dill that cannot pickle by persistent ids."""
+    if module is not pickle and module.__name__ == "dill":
+        check: Any = find("torch.serialization._check_dill_version")
+        if check is not None:
+            check(module)
