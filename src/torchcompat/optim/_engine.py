@@ -1,0 +1,198 @@
+"""One loop for all first-order fallbacks: each optimiser only says how one parameter moves.
+
+An update is written once, with operations in place. With ``differentiable=True`` it gets copies of the parameter and of
+its state to work on, so that autograd can go back through it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from .._torch import UnsupportedError, at_least, find
+from ._base import Base
+
+_COMPLEX = tuple(filter(None, map(find, ("torch.complex32", "torch.complex64", "torch.complex128"))))
+_HALVES = tuple(filter(None, (torch.float16, find("torch.bfloat16"))))
+_view_as_real: Any = find("torch.view_as_real")
+_capturing: Any = find("torch.cuda.is_current_stream_capturing")
+# Before, lerp_ had no kernel for float16 and bfloat16 on the CPU, or none that computes in float32.
+_LERP_TAKES_HALVES = at_least(2, 1)
+
+
+def is_complex(tensor: Any) -> bool:
+    return tensor.dtype in _COMPLEX
+
+
+def lerp_(mean: Any, value: Any, weight: Any) -> None:
+    """``mean += weight * (value - mean)``, rounded once."""
+    if _LERP_TAKES_HALVES or mean.dtype not in _HALVES:
+        mean.lerp_(value, weight)
+    else:
+        mean.copy_(mean.float().lerp_(value.float(), weight))
+
+
+def move_(tensor: Any, direction: Any, scale: Any) -> Any:
+    """``tensor += scale * direction``; *scale* is a number, or a tensor to be differentiated."""
+    if isinstance(scale, torch.Tensor):
+        return tensor.add_(direction * scale)
+    return tensor.add_(direction, alpha=scale)
+
+
+def moved(tensor: Any, direction: Any, scale: Any) -> Any:
+    """:func:`move_` out of place."""
+    if isinstance(scale, torch.Tensor):
+        return tensor.add(direction * scale)
+    return tensor.add(direction, alpha=scale)
+
+
+def move_ratio_(tensor: Any, numerator: Any, denominator: Any, scale: Any) -> Any:
+    """``tensor += scale * numerator / denominator``."""
+    if isinstance(scale, torch.Tensor):
+        return tensor.add_(numerator / denominator * scale)
+    return tensor.addcdiv_(numerator, denominator, value=scale)
+
+
+def add_square_(mean: Any, value: Any, beta: Any) -> None:
+    """``mean = beta * mean + (1 - beta) * value**2``."""
+    if isinstance(beta, torch.Tensor):
+        mean.lerp_(value * value, 1 - beta)
+    else:
+        mean.mul_(beta).addcmul_(value, value, value=1 - beta)
+
+
+def plus_(fresh: Any, eps: Any) -> Any:
+    """``fresh + eps``, in place unless autograd needs what was there."""
+    return fresh.add(eps) if fresh.requires_grad else fresh.add_(eps)
+
+
+# Said aloud, or torch 2.10 and later warn that nothing was said: https://github.com/pytorch/pytorch/pull/163535
+_UNCHECKED: dict[str, Any] = {"check_invariants": False} if at_least(2, 0) else {}
+
+
+def sparse_like(grad: Any, values: Any) -> Any:
+    """*values* at the places that the sparse *grad* names."""
+    return torch.sparse_coo_tensor(grad._indices(), values, grad.size(), **_UNCHECKED)
+
+
+class Engine(Base):
+    """Steps parameter by parameter."""
+
+    _takes_sparse = False
+    # Complex parameters are updated as pairs of real ones.
+    _complex_as_real = True
+    # Torch's foreach implementation of SGD alone can be differentiated.
+    _foreach_differentiates = False
+
+    def step(self, closure: Any = None) -> Any:
+        """Update all parameters that have a gradient.
+
+        Args:
+            closure: called first, with gradients enabled, to compute the loss and the gradients anew.
+
+        Returns:
+            What *closure* returned, or None.
+        """
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        with torch.set_grad_enabled(bool(self.defaults.get("differentiable"))):
+            for group in self.param_groups:
+                params = [param for param in group["params"] if param.grad is not None]
+                for param in params:
+                    self._check(group, param)
+                for param in params:
+                    self._advance(group, param)
+        return loss
+
+    def _check(self, group: dict[str, Any], param: Any) -> None:
+        name = type(self).__name__
+        if param.grad.is_sparse and not self._takes_sparse:
+            hint = "; use SparseAdam" if name.startswith("Adam") and name != "Adamax" else ""
+            raise RuntimeError(f"{name} does not take sparse gradients{hint}")
+        if group.get("fused") and not param.is_floating_point():
+            raise RuntimeError(f"fused=True takes parameters of floating-point numbers, got {param.dtype}")
+        if group.get("foreach") and group.get("differentiable") and not self._foreach_differentiates:
+            raise AssertionError("foreach=True cannot be differentiated: leave it out, or differentiable=True")
+        if group.get("capturable"):
+            _check_capturable(param)
+        elif param.is_cuda and self._scalars and _capturing and _capturing():
+            raise RuntimeError(f"{name}.step() in a CUDA graph needs torch's own class and capturable=True")
+
+    def _advance(self, group: dict[str, Any], param: Any) -> None:
+        grad = param.grad
+        state = {} if self._stateless(group) else self.state[param]
+        if not state:
+            self._start(group, param, grad, state)
+        if group.get("maximize"):
+            grad = grad.mul(-1) if grad.is_sparse else -grad  # torch 1.2 cannot negate sparse ones
+        recorded = torch.is_grad_enabled()
+        target = param.clone() if recorded else param
+        work = {key: _copied(value) for key, value in state.items()} if recorded else state
+        if self._complex_as_real and is_complex(param):
+            views = {key: _real(value) for key, value in work.items()}
+            self._update(group, _real(target), _real(grad), views)
+        else:
+            self._update(group, target, grad, work)
+        if recorded:
+            state.update(work)
+            param.copy_(target)
+
+    def _stateless(self, group: dict[str, Any]) -> bool:
+        """Whether the parameters of *group* need no state."""
+        return False
+
+    def _start(self, group: dict[str, Any], param: Any, grad: Any, state: dict[str, Any]) -> None:
+        """Fill a parameter's empty state before its first step."""
+
+    def _update(self, group: dict[str, Any], param: Any, grad: Any, state: dict[str, Any]) -> None:
+        """Move *param*, and bring *state* up to date, in place."""
+        raise NotImplementedError
+
+
+def _check_capturable(param: Any) -> None:
+    if param.device.type in ("cpu", "mps"):
+        raise AssertionError(f"capturable=True needs parameters on an accelerator with graphs, got {param.device}")
+    if param.is_cuda and _capturing and _capturing():
+        raise UnsupportedError(
+            "this step cannot be captured in a CUDA graph: that needs torch's own class, "
+            "see the first torch in the table of shims"
+        )
+
+
+def _copied(value: Any) -> Any:
+    return value.clone() if isinstance(value, torch.Tensor) else value
+
+
+def _real(value: Any) -> Any:
+    return _view_as_real(value) if isinstance(value, torch.Tensor) and is_complex(value) else value
+
+
+def value_of(option: Any) -> Any:
+    """A group's option as a number; as a scalar tensor where autograd is to go back to it."""
+    if not isinstance(option, torch.Tensor):
+        return option
+    if option.requires_grad and torch.is_grad_enabled():
+        return option.reshape(())
+    return option.item()
+
+
+def next_step(state: dict[str, Any]) -> Any:
+    """Count one step more, and say how many it makes."""
+    with torch.no_grad():
+        count = state["step"]
+        count += 1
+    return count.item()
+
+
+def decay(group: dict[str, Any], param: Any, grad: Any) -> Any:
+    """The gradient with the L2 penalty, or *param* shrunk, as the group says."""
+    weight_decay = value_of(group["weight_decay"])
+    if isinstance(weight_decay, torch.Tensor) or weight_decay != 0:
+        if group.get("decoupled_weight_decay"):
+            param.mul_(1 - value_of(group["lr"]) * weight_decay)
+        else:
+            grad = moved(grad, param.clone() if torch.is_grad_enabled() else param, weight_decay)
+    return grad
