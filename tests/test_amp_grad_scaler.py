@@ -1,7 +1,6 @@
 """GradScaler on the CPU: the arithmetic, the order of calls, the state, and what it shares with torch's own."""
 
 import copy
-import io
 import math
 import pickle
 import warnings
@@ -369,13 +368,10 @@ def test_the_state_has_the_keys_of_the_scaler_for_cuda(impl):
     native.load_state_dict(impl("cpu").state_dict())
 
 
-def test_a_state_survives_a_file(impl):
+def test_the_state_is_of_plain_numbers(impl):
     scaler = impl("cpu", init_scale=4.0)
     iterate(scaler, 1.0)
-    file = io.BytesIO()
-    torch.save(scaler.state_dict(), file)
-    file.seek(0)
-    assert torch.load(file) == scaler.state_dict()
+    assert [type(value) for value in scaler.state_dict().values()] == [float, float, float, int, int]
 
 
 def test_a_scaler_can_be_copied_between_iterations(impl):

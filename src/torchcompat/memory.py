@@ -1,0 +1,102 @@
+"""Out of memory: which exception says so, on any torch and any device."""
+
+from __future__ import annotations
+
+import errno
+import re
+from typing import Any
+
+from ._shim import Shim, _register, facade
+
+__all__ = ["OutOfMemoryError", "is_oom_error"]
+
+
+class _OutOfMemoryError(RuntimeError):
+    """Raised by torch where an accelerator has no memory left: :func:`is_oom_error` tells more.
+
+    In torch since 1.13. There it is ``torch.cuda.OutOfMemoryError`` up to 2.3, and from 2.4 on that and
+    ``torch.OutOfMemoryError`` are one class. Fallback: a class of its own, so that code which names it can be imported.
+    Torch up to 1.12 raises a plain RuntimeError, which ``except OutOfMemoryError`` does not catch: catching all of them
+    would take every error for this one.
+    https://docs.pytorch.org/docs/stable/generated/torch.OutOfMemoryError.html
+    """
+
+
+_OutOfMemoryError.__name__ = _OutOfMemoryError.__qualname__ = "OutOfMemoryError"
+
+# Registered by hand: one class under two paths, of which the older is everywhere that the newer is.
+_shim = _register(
+    Shim(
+        "OutOfMemoryError",
+        _OutOfMemoryError,
+        path="torch.cuda.OutOfMemoryError",
+        since="1.13",
+        link="https://github.com/pytorch/pytorch/pull/83146",
+    )
+)
+OutOfMemoryError: Any = _shim.public
+_CLASSES = (OutOfMemoryError, _shim.native or OutOfMemoryError, MemoryError)
+
+# What torch and the libraries below it say. Each is a phrase that is said of nothing else; tests/test_memory.py has the
+# messages, and where they were seen.
+_PHRASES = (
+    r"\b[A-Z]{2,} out of memory\b",  # the allocators of CUDA, HIP, XPU, NPU, MLU, MUSA
+    r"\b(CUDA|HIP|MUSA|NPU|cuda runtime)( driver)? error( \(2\) )?: out of memory\b",
+    r"\bCuda failure (2 )?'out of memory'",  # NCCL
+    r"\bwould exceed allowed memory\b",  # CUDA's own asynchronous allocator
+    r"\bMPS backend out of memory\b",
+    r"\bDefaultCPUAllocator: (can't allocate memory|not enough memory)\b",
+    r"\bnot enough memory: you tried to allocate\b",
+    r"^std::bad_alloc$",
+    r"\b[A-Z]+_(STATUS_)?([A-Z_]+_)?ALLOC(ATION)?_FAILED\b",  # cuBLAS, cuDNN, cuSPARSE, cuSOLVER, cuFFT, hipBLAS
+    r"\b(miopenStatusAllocFailed|rocblas_status_memory_error|cudaErrorMemoryAllocation|hipErrorOutOfMemory)\b",
+    r"\b[A-Z]+_ERROR_OUT_OF_((DEVICE|HOST)_)?MEMORY\b",  # drivers: CUDA, Level Zero, SYCL
+    r"\bPT_DEVMEM Allocation failed\b",  # Gaudi
+)
+_PATTERN = re.compile("|".join(_PHRASES))
+
+
+def _says_so(exc: BaseException) -> bool:
+    if isinstance(exc, _CLASSES):
+        return True
+    if isinstance(exc, OSError):
+        return exc.errno == errno.ENOMEM
+    return isinstance(exc, RuntimeError) and _PATTERN.search(str(exc)) is not None
+
+
+@facade("memory.is_oom_error")
+def is_oom_error(exc: BaseException) -> bool:
+    """Whether an exception means that memory ran out, of an accelerator or of the host.
+
+    Not in torch: ``torch.OutOfMemoryError`` is there from 1.13 on, and even today the CPU, MPS, cuBLAS, cuDNN, NCCL
+    and CUDA's late errors raise other classes with a message of their own.
+
+    It is decided by the class, or by the text of a RuntimeError; an error that was raised ``from`` another also by that
+    one. An error that only happened while another was handled is judged by itself. Errors that memory *may* be behind
+    (``CUDNN_STATUS_NOT_SUPPORTED``, "unable to find an engine") are not counted: they have other causes.
+
+    >>> try:                                                                             # doctest: +SKIP
+    ...     loss = step(batch)
+    ... except Exception as error:
+    ...     if not is_oom_error(error):
+    ...         raise
+    ...     loss = None
+
+    The exception holds the frames, and these the tensors: free memory after the ``except`` block, not in it.
+
+    Args:
+        exc: the exception, an instance.
+
+    Raises:
+        TypeError: *exc* is no exception.
+    """
+    if not isinstance(exc, BaseException):
+        raise TypeError(f"exc must be an exception, got {exc!r}")
+    seen: list[BaseException] = []
+    cause: BaseException | None = exc
+    while cause is not None and cause not in seen:
+        if _says_so(cause):
+            return True
+        seen.append(cause)
+        cause = cause.__cause__
+    return False
