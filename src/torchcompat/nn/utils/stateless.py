@@ -1,0 +1,57 @@
+"""``torch.nn.utils.stateless``: a deprecated name of :func:`torchcompat.func.functional_call`."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+from ... import func
+from ..._shim import polyfill
+
+__all__ = ["functional_call"]
+
+
+@polyfill(
+    "torch.nn.utils.stateless.functional_call", since="2.4", link="https://github.com/pytorch/pytorch/pull/127689"
+)
+def functional_call(
+    module: Any,
+    parameters_and_buffers: dict[str, Any],
+    args: Any = None,
+    kwargs: dict[str, Any] | None = None,
+    *,
+    tie_weights: bool = True,
+    strict: bool = False,
+) -> Any:
+    """Call *module* with other parameters and buffers: deprecated, use :func:`torchcompat.func.functional_call`.
+
+    In torch since 2.4. Fallback: a FutureWarning, and torchcompat.func.functional_call. Torch has the name since 1.12;
+    it knew no *tie_weights* and no *strict* up to 1.13, and up to 2.3 gave no FutureWarning.
+
+    Args:
+        module: what to call.
+        parameters_and_buffers: by name. What the module assigns to one of these is found here afterwards.
+        args: one argument, or a tuple of arguments.
+        kwargs: keyword arguments.
+        tie_weights: let a tensor stand for all that are tied to the one that it replaces.
+        strict: every parameter and buffer must be named, and nothing else.
+
+    Returns:
+        What *module* returns.
+
+    Raises:
+        RuntimeError: *module* is scripted, or a DataParallel; or *strict* and the names do not match.
+        ValueError: tied names have different values.
+        TypeError: *parameters_and_buffers* is no dict.
+
+    https://docs.pytorch.org/docs/stable/generated/torch.func.functional_call.html
+    """
+    warnings.warn(
+        "torch.nn.utils.stateless.functional_call is deprecated; use torch.func.functional_call, "
+        "or torchcompat.func.functional_call on any torch",
+        FutureWarning,
+        stacklevel=2,
+    )
+    if not isinstance(parameters_and_buffers, dict):
+        raise TypeError(f"parameters_and_buffers must be a dict, got {type(parameters_and_buffers).__name__}")
+    return func.functional_call(module, parameters_and_buffers, args, kwargs, tie_weights=tie_weights, strict=strict)
