@@ -45,7 +45,7 @@ def _checked_indexing(indexing: str | None) -> str:
 @polyfill(
     "torch.meshgrid",
     since="1.10",
-    link="https://github.com/pytorch/pytorch/pull/62724",
+    link="https://github.com/pytorch/pytorch/issues/50276",
     limits=[Limit("warns", "warns again at every call without indexing, not once in a process", "fallback")],
 )
 def meshgrid(*tensors: Any, indexing: str | None = None) -> tuple[torch.Tensor, ...]:

@@ -10,9 +10,12 @@ import torch
 
 from . import _device_choice as choice
 from . import _device_probe as probe
+from ._default_device import default_device as default_device
+from ._default_device import device_module as device_module
+from ._device_module import DeviceModule as DeviceModule
 from ._shim import facade
 
-__all__ = ["available_devices", "best_device"]
+__all__ = ["DeviceModule", "available_devices", "best_device", "default_device", "device_module"]
 
 VARIABLE = "TORCHCOMPAT_DEVICE"
 _ACCEPTED = "a type ({}), or one with an index, as in 'cuda:1'"

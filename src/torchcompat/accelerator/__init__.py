@@ -1,0 +1,436 @@
+"""Functions for the accelerator that this torch has, whichever it is (torch.accelerator).
+
+docs/accelerator.md tells what holds on which torch.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections import OrderedDict
+from typing import Any
+
+import torch
+
+from .. import _accelerator as this
+from .._accelerator import positional_only
+from .._device_module import missing
+from .._shim import polyfill
+from .._torch import UnsupportedError, find
+from . import random as random
+
+__all__ = [
+    "Graph",
+    "current_accelerator",
+    "current_device_idx",
+    "current_device_index",
+    "current_stream",
+    "device_count",
+    "device_index",
+    "empty_cache",
+    "empty_host_cache",
+    "get_device_capability",
+    "get_memory_info",
+    "is_available",
+    "max_memory_allocated",
+    "max_memory_reserved",
+    "memory_allocated",
+    "memory_reserved",
+    "memory_stats",
+    "reset_accumulated_memory_stats",
+    "reset_peak_memory_stats",
+    "set_device_idx",
+    "set_device_index",
+    "set_stream",
+    "synchronize",
+]
+
+_ADDED = "https://github.com/pytorch/pytorch/pull/132204"
+_BUILD_TIME = "https://github.com/pytorch/pytorch/pull/146443"
+_MEMORY = "https://github.com/pytorch/pytorch/pull/152932"
+_RESETS = "https://github.com/pytorch/pytorch/pull/186269"
+
+
+@polyfill("torch.accelerator.current_accelerator", since="2.7", link=_BUILD_TIME)
+def current_accelerator(check_available: bool = False) -> torch.device | None:
+    """The accelerator that this torch was built for, or that a plug-in brought.
+
+    In torch since 2.7. Fallback: reads how torch was built; torch 2.6 raises where there is no device.
+    https://docs.pytorch.org/docs/stable/generated/torch.accelerator.current_accelerator.html
+
+    Without *check_available* it is no evidence that there is a device: torch for Linux is built for CUDA by default,
+    and answers "cuda" on machines without a GPU. To choose a device use :func:`torchcompat.best_device`.
+
+    Args:
+        check_available: answer None where this process can use no device of it. CUDA is not started to find out.
+
+    Returns:
+        A device without an index, or None.
+    """
+    found = this.functions()
+    if found is None or (check_available and not found.is_available()):
+        return None
+    return torch.device(found.type)
+
+
+@polyfill("torch.accelerator.is_available", since="2.6", link=_ADDED)
+def is_available() -> bool:
+    """Whether this process can use an accelerator.
+
+    In torch since 2.6. Fallback: asks as :func:`torchcompat.best_device` does, which does not start CUDA.
+    """
+    found = this.functions()
+    return found is not None and found.is_available()
+
+
+@polyfill("torch.accelerator.device_count", since="2.8", link="https://github.com/pytorch/pytorch/pull/149924")
+def device_count() -> int:
+    """The number of devices of the accelerator that this process can use.
+
+    In torch since 2.8. Fallback: asks as :func:`torchcompat.best_device` does, which does not start CUDA; torch 2.7
+    raises where there is no driver.
+    """
+    found = this.functions()
+    return 0 if found is None else found.device_count()
+
+
+@polyfill("torch.accelerator.current_device_index", since="2.6", link=_ADDED)
+def current_device_index() -> int:
+    """The number of the current device.
+
+    In torch since 2.6. Fallback: asks the module of the accelerator.
+
+    Raises:
+        RuntimeError: there is no device.
+    """
+    return int(this.present().current_device())
+
+
+_RENAMED = "https://github.com/pytorch/pytorch/pull/143186"
+
+
+@polyfill("torch.accelerator.current_device_idx", since="2.6", link=_RENAMED)
+def current_device_idx() -> int:
+    """The older name of :func:`current_device_index`; it gives a FutureWarning.
+
+    In torch since 2.6. Fallback: the same.
+    """
+    warnings.warn("use current_device_index, not current_device_idx", FutureWarning, stacklevel=2)
+    return int(this.present().current_device())
+
+
+def _select(device: Any) -> None:
+    index = this.index_given(device, "device")
+    if index >= 0:
+        this.present().set_device(index)
+
+
+@polyfill("torch.accelerator.set_device_index", since="2.7", link=_BUILD_TIME)
+@positional_only
+def set_device_index(__device: Any) -> None:
+    """Make a device the current one.
+
+    In torch since 2.7. Fallback: calls the module of the accelerator.
+
+    Args:
+        device: an int, or a device with an index of the accelerator's type. A negative int changes nothing.
+
+    Raises:
+        ValueError: *device* is of another type, or has no index.
+        RuntimeError: there is no such device.
+    """
+    _select(__device)
+
+
+@polyfill("torch.accelerator.set_device_idx", since="2.7", link=_BUILD_TIME)
+@positional_only
+def set_device_idx(__device: Any) -> None:
+    """The older name of :func:`set_device_index`; it gives a FutureWarning.
+
+    In torch since 2.7. Fallback: the same.
+
+    Args:
+        device: as in :func:`set_device_index`.
+    """
+    warnings.warn("use set_device_index, not set_device_idx", FutureWarning, stacklevel=2)
+    _select(__device)
+
+
+@polyfill("torch.accelerator.device_index", since="2.8", link="https://github.com/pytorch/pytorch/pull/148864")
+class device_index:
+    """Make a device the current one for a block.
+
+    In torch since 2.8. Fallback: sets the device, and afterwards the one that was current before.
+
+    Args:
+        device: an int, or None to change nothing.
+
+    Raises:
+        TypeError: on entry, *device* is something else.
+        RuntimeError: on entry, there is no such device.
+    """
+
+    @positional_only
+    def __init__(self, __device: int | None) -> None:
+        self.idx = __device
+        self.prev_idx = -1
+
+    def __enter__(self) -> None:
+        if self.idx is None:
+            return
+        if not isinstance(self.idx, int):
+            raise TypeError(f"device must be an int or None, got {self.idx!r}")
+        self.prev_idx = int(this.present().current_device())
+        _select(self.idx)
+
+    def __exit__(self, *exc_info: object) -> None:
+        if self.idx is not None:
+            _select(self.prev_idx)
+
+
+@polyfill("torch.accelerator.current_stream", since="2.7", link=_BUILD_TIME)
+@positional_only
+def current_stream(__device: Any = None) -> Any:
+    """The selected stream of a device.
+
+    In torch since 2.7. Fallback: a stream of the accelerator's own class, such as ``torch.cuda.Stream``.
+
+    Args:
+        device: None for the current one, an int, or a device of the accelerator's type.
+
+    Raises:
+        ValueError: *device* is of another type.
+        RuntimeError: there is no such device.
+    """
+    index = this.index_of(__device, "device")
+    return this.present().current_stream(index)
+
+
+@polyfill("torch.accelerator.set_stream", since="2.6", link=_ADDED)
+def set_stream(stream: Any) -> None:
+    """Select a stream, and make its device the current one.
+
+    In torch since 2.6. Fallback: calls the module of the accelerator.
+
+    Args:
+        stream: a stream of the accelerator.
+
+    Raises:
+        TypeError: *stream* is no stream.
+        RuntimeError: there is no device.
+    """
+    kinds = tuple(kind for kind in (find("torch.Stream"), find("torch.cuda.Stream"), find("torch.xpu.Stream")) if kind)
+    if not isinstance(stream, kinds):
+        raise TypeError(f"stream must be a stream of the accelerator, got {stream!r}")
+    this.present().set_stream(stream)
+
+
+@polyfill("torch.accelerator.synchronize", since="2.7", link=_BUILD_TIME)
+@positional_only
+def synchronize(__device: Any = None) -> None:
+    """Wait until everything that was started on a device has ended. Where it was never used that is at once.
+
+    In torch since 2.7. Fallback: calls the module of the accelerator.
+
+    Args:
+        device: None for the current one, an int, or a device of the accelerator's type.
+
+    Raises:
+        ValueError: *device* is of another type.
+        RuntimeError: *device* is None and there is no device.
+    """
+    index = this.index_of(__device, "device")
+    if index is None:
+        this.present()
+    found = this.started()
+    if found is not None:
+        found.synchronize(index)
+
+
+@polyfill("torch.accelerator.empty_cache", since="2.9", link=_MEMORY)
+def empty_cache() -> None:
+    """Give unused memory back to the device. Where none was used it does nothing.
+
+    In torch since 2.9. Fallback: calls the module of the accelerator; nothing on MPS before torch 2.0.
+    """
+    found = this.started()
+    if found is not None:
+        found.empty_cache()
+
+
+@polyfill("torch.accelerator.empty_host_cache", since="2.12", link="https://github.com/pytorch/pytorch/pull/171270")
+def empty_host_cache() -> None:
+    """Give unused pinned memory of the CPU back.
+
+    In torch since 2.12. Fallback: does it for CUDA from torch 2.5 on; before, that memory stays with torch.
+    """
+    found = this.started()
+    empty = find("torch._C._host_emptyCache")
+    if found is not None and found.type == "cuda" and empty is not None:
+        empty()
+
+
+@polyfill("torch.accelerator.memory_stats", since="2.9", link=_MEMORY)
+@positional_only
+def memory_stats(__device_index: Any = None) -> OrderedDict[str, Any]:
+    """What the allocator of a device has counted, by names such as "allocated_bytes.all.peak".
+
+    In torch since 2.9. Fallback: what the module of the accelerator counts; on CUDA before torch 1.4, on MPS and on
+    other back ends without such a function only the bytes allocated and reserved.
+
+    Args:
+        device_index: None for the current one, an int, or a device of the accelerator's type.
+
+    Returns:
+        Sorted by name; bytes and numbers of events. Empty where nothing was allocated yet.
+    """
+    found = this.started()
+    if found is None:
+        return OrderedDict()
+    return found.memory_stats(this.index_of(__device_index, "device_index"))
+
+
+def _bytes(name: str, device: Any) -> int:
+    found = this.started()
+    return 0 if found is None else int(getattr(found, name)(this.index_of(device, "device_index")))
+
+
+@polyfill("torch.accelerator.memory_allocated", since="2.9", link=_MEMORY)
+@positional_only
+def memory_allocated(__device_index: Any = None) -> int:
+    """Bytes that tensors take on a device; 0 where it was never used.
+
+    In torch since 2.9. Fallback: asks the module of the accelerator.
+
+    Args:
+        device_index: as in :func:`memory_stats`.
+    """
+    return _bytes("memory_allocated", __device_index)
+
+
+@polyfill("torch.accelerator.max_memory_allocated", since="2.9", link=_MEMORY)
+@positional_only
+def max_memory_allocated(__device_index: Any = None) -> int:
+    """The most bytes that tensors have taken on a device since the start or :func:`reset_peak_memory_stats`.
+
+    In torch since 2.9. Fallback: asks the module of the accelerator; UnsupportedError on MPS, which keeps no peak.
+
+    Args:
+        device_index: as in :func:`memory_stats`.
+    """
+    return _bytes("max_memory_allocated", __device_index)
+
+
+@polyfill("torch.accelerator.memory_reserved", since="2.9", link=_MEMORY)
+@positional_only
+def memory_reserved(__device_index: Any = None) -> int:
+    """Bytes that torch holds on a device, in use or not; 0 where it was never used.
+
+    In torch since 2.9. Fallback: asks the module of the accelerator.
+
+    Args:
+        device_index: as in :func:`memory_stats`.
+    """
+    return _bytes("memory_reserved", __device_index)
+
+
+@polyfill("torch.accelerator.max_memory_reserved", since="2.9", link=_MEMORY)
+@positional_only
+def max_memory_reserved(__device_index: Any = None) -> int:
+    """The most bytes that torch has held on a device since the start or :func:`reset_peak_memory_stats`.
+
+    In torch since 2.9. Fallback: asks the module of the accelerator; UnsupportedError on MPS, which keeps no peak.
+
+    Args:
+        device_index: as in :func:`memory_stats`.
+    """
+    return _bytes("max_memory_reserved", __device_index)
+
+
+@polyfill("torch.accelerator.reset_peak_memory_stats", since="2.14", link=_RESETS)
+@positional_only
+def reset_peak_memory_stats(__device_index: Any = None) -> None:
+    """Let the peaks of a device start again from what is taken now. Where it was never used it does nothing.
+
+    In torch since 2.14. Fallback: calls the module of the accelerator; torch 2.9 to 2.13 raise without a device.
+
+    Args:
+        device_index: as in :func:`memory_stats`.
+    """
+    found = this.started()
+    if found is not None:
+        found.reset_peak_memory_stats(this.index_of(__device_index, "device_index"))
+
+
+@polyfill("torch.accelerator.reset_accumulated_memory_stats", since="2.14", link=_RESETS)
+@positional_only
+def reset_accumulated_memory_stats(__device_index: Any = None) -> None:
+    """Let the sums over time of a device start again from 0. Where it was never used it does nothing.
+
+    In torch since 2.14. Fallback: calls the module of the accelerator, where that has such sums.
+
+    Args:
+        device_index: as in :func:`memory_stats`.
+    """
+    found = this.started()
+    if found is not None:
+        found.reset_accumulated_memory_stats(this.index_of(__device_index, "device_index"))
+
+
+@polyfill("torch.accelerator.get_memory_info", since="2.10", link="https://github.com/pytorch/pytorch/pull/156812")
+@positional_only
+def get_memory_info(__device_index: Any = None) -> tuple[int, int]:
+    """The free and the total bytes of a device.
+
+    In torch since 2.10. Fallback: asks the module of the accelerator: CUDA from torch 1.11, XPU from 2.6, MPS from
+    2.5 on; before, UnsupportedError.
+
+    Args:
+        device_index: as in :func:`memory_stats`.
+
+    Raises:
+        ValueError: the device is of another type.
+        RuntimeError: there is no such device.
+    """
+    index = this.index_of(__device_index, "device_index")
+    return this.present().mem_get_info(index)
+
+
+@polyfill(
+    "torch.accelerator.get_device_capability", since="2.10", link="https://github.com/pytorch/pytorch/pull/165631"
+)
+@positional_only
+def get_device_capability(__device: Any = None) -> dict[str, Any]:
+    """What a device can do: ``{"supported_dtypes": {...}}``.
+
+    In torch since 2.10. Fallback: UnsupportedError where there is a device, since older torch keeps no such list.
+
+    Args:
+        device: None for the current one, an int, or a device of the accelerator's type.
+
+    Raises:
+        ValueError: *device* is of another type.
+        RuntimeError: there is no such device.
+    """
+    this.index_of(__device, "device")
+    raise missing(this.present().type, "get_device_capability")
+
+
+@polyfill("torch.accelerator.Graph", since="2.12", link="https://github.com/pytorch/pytorch/pull/171285")
+class Graph:
+    """A recorded sequence of operations that can be run again at little cost.
+
+    In torch since 2.12. Fallback: UnsupportedError; for CUDA there is ``torch.cuda.CUDAGraph`` from torch 1.10 on.
+
+    Args:
+        keep_graph: keep the recorded graph beside what is run.
+        pool: the memory pool of another graph, to share it.
+        capture_error_mode: what is forbidden while recording.
+
+    Raises:
+        RuntimeError: there is no device that can record.
+    """
+
+    def __init__(self, keep_graph: bool = False, *, pool: Any = None, capture_error_mode: str = "default") -> None:
+        raise UnsupportedError(
+            f"torch {torch.__version__} has no accelerator.Graph; torch 2.12 has. For CUDA use torch.cuda.CUDAGraph"
+        )

@@ -1,0 +1,206 @@
+"""The CPU as a device like any other, so that code for streams and events runs without an accelerator (torch.cpu).
+
+Everything here does nothing, as in torch: operations on the CPU have ended when their call returns.
+"""
+
+from __future__ import annotations
+
+import platform
+from types import MappingProxyType
+from typing import Any, ContextManager, Mapping
+
+from ._shim import Limit, polyfill
+
+__all__ = [
+    "Event",
+    "Stream",
+    "StreamContext",
+    "current_device",
+    "current_stream",
+    "device_count",
+    "get_capabilities",
+    "is_available",
+    "is_initialized",
+    "set_device",
+    "stream",
+    "synchronize",
+]
+
+_BEGINNING = "https://github.com/pytorch/pytorch/pull/103172"
+
+
+@polyfill("torch.cpu.is_available", since="2.1", link=_BEGINNING)
+def is_available() -> bool:
+    """Whether there is a CPU: True.
+
+    In torch since 2.1. Fallback: the same.
+    """
+    return True
+
+
+@polyfill("torch.cpu.is_initialized", since="2.8", link="https://github.com/pytorch/pytorch/pull/151505")
+def is_initialized() -> bool:
+    """Whether the CPU can be used at once: True.
+
+    In torch since 2.8. Fallback: the same.
+    """
+    return True
+
+
+@polyfill("torch.cpu.device_count", since="2.1", link=_BEGINNING)
+def device_count() -> int:
+    """The number of CPU devices, which is not that of cores: 1.
+
+    In torch since 2.1. Fallback: the same.
+    """
+    return 1
+
+
+@polyfill("torch.cpu.current_device", since="2.2", link="https://github.com/pytorch/pytorch/pull/110987")
+def current_device() -> str:
+    """The current device: the string "cpu", where other back ends have a number.
+
+    In torch since 2.2. Fallback: the same.
+    """
+    return "cpu"
+
+
+@polyfill("torch.cpu.set_device", since="2.2", link="https://github.com/pytorch/pytorch/pull/110716")
+def set_device(device: Any) -> None:
+    """Do nothing: there is one CPU device.
+
+    In torch since 2.2. Fallback: the same.
+
+    Args:
+        device: anything; it is not looked at.
+    """
+
+
+@polyfill("torch.cpu.synchronize", since="2.1", link=_BEGINNING)
+def synchronize(device: Any = None) -> None:
+    """Do nothing: what was called has ended.
+
+    In torch since 2.1. Fallback: the same.
+
+    Args:
+        device: anything; it is not looked at.
+    """
+
+
+@polyfill("torch.cpu.Stream", since="2.8", link="https://github.com/pytorch/pytorch/pull/145935")
+class Stream:
+    """A stand-in for a stream of another back end, of which every method does nothing.
+
+    In torch since 2.8. Fallback: the same; torch's own of 2.1 to 2.7 cannot wait for events.
+
+    Args:
+        priority: not looked at.
+    """
+
+    def __init__(self, priority: int = -1) -> None:
+        pass
+
+    def wait_stream(self, stream: Any) -> None:
+        """Do nothing."""
+
+    def record_event(self) -> None:
+        """Do nothing."""
+
+    def wait_event(self, event: Any) -> None:
+        """Do nothing."""
+
+
+@polyfill("torch.cpu.Event", since="2.2", link="https://github.com/pytorch/pytorch/pull/112145")
+class Event:
+    """A stand-in for an event of another back end: it has always happened.
+
+    In torch since 2.2. Fallback: the same.
+    """
+
+    def query(self) -> bool:
+        """Whether what was recorded has ended: True."""
+        return True
+
+    def record(self, stream: Any = None) -> None:
+        """Do nothing."""
+
+    def synchronize(self) -> None:
+        """Do nothing."""
+
+    def wait(self, stream: Any = None) -> None:
+        """Do nothing."""
+
+
+class _Selected:
+    """The selected stream. It belongs to the process, as in torch."""
+
+    stream: Any = Stream()
+
+
+@polyfill("torch.cpu.current_stream", since="2.1", link=_BEGINNING)
+def current_stream(device: Any = None) -> Any:
+    """The selected stream.
+
+    In torch since 2.1. Fallback: the same, for streams that were selected through this module.
+
+    Args:
+        device: anything; it is not looked at.
+
+    Returns:
+        A :class:`Stream`.
+    """
+    return _Selected.stream
+
+
+@polyfill("torch.cpu.StreamContext", since="2.1", link=_BEGINNING)
+class StreamContext:
+    """Select a stream for a block.
+
+    In torch since 2.1. Fallback: the same.
+
+    Args:
+        stream: a :class:`Stream`; None selects nothing.
+    """
+
+    def __init__(self, stream: Any) -> None:
+        self.stream = stream
+        self._found: Any = None
+
+    def __enter__(self) -> None:
+        if self.stream is not None:
+            self._found, _Selected.stream = _Selected.stream, self.stream
+
+    def __exit__(self, *exc_info: Any) -> None:
+        if self.stream is not None:
+            _Selected.stream = self._found
+
+
+@polyfill("torch.cpu.stream", since="2.1", link=_BEGINNING)
+def stream(stream: Any) -> ContextManager[None]:
+    """A context that selects *stream*.
+
+    In torch since 2.1. Fallback: the same.
+
+    Args:
+        stream: a :class:`Stream`; None selects nothing.
+    """
+    context: ContextManager[None] = StreamContext(stream)
+    return context
+
+
+@polyfill(
+    "torch.cpu.get_capabilities",
+    since="2.11",
+    link="https://github.com/pytorch/pytorch/pull/171095",
+    limits=[Limit("instructions", "names the architecture only, no set of instructions", "fallback")],
+)
+def get_capabilities() -> Mapping[str, Any]:
+    """What the processor can do.
+
+    In torch since 2.11. Fallback: names the architecture, and nothing else, so ``get("avx2", False)`` is False.
+
+    Returns:
+        A mapping that cannot be changed, from names of sets of instructions to whether they are there;
+        "architecture" is a string such as "x86_64".
+    """
+    return MappingProxyType({"architecture": platform.machine()})
