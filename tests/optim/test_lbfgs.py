@@ -1,6 +1,7 @@
 """LBFGS: against closed forms, Newton's method on a quadratic, and torch's own."""
 
 import copy
+import functools
 import io
 import pickle
 
@@ -8,6 +9,9 @@ import numpy as np
 import pytest
 import torch
 
+from torchcompat import at_least
+
+READ = functools.partial(torch.load, weights_only=False) if at_least(1, 13) else torch.load
 pytestmark = pytest.mark.shim("optim.LBFGS")
 
 MATRIX = torch.tensor([[3.0, 1.0, 0.0], [1.0, 2.0, 0.5], [0.0, 0.5, 1.0]], dtype=torch.float64)
@@ -31,7 +35,7 @@ def closure_of(optimizer, loss):
 
 
 def quadratic(param, sign=1):
-    return lambda: sign * (0.5 * param @ (MATRIX @ param) - VECTOR @ param)
+    return lambda: sign * (0.5 * param @ MATRIX @ param - VECTOR @ param)
 
 
 def rosenbrock(param):
@@ -45,7 +49,7 @@ def test_it_solves_a_quadratic(impl, search, sign):
     optimizer = impl([param], lr=1, max_iter=50, line_search_fn=search, maximize=sign < 0)
     first = optimizer.step(closure_of(optimizer, quadratic(param, sign)))
     assert first.item() == 0
-    np.testing.assert_allclose(param.detach().numpy(), SOLUTION, atol=1e-6)
+    np.testing.assert_allclose(param.detach().numpy(), SOLUTION, atol=1e-5)
 
 
 def test_the_first_direction_is_the_gradient(impl):
@@ -146,7 +150,7 @@ def test_it_resumes(impl):
     torch.save(optimizer.state_dict(), file)
     file.seek(0)
     resumed = impl([param])
-    resumed.load_state_dict(torch.load(file))
+    resumed.load_state_dict(READ(file))
     for _ in range(2):
         resumed.step(closure_of(resumed, rosenbrock(param)))
     np.testing.assert_allclose(param.detach().numpy(), straight.detach().numpy(), rtol=1e-9)
@@ -180,7 +184,8 @@ def test_hooks_are_called_once(impl, shim):
 @pytest.mark.limit("max-eval")
 def test_no_more_calls_than_max_eval(impl):
     param = torch.nn.Parameter(torch.tensor([-1.0, 1.5], dtype=torch.float64))
-    optimizer = impl([param], max_iter=20, max_eval=4, line_search_fn="strong_wolfe")
+    # The search lengthens so short a step tenfold with each call.
+    optimizer = impl([param], lr=1e-8, max_iter=20, max_eval=4, line_search_fn="strong_wolfe")
     calls = []
 
     def closure():
@@ -199,7 +204,7 @@ def test_copies_of_ours_step(shim):
     for copied in (copy.deepcopy(optimizer), pickle.loads(pickle.dumps(optimizer))):
         (again,) = copied.param_groups[0]["params"]
         copied.step(closure_of(copied, quadratic(again)))
-        np.testing.assert_allclose(again.detach().numpy(), SOLUTION, atol=1e-6)
+        np.testing.assert_allclose(again.detach().numpy(), SOLUTION, atol=1e-5)
 
 
 def test_steps_are_those_of_torch(impl, shim):

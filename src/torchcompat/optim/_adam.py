@@ -52,6 +52,8 @@ class Adam(Engine, twin("Adam")):  # type: ignore[misc]
         RuntimeError: *fused* together with *foreach* or *differentiable*; a sparse gradient.
     """
 
+    _name = "Adam"
+
     def __init__(
         self,
         params: Any,
@@ -92,7 +94,7 @@ class Adam(Engine, twin("Adam")):  # type: ignore[misc]
         )
 
     def _start(self, group: dict[str, Any], param: Any, grad: Any, state: dict[str, Any]) -> None:
-        state["step"] = scalar(0)
+        state["step"] = scalar(0, group, param)
         state["exp_avg"] = torch.zeros_like(param)
         state["exp_avg_sq"] = torch.zeros_like(param)
         if group["amsgrad"]:
@@ -137,6 +139,8 @@ class AdamW(SHIMS["optim.Adam"].fallback, twin("AdamW")):  # type: ignore[misc]
     Raises:
         ValueError, RuntimeError: as :class:`torchcompat.optim.Adam`.
     """
+
+    _name = "AdamW"
 
     def __init__(
         self,
@@ -198,6 +202,8 @@ class Adamax(Engine, twin("Adamax")):  # type: ignore[misc]
         RuntimeError: a sparse gradient.
     """
 
+    _name = "Adamax"
+
     def __init__(
         self,
         params: Any,
@@ -228,7 +234,7 @@ class Adamax(Engine, twin("Adamax")):  # type: ignore[misc]
         )
 
     def _start(self, group: dict[str, Any], param: Any, grad: Any, state: dict[str, Any]) -> None:
-        state["step"] = scalar(0)
+        state["step"] = scalar(0, group, param)
         state["exp_avg"] = torch.zeros_like(param)
         state["exp_inf"] = torch.zeros_like(param)
 
@@ -262,6 +268,7 @@ class SparseAdam(Engine, twin("SparseAdam")):  # type: ignore[misc]
         RuntimeError: a dense gradient.
     """
 
+    _name = "SparseAdam"
     _scalars = ()
     _takes_sparse = True
 

@@ -39,6 +39,7 @@ class NAdam(Engine, twin("NAdam")):  # type: ignore[misc]
         RuntimeError: a sparse gradient.
     """
 
+    _name = "NAdam"
     _scalars = ("step", "mu_product")
 
     def __init__(
@@ -75,8 +76,8 @@ class NAdam(Engine, twin("NAdam")):  # type: ignore[misc]
         )
 
     def _start(self, group: dict[str, Any], param: Any, grad: Any, state: dict[str, Any]) -> None:
-        state["step"] = scalar(0)
-        state["mu_product"] = scalar(1)
+        state["step"] = scalar(0, group, param)
+        state["mu_product"] = scalar(1, group, param)
         state["exp_avg"] = torch.zeros_like(param)
         state["exp_avg_sq"] = torch.zeros_like(param)
 
@@ -121,6 +122,8 @@ class RAdam(Engine, twin("RAdam")):  # type: ignore[misc]
         RuntimeError: a sparse gradient.
     """
 
+    _name = "RAdam"
+
     def __init__(
         self,
         params: Any,
@@ -153,7 +156,7 @@ class RAdam(Engine, twin("RAdam")):  # type: ignore[misc]
         )
 
     def _start(self, group: dict[str, Any], param: Any, grad: Any, state: dict[str, Any]) -> None:
-        state["step"] = scalar(0)
+        state["step"] = scalar(0, group, param)
         state["exp_avg"] = torch.zeros_like(param)
         state["exp_avg_sq"] = torch.zeros_like(param)
 

@@ -48,6 +48,8 @@ class Adadelta(Engine, twin("Adadelta")):  # type: ignore[misc]
         RuntimeError: a sparse gradient.
     """
 
+    _name = "Adadelta"
+
     def __init__(
         self,
         params: Any,
@@ -79,7 +81,7 @@ class Adadelta(Engine, twin("Adadelta")):  # type: ignore[misc]
         )
 
     def _start(self, group: dict[str, Any], param: Any, grad: Any, state: dict[str, Any]) -> None:
-        state["step"] = scalar(0)
+        state["step"] = scalar(0, group, param)
         state["square_avg"] = torch.zeros_like(param)
         state["acc_delta"] = torch.zeros_like(param)
 
@@ -117,6 +119,7 @@ class Adagrad(Engine, twin("Adagrad")):  # type: ignore[misc]
         RuntimeError: *fused* together with *foreach* or *differentiable*; *weight_decay* with a sparse gradient.
     """
 
+    _name = "Adagrad"
     _takes_sparse = True
 
     def __init__(
@@ -150,10 +153,12 @@ class Adagrad(Engine, twin("Adagrad")):  # type: ignore[misc]
                 "fused": fused,
             },
         )
-        # Not at the first step: the sums may be shared between processes before, see share_memory().
-        for group in self.param_groups:
-            for param in group["params"]:
-                self._start(group, param, None, self.state[param])
+
+    def add_param_group(self, param_group: dict[str, Any]) -> None:
+        """As for all optimisers; the sums start here, since :meth:`share_memory` may be called before a step."""
+        super().add_param_group(param_group)
+        for param in param_group["params"]:
+            self._start(param_group, param, None, self.state[param])
 
     def share_memory(self) -> None:
         """Move the sums to shared memory, for other processes to see."""
@@ -168,7 +173,7 @@ class Adagrad(Engine, twin("Adagrad")):  # type: ignore[misc]
 
     def _start(self, group: dict[str, Any], param: Any, grad: Any, state: dict[str, Any]) -> None:
         start = self.defaults["initial_accumulator_value"]
-        state["step"] = scalar(0)
+        state["step"] = scalar(0, group, param)
         state["sum"] = torch.full_like(param.detach(), complex(start, start) if is_complex(param) else start)
 
     def _update(self, group: dict[str, Any], param: Any, grad: Any, state: dict[str, Any]) -> None:
@@ -212,6 +217,8 @@ class RMSprop(Engine, twin("RMSprop")):  # type: ignore[misc]
         RuntimeError: a sparse gradient.
     """
 
+    _name = "RMSprop"
+
     def __init__(
         self,
         params: Any,
@@ -244,7 +251,7 @@ class RMSprop(Engine, twin("RMSprop")):  # type: ignore[misc]
         )
 
     def _start(self, group: dict[str, Any], param: Any, grad: Any, state: dict[str, Any]) -> None:
-        state["step"] = scalar(0)
+        state["step"] = scalar(0, group, param)
         state["square_avg"] = torch.zeros_like(param)
         if group["momentum"] > 0:
             state["momentum_buffer"] = torch.zeros_like(param)

@@ -55,10 +55,12 @@ def twin(name: str) -> Any:
     return find("torch.optim." + name) or torch.optim.Optimizer
 
 
-def scalar(value: Any) -> Any:
-    """*value* as the tensor that torch keeps counters in: on the CPU, float32 or, where that is the default, float64."""
-    dtype = torch.float64 if torch.get_default_dtype() == torch.float64 else torch.float32
-    return torch.tensor(float(value), dtype=dtype)
+def scalar(value: Any, group: dict[str, Any], param: Any) -> Any:
+    """*value* as torch keeps its counters: a tensor, on the CPU unless the group asks for a step without the host."""
+    fused = group.get("fused")
+    wide = torch.get_default_dtype() == torch.float64 and not fused
+    device = param.device if fused or group.get("capturable") else torch.device("cpu")
+    return torch.tensor(float(value), dtype=torch.float64 if wide else torch.float32, device=device)
 
 
 def _blank(name: str) -> Any:
@@ -131,10 +133,11 @@ class Base(torch.optim.Optimizer):  # type: ignore[misc]
             for key in self.defaults:
                 if key in BEFORE_THE_KEYWORD:
                     group.setdefault(key, BEFORE_THE_KEYWORD[key])
-        for entries in self.state.values():
-            for key in self._scalars:
-                if isinstance(entries, dict) and key in entries and not isinstance(entries[key], torch.Tensor):
-                    entries[key] = scalar(entries[key])
+            for param in group["params"]:
+                entries = self.state.get(param, {})
+                for key in self._scalars:
+                    if key in entries and not isinstance(entries[key], torch.Tensor):
+                        entries[key] = scalar(entries[key], group, param)
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         # A pickle names a class by its module and name, which lead to torch's own class where that is the public one.
@@ -263,10 +266,13 @@ class Base(torch.optim.Optimizer):  # type: ignore[misc]
         keys = chain.from_iterable(group["params"] for group in groups)
         params = chain.from_iterable(group["params"] for group in self.param_groups)
         by_key = dict(zip(keys, params))
+        on_device = {
+            key for group in groups if group.get("fused") or group.get("capturable") for key in group["params"]
+        }
         state: Any = defaultdict(dict)
         for key, value in state_dict["state"].items():
             if key in by_key:
-                state[by_key[key]] = _fitted(value, by_key[key])
+                state[by_key[key]] = _fitted(value, by_key[key], key in on_device)
             else:
                 state[key] = value
         for mine, group in zip(self.param_groups, groups):
@@ -312,14 +318,14 @@ def _add_hook(hooks: Any, hook: Hook, prepend: bool) -> RemovableHandle:
     return handle
 
 
-def _fitted(value: Any, param: Any, key: Any = None) -> Any:
-    """*value*, whose tensors are brought to the dtype and device of *param*."""
+def _fitted(value: Any, param: Any, on_device: bool, key: Any = None) -> Any:
+    """*value*, whose tensors are brought to the dtype and device of *param*; step counters only where they must be."""
     if isinstance(value, torch.Tensor):
         if key == "step":
-            return value
+            return value.to(device=param.device, dtype=torch.float32) if on_device else value
         return value.to(device=param.device, dtype=param.dtype if param.is_floating_point() else None)
     if isinstance(value, dict):
-        return {name: _fitted(item, param, name) for name, item in value.items()}
+        return {name: _fitted(item, param, on_device, name) for name, item in value.items()}
     if isinstance(value, Iterable) and not isinstance(value, str):
-        return type(value)(_fitted(item, param) for item in value)  # type: ignore[call-arg]
+        return type(value)(_fitted(item, param, on_device) for item in value)  # type: ignore[call-arg]
     return value

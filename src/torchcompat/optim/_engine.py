@@ -10,7 +10,8 @@ from typing import Any
 
 import torch
 
-from .._torch import UnsupportedError, at_least, find
+from .._shim import SHIMS
+from .._torch import UnsupportedError, at_least, find, parameters
 from ._base import Base
 
 _COMPLEX = tuple(filter(None, map(find, ("torch.complex32", "torch.complex64", "torch.complex128"))))
@@ -76,9 +77,42 @@ def sparse_like(grad: Any, values: Any) -> Any:
     return torch.sparse_coo_tensor(grad._indices(), values, grad.size(), **_UNCHECKED)
 
 
+# Since 2.0 torch keeps its counters as 2.15 does, and steps on CUDA for all parameters at once.
+_KEEPS_TODAYS_STATE = at_least(2, 0)
+_FUSES_ON_CPU = at_least(2, 4)
+
+
+def _wants_speed(group: dict[str, Any]) -> bool:
+    if group.get("foreach") or group.get("fused") or group.get("capturable"):
+        return True
+    return group.get("foreach") is None and any(param.is_cuda for param in group["params"][:1])
+
+
+def _understood(group: dict[str, Any], known: set[str]) -> bool:
+    """Whether a step that knows these keywords does all that the group asks for."""
+    asked = [key for key in _CHANGES_RESULTS + ("fused", "capturable", "foreach") if group.get(key)]
+    if group.get("differentiable") or not set(asked) <= known:
+        return False
+    numbers = (group["lr"], group.get("weight_decay"), *group.get("betas", ()))
+    if any(isinstance(value, torch.Tensor) for value in numbers):
+        return False
+    params = [param for param in group["params"] if param.grad is not None]
+    if any(is_complex(param) or param.grad.is_sparse for param in params):
+        return False
+    return not group.get("fused") or all(
+        param.is_floating_point() and (param.is_cuda or (_FUSES_ON_CPU and param.device.type == "cpu"))
+        for param in params
+    )
+
+
+_CHANGES_RESULTS = ("maximize", "amsgrad", "centered", "decoupled_weight_decay")
+
+
 class Engine(Base):
     """Steps parameter by parameter."""
 
+    # The optimiser that a user's subclass derives from.
+    _name = ""
     _takes_sparse = False
     # Complex parameters are updated as pairs of real ones.
     _complex_as_real = True
@@ -98,6 +132,8 @@ class Engine(Base):
         if closure is not None:
             with torch.enable_grad():
                 loss = closure()
+        if self._torch_steps():
+            return loss
         with torch.set_grad_enabled(bool(self.defaults.get("differentiable"))):
             for group in self.param_groups:
                 params = [param for param in group["params"] if param.grad is not None]
@@ -106,6 +142,27 @@ class Engine(Base):
                 for param in params:
                     self._advance(group, param)
         return loss
+
+    def _torch_steps(self) -> bool:
+        """Step by this torch's own class, if a fast step is asked for and it does just what is asked for."""
+        shim = SHIMS.get("optim." + self._name)
+        if not _KEEPS_TODAYS_STATE or shim is None or shim.native is None:
+            return False
+        if not any(_wants_speed(group) for group in self.param_groups):
+            return False
+        known = parameters(shim.native.__init__)
+        if self._name == "AdamW":
+            known.add("decoupled_weight_decay")  # whether it is asked or not
+        if not all(_understood(group, known) for group in self.param_groups):
+            return False
+        # The same optimiser, seen as torch's.
+        native = shim.native.__new__(shim.native)
+        native.__dict__ = self.__dict__
+        step = shim.native.step
+        # What torch puts around a step for hooks is around this one already.
+        step = step.__wrapped__ if getattr(step, "hooked", False) else step
+        step(native)
+        return True
 
     def _check(self, group: dict[str, Any], param: Any) -> None:
         name = type(self).__name__

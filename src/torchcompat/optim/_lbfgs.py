@@ -92,7 +92,8 @@ class LBFGS(Base, torch.optim.LBFGS):  # type: ignore[misc]
             with torch.enable_grad():
                 value = closure()
             first.append(value) if not first else None
-            return -float(value) if group["maximize"] else float(value)
+            number = value.item() if isinstance(value, torch.Tensor) else float(value)
+            return -number if group["maximize"] else number
 
         if not group["params"]:
             loss()

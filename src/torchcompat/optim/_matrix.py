@@ -38,6 +38,8 @@ class Adafactor(Engine, twin("Adafactor")):  # type: ignore[misc]
         RuntimeError: a complex parameter, or a sparse gradient.
     """
 
+    _name = "Adafactor"
+
     def __init__(
         self,
         params: Any,
@@ -76,7 +78,7 @@ class Adafactor(Engine, twin("Adafactor")):  # type: ignore[misc]
             raise RuntimeError("Adafactor does not take complex parameters")
 
     def _start(self, group: dict[str, Any], param: Any, grad: Any, state: dict[str, Any]) -> None:
-        state["step"] = scalar(0)
+        state["step"] = scalar(0, group, param)
         if grad.dim() > 1:
             shape = list(grad.shape)
             state["row_var"] = grad.new_zeros(shape[:-1] + [1])
@@ -141,6 +143,7 @@ class Muon(Engine, twin("Muon")):  # type: ignore[misc]
         RuntimeError: a complex parameter, or a sparse gradient.
     """
 
+    _name = "Muon"
     _scalars = ()
 
     def __init__(

@@ -37,6 +37,7 @@ class SGD(Engine, twin("SGD")):  # type: ignore[misc]
         RuntimeError: *fused* together with *foreach* or *differentiable*.
     """
 
+    _name = "SGD"
     _scalars = ()
     _takes_sparse = True
     _complex_as_real = False
@@ -115,6 +116,7 @@ class ASGD(Engine, twin("ASGD")):  # type: ignore[misc]
         ValueError: a number is negative.
     """
 
+    _name = "ASGD"
     _scalars = ("step", "eta", "mu")
 
     def __init__(
@@ -147,9 +149,9 @@ class ASGD(Engine, twin("ASGD")):  # type: ignore[misc]
         )
 
     def _start(self, group: dict[str, Any], param: Any, grad: Any, state: dict[str, Any]) -> None:
-        state["step"] = scalar(0)
-        state["eta"] = scalar(group["lr"])
-        state["mu"] = scalar(1)
+        state["step"] = scalar(0, group, param)
+        state["eta"] = scalar(group["lr"], group, param)
+        state["mu"] = scalar(1, group, param)
         state["ax"] = torch.zeros_like(param)
 
     def _update(self, group: dict[str, Any], param: Any, grad: Any, state: dict[str, Any]) -> None:
@@ -188,6 +190,8 @@ class Rprop(Engine, twin("Rprop")):  # type: ignore[misc]
         ValueError: *lr* is negative, or *etas* are not on the two sides of 1.
     """
 
+    _name = "Rprop"
+
     def __init__(
         self,
         params: Any,
@@ -218,7 +222,7 @@ class Rprop(Engine, twin("Rprop")):  # type: ignore[misc]
 
     def _start(self, group: dict[str, Any], param: Any, grad: Any, state: dict[str, Any]) -> None:
         lr = float(group["lr"])
-        state["step"] = scalar(0)
+        state["step"] = scalar(0, group, param)
         state["prev"] = torch.zeros_like(param)
         # Real and imaginary parts have step sizes of their own.
         state["step_size"] = torch.full_like(grad.detach(), complex(lr, lr) if is_complex(param) else lr)
