@@ -12,7 +12,7 @@ oom_class = pytest.mark.shim("OutOfMemoryError")
 
 MESSAGES = {
     # https://github.com/mlverse/tabnet/issues/28
-    "CUDA": "CUDA out of memory. Tried to allocate 20.00 MiB (GPU 0; 10.91 GiB total capacity; 10.20 GiB already allocated",
+    "CUDA": "CUDA out of memory. Tried to allocate 20.00 MiB (GPU 0; 10.91 GiB total capacity; 10.20 GiB",
     # https://github.com/pytorch/pytorch/issues/148642
     "TorchScript": "The following operation failed in the TorchScript interpreter.\nTraceback of TorchScript (most "
     "recent call last):\nRuntimeError: CUDA out of memory. Tried to allocate 37252902.99 GiB.",

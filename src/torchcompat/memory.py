@@ -35,7 +35,7 @@ _shim = _register(
     )
 )
 OutOfMemoryError: Any = _shim.public
-_CLASSES = (OutOfMemoryError, _shim.native or OutOfMemoryError, MemoryError)
+_CLASSES = (_OutOfMemoryError, _shim.native or _OutOfMemoryError, MemoryError)
 
 # What torch and the libraries below it say. Each is a phrase that is said of nothing else; tests/test_memory.py has the
 # messages, and where they were seen.

@@ -1,0 +1,108 @@
+"""Which floating-point formats a device computes in, told apart from those that are only emulated or only stored."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from . import _device_probe as probe
+from ._dtype_hardware import in_hardware, runs
+from ._shim import facade
+from ._torch import at_least, find
+from .device import best_device
+
+__all__ = ["dtype_support", "is_dtype_supported"]
+
+
+def _dtype(value: Any) -> torch.dtype | None:
+    """The dtype, or None for a name that the installed torch does not have."""
+    if isinstance(value, str):
+        name = value[len("torch.") :] if value.startswith("torch.") else value
+        value = find(f"torch.{name}")
+        if value is None and name.startswith(("float", "bfloat")):
+            return None
+    if not isinstance(value, torch.dtype) or not value.is_floating_point:
+        raise TypeError(f"dtype must be a floating-point dtype or its name, such as 'bfloat16'; got {value!r}")
+    return value
+
+
+def _device(value: Any) -> torch.device | None:
+    """The device, or None for one that is not here."""
+    if value is None:
+        return best_device()
+    if not isinstance(value, (str, torch.device)):
+        raise TypeError(f"device must be None, a string or a torch.device; got {value!r}")
+    kind, _, index = str(value).partition(":")
+    known = probe.type_of(kind)
+    if known is None or known == "meta" or (index and not index.isdigit()):
+        raise ValueError(f"device must be one of {', '.join(probe.known_types())}; got {str(value)!r}")
+    found = probe.look(known).number
+    return torch.device(value) if int(index or 0) < found or known == "cpu" else None
+
+
+@facade("dtypes.dtype_support")
+def dtype_support(dtype: torch.dtype | str, device: str | torch.device | None = None) -> str:
+    """How far a device supports a floating-point dtype.
+
+    Not in torch: ``torch.cuda.is_bf16_supported`` (1.10) is for one dtype and one kind of device, by default True of
+    emulation from 2.3 on, and raises without a driver up to 2.4; that a dtype is there says nothing of the device.
+
+    The hardware is asked where it can be: CUDA and ROCm by the GPU's generation, XPU and others by their modules, the
+    CPU by Linux's list of its features. What torch runs is tried out on a tensor of one element, once in a process,
+    unless the hardware's word is enough. A CUDA device is started by asking for it; one that is not there, is not.
+
+    Args:
+        dtype: a dtype, or its name: a name that this torch does not have yet (``"float8_e4m3fn"`` before 2.1) is no
+            error.
+        device: a device. None: :func:`torchcompat.best_device`.
+
+    Returns:
+        "native": the hardware computes in it, and torch uses it. For float8 that means scaled matrix products, all
+        that any torch computes in it. "emulated": torch computes in it, through a wider format, or nothing tells
+        whether it does. "storage": tensors can be kept in it and cast. "none": not even that, or the device is not
+        there.
+
+    Raises:
+        TypeError: *dtype* or *device* is something else.
+        ValueError: *device* names none.
+    """
+    found, place = _dtype(dtype), _device(device)
+    if found is None or place is None:
+        return "none"
+    native = in_hardware(found, place)
+    if native and place.type == "cuda" and _is_told(found):
+        return "native"
+    state = runs(found, place)
+    if state == "computes":
+        return "native" if native else "emulated"
+    return "storage" if state == "holds" else "none"
+
+
+def _is_told(dtype: torch.dtype) -> bool:
+    """Whether all torch versions that have *dtype* can use CUDA hardware that has it, so that nothing need be tried."""
+    if str(dtype).startswith("torch.float8"):
+        return find("torch._scaled_mm") is not None
+    return dtype != torch.bfloat16 or at_least(1, 10)
+
+
+@facade("dtypes.is_dtype_supported")
+def is_dtype_supported(
+    dtype: torch.dtype | str,
+    device: str | torch.device | None = None,
+    *,
+    including_emulation: bool = False,
+) -> bool:
+    """Whether a device computes in a floating-point dtype, by default in hardware.
+
+    Not in torch; the short form of :func:`dtype_support`.
+
+    Args:
+        dtype, device: as for :func:`dtype_support`.
+        including_emulation: count what is computed through a wider format too: the results are the same, at the speed
+            of that format or below. ``torch.cuda.is_bf16_supported`` counts it by default, from 2.3 on.
+
+    Raises:
+        TypeError, ValueError: as :func:`dtype_support`.
+    """
+    return dtype_support(dtype, device) in (("native", "emulated") if including_emulation else ("native",))
