@@ -12,6 +12,7 @@ from ..._shim import Limit, polyfill
 from ..._torch import at_least
 from . import _clip, _skip_init
 from . import fusion as fusion
+from . import parametrizations as parametrizations
 from . import parametrize as parametrize
 from . import stateless as stateless
 from .fusion import fuse_conv_bn_eval, fuse_conv_bn_weights, fuse_linear_bn_eval, fuse_linear_bn_weights
@@ -26,6 +27,7 @@ __all__ = [
     "fuse_linear_bn_weights",
     "fusion",
     "get_total_norm",
+    "parametrizations",
     "parametrize",
     "skip_init",
     "stateless",
@@ -139,7 +141,7 @@ def clip_grad_norm_(
 @polyfill(
     "torch.nn.utils.clip_grad_value_",
     since="2.1",
-    link=LINK + "92846",
+    link=LINK + "98493",
     limits=[Limit("nothing", "raises RuntimeError where there is no gradient at all", "native", "2.1")],
 )
 def clip_grad_value_(parameters: Any, clip_value: float, foreach: bool | None = None) -> None:

@@ -112,11 +112,11 @@ def fuse_conv_bn_weights(
     return _fold(conv_w, conv_b, bn_rm, bn_rv, bn_eps, gain, shift, shape)
 
 
-@polyfill("torch.nn.utils.fusion.fuse_linear_bn_eval", since="2.9", link=LINEAR)
+@polyfill("torch.nn.utils.fusion.fuse_linear_bn_eval", since="2.5", link=LINEAR)
 def fuse_linear_bn_eval(linear: Any, bn: Any) -> Any:
     """One linear layer that does what *linear* and then *bn* do.
 
-    In torch since 2.9. Fallback: the same. Torch has the name since 2.2; it made a float32 layer of one in half
+    In torch since 2.5. Fallback: the same. Torch has the name since 2.2; it made a float32 layer of one in half
     precision.
 
     Args:
@@ -146,7 +146,7 @@ def fuse_linear_bn_eval(linear: Any, bn: Any) -> Any:
     return fused
 
 
-@polyfill("torch.nn.utils.fusion.fuse_linear_bn_weights", since="2.9", link=LINEAR)
+@polyfill("torch.nn.utils.fusion.fuse_linear_bn_weights", since="2.5", link=LINEAR)
 def fuse_linear_bn_weights(
     linear_w: Any,
     linear_b: Any,
@@ -158,7 +158,7 @@ def fuse_linear_bn_weights(
 ) -> tuple[Any, Any]:
     """The weight and the bias of a linear layer that also does what the batch norm after it does.
 
-    In torch since 2.9. Fallback: the same, computed in float32 or float64. See :func:`fuse_linear_bn_eval`.
+    In torch since 2.5. Fallback: the same, computed in float32 or float64. See :func:`fuse_linear_bn_eval`.
 
     Args:
         linear_w: ``(out, in)``.

@@ -66,7 +66,7 @@ def cached() -> Iterator[None]:
 
 
 @polyfill(PATH + "ParametrizationList", since=FAMILY, link=LINK)
-class ParametrizationList(nn.ModuleList):
+class ParametrizationList(nn.ModuleList):  # type: ignore[misc]
     """The parametrizations of one tensor, in order, and the tensors that the first one starts from.
 
     In torch since 2.0. Fallback: the same. Torch has the name since 1.9. It is made by
