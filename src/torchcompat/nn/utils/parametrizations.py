@@ -30,7 +30,8 @@ def orthogonal(
     """Make a matrix of a module orthogonal, or unitary, for good: whatever an optimiser does to what it is made of.
 
     In torch since 2.0. Fallback: the same; the exponential by its series up to torch 1.6, and on 1.11 and 1.12, the
-    reflections one by one up to 1.10. Torch has the name since 1.10; see :data:`torchcompat.nn.utils.parametrize.FAMILY`.
+    reflections one by one up to 1.10. Torch has the name since 1.10; see
+    :data:`torchcompat.nn.utils.parametrize.FAMILY`.
 
     Its columns are orthonormal, or its rows if it is wide. It starts as the matrix that was there, orthogonalised; with
     *use_trivialization* False and not by "householder", as the map of what was there.
