@@ -1,4 +1,4 @@
-"""What a device computes in: the answer for the CPU against what torch does, the tables for GPUs against the makers'."""
+"""What a device computes in: the answer for the CPU against what torch does, the tables for GPUs."""
 
 import re
 import sys

@@ -109,9 +109,8 @@ def _try(dtype: torch.dtype, device: torch.device) -> str:
         return (torch.mm(tensor(), tensor()) * tensor() + tensor()).float().cpu()
 
     with torch.no_grad():
-        if not _succeeds(lambda: tensor().float().cpu()):
-            return "nothing"
-        return "computes" if _succeeds(compute) else "holds"
+        holds, computes = _succeeds(lambda: tensor().float().cpu()), _succeeds(compute)
+    return "computes" if computes else "holds" if holds else "nothing"
 
 
 @lru_cache(maxsize=None)
@@ -120,4 +119,5 @@ def runs(dtype: torch.dtype, device: torch.device) -> str:
     if switch_of(device.type) is None:
         return _try(dtype, device)
     with autocast(device.type, enabled=False):
-        return _try(dtype, device)
+        found = _try(dtype, device)
+    return found

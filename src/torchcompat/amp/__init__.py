@@ -106,7 +106,7 @@ class autocast:
                 torch.set_autocast_cache_enabled(self._cache_enabled)
         return self
 
-    def __exit__(self, exc_type: Any, exc_val: Any, exc_tb: Any) -> bool:
+    def __exit__(self, exc_type: Any, exc_val: Any, exc_tb: Any) -> None:
         switch = switch_of(self._kind)
         if switch is not None:
             if torch.autocast_decrement_nesting() == 0:
@@ -116,7 +116,6 @@ class autocast:
             switch.set_dtype(dtype)
             if cache is not None:
                 torch.set_autocast_cache_enabled(cache)
-        return False
 
     def __call__(self, func: Callable[..., Any]) -> Callable[..., Any]:
         if not callable(func):

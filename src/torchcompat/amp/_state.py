@@ -119,7 +119,7 @@ def kind_of(device_type: Any) -> str:
     known = kind in DEFAULTS or kind == "meta"
     if known and (kind == device_type or index.isdigit()):
         return kind  # also where the installed torch is too old to know the type
-    return torch.device(device_type).type
+    return str(torch.device(device_type).type)
 
 
 def castable(device_type: Any) -> str:
