@@ -189,8 +189,7 @@ def test_types_that_nobody_registered():
     assert spec_of(box) == LEAF
 
 
-@pytest.mark.skipif(not at_least(2, 2), reason="torch's pytrees have deques since 2.2")
-def test_a_deque_is_what_torch_says():
+def test_a_deque_is_a_node():
     leaves, spec = flatten(deque([1, [2]], maxlen=4))
     assert leaves == [1, 2]
     assert unflatten(leaves, spec) == deque([1, [2]])

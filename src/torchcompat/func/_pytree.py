@@ -1,4 +1,4 @@
-"""Nested dicts, lists and tuples of tensors (pytrees), on every torch.
+"""Nested dicts, lists and tuples of tensors (pytrees), on every torch; ``torchcompat.utils.pytree`` makes them public.
 
 ``torch.utils._pytree`` exists from 1.8 on and knew named tuples only later. Types that were registered with it count
 here too.
@@ -7,14 +7,35 @@ here too.
 from __future__ import annotations
 
 import sys
-from collections import OrderedDict, defaultdict
-from typing import Any, Callable, Iterator, Tuple
+from collections import OrderedDict, defaultdict, deque
+from typing import Any, Callable, Iterator, NamedTuple, Tuple
 
 Children = Tuple[Any, ...]
 
 
+class Node(NamedTuple):
+    """How a registered type is taken apart and built; the names are those of torch's own entries."""
+
+    flatten_fn: Callable[[Any], Any]
+    unflatten_fn: Callable[[Any, Any], Any]
+    flatten_with_keys_fn: Callable[[Any], Any] | None = None
+
+
+# The types registered with torchcompat. torch has no registry before 1.8.
+REGISTERED: dict[type, Any] = {}
+
+
 class Spec:
-    """The structure of a pytree without its leaves."""
+    """The structure of a pytree without its leaves.
+
+    Two structures are equal if the types, the keys in their order, and the lengths are.
+
+    Attributes:
+        kind: the type of the node; None for a leaf.
+        context: what beside the children makes the node, such as the keys of a dict.
+        children: their structures, in order.
+        count: the number of leaves.
+    """
 
     __slots__ = ("children", "context", "count", "kind")
 
@@ -58,12 +79,22 @@ def _is_return_type(kind: type) -> bool:
     return issubclass(kind, tuple) and kind.__module__ == "torch.return_types"
 
 
-def _registered(kind: type) -> Any:
+def is_built_in(kind: type) -> bool:
+    """Whether the type is a node without having been registered."""
+    built_in = (tuple, list, dict, OrderedDict, defaultdict, deque)
+    return kind in built_in or _is_namedtuple(kind) or _is_return_type(kind)
+
+
+def registered(kind: type) -> Any:
+    """How the type is taken apart, if it was registered with torchcompat or with torch."""
+    own = REGISTERED.get(kind)
+    if own is not None:
+        return own
     module = sys.modules.get("torch.utils._pytree")
     return getattr(module, "SUPPORTED_NODES", {}).get(kind)
 
 
-def _take_apart(tree: Any) -> tuple[Children, Any] | None:
+def take_apart(tree: Any) -> tuple[Children, Any] | None:
     """The children of a node and what else is needed to build it again, or None for a leaf."""
     kind = type(tree)
     if kind is tuple or kind is list or _is_namedtuple(kind) or _is_return_type(kind):
@@ -72,14 +103,16 @@ def _take_apart(tree: Any) -> tuple[Children, Any] | None:
         return tuple(tree.values()), tuple(tree)
     if kind is defaultdict:
         return tuple(tree.values()), (tree.default_factory, tuple(tree))
-    node = _registered(kind)
+    if kind is deque:
+        return tuple(tree), tree.maxlen
+    node = registered(kind)
     if node is None:
         return None
     children, context = node.flatten_fn(tree)
     return tuple(children), context
 
 
-def _build(kind: Any, context: Any, children: list[Any]) -> Any:
+def build(kind: Any, context: Any, children: list[Any]) -> Any:
     if kind is tuple or kind is list or _is_return_type(kind):
         return kind(children)
     if _is_namedtuple(kind):
@@ -88,22 +121,27 @@ def _build(kind: Any, context: Any, children: list[Any]) -> Any:
         return kind(zip(context, children))
     if kind is defaultdict:
         return defaultdict(context[0], zip(context[1], children))
-    return _registered(kind).unflatten_fn(children, context)
+    if kind is deque:
+        return deque(children, context)
+    return registered(kind).unflatten_fn(children, context)
 
 
-def _flatten_into(tree: Any, leaves: list[Any]) -> Spec:
-    parts = _take_apart(tree)
+IsLeaf = Callable[[Any], bool]
+
+
+def _flatten_into(tree: Any, leaves: list[Any], is_leaf: IsLeaf | None) -> Spec:
+    parts = None if is_leaf is not None and is_leaf(tree) else take_apart(tree)
     if parts is None:
         leaves.append(tree)
         return LEAF
     children, context = parts
-    return Spec(type(tree), context, tuple([_flatten_into(child, leaves) for child in children]))
+    return Spec(type(tree), context, tuple([_flatten_into(child, leaves, is_leaf) for child in children]))
 
 
-def flatten(tree: Any) -> tuple[list[Any], Spec]:
-    """The leaves of *tree*, in order, and its structure. None is a leaf."""
+def flatten(tree: Any, is_leaf: IsLeaf | None = None) -> tuple[list[Any], Spec]:
+    """The leaves of *tree*, in order, and its structure. None is a leaf, and so is what *is_leaf* says is one."""
     leaves: list[Any] = []
-    return leaves, _flatten_into(tree, leaves)
+    return leaves, _flatten_into(tree, leaves, is_leaf)
 
 
 def unflatten(leaves: Any, spec: Spec) -> Any:
@@ -114,7 +152,7 @@ def unflatten(leaves: Any, spec: Spec) -> Any:
 def _unflatten_from(leaves: Iterator[Any], spec: Spec) -> Any:
     if spec.kind is None:
         return next(leaves)
-    return _build(spec.kind, spec.context, [_unflatten_from(leaves, child) for child in spec.children])
+    return build(spec.kind, spec.context, [_unflatten_from(leaves, child) for child in spec.children])
 
 
 def tree_map(function: Callable[[Any], Any], tree: Any) -> Any:
@@ -128,7 +166,7 @@ def broadcast(prefix: Any, spec: Spec) -> list[Any] | None:
 
     A leaf of *prefix* (an int or None) stands for all leaves below it.
     """
-    parts = _take_apart(prefix)
+    parts = take_apart(prefix)
     if parts is None:
         return [prefix] * spec.count
     children, context = parts
