@@ -48,7 +48,17 @@ _MMAP_OPTIONS = _PULL + "134371"
 LoadEndianness: Any = find("torch.serialization.LoadEndianness") or _OwnEndianness
 
 
-@polyfill("torch.load", since="2.10", link=_PULL + "170085")
+@polyfill(
+    "torch.load",
+    since="2.15",
+    link=_PULL + "194647",
+    limits=[
+        Limit("untyped legacy", "cannot read dtypes without a storage class in the older format", "native", "2.15"),
+        Limit("memory", "lets a small file ask for any amount of memory or time", "native", "2.15"),
+        Limit("compressed", "refuses archives whose records are compressed, which torch never writes", "fallback"),
+        Limit("objects", "refuses objects that take more memory than 4 times the file and 64 MiB", "fallback"),
+    ],
+)
 def load(
     f: Any,
     map_location: Any = None,
@@ -60,10 +70,12 @@ def load(
 ) -> Any:
     """Load what :func:`save` or ``torch.save`` wrote, by default without running any code that the file names.
 
-    In torch since 2.10. Fallback: an interpreter of our own for the pickle, which runs nothing but what the list of
+    In torch since 2.15. Fallback: an interpreter of our own for the pickle, which runs nothing but what the list of
     torch 2.15 and the safe globals allow, checks every size in the file against the file, and takes at most 4 times the
-    size of the file and 64 MiB. Torch's own is there since 1.13; before 2.6 files in an old format of tar run code in
-    spite of it, and before 2.10 it lets a pickle assign to items of tensors and make storages longer than their data.
+    size of the file and 64 MiB. Torch's own restricted loader is there since 1.13; its holes were closed one by one:
+    tar files that run code (2.6), items of tensors that a pickle assigns, storages longer than their data (2.10),
+    sparse and quantized tensors that reach beyond their memory (after 2.12), objects of C++ that are not initialised
+    (2.15). docs/serialization.md has the list.
 
     Args:
         f: a path, or a binary file that can read and seek. A file is read from where it is.
@@ -133,7 +145,7 @@ def save(
         pickle_module: the module to pickle with.
         pickle_protocol: with another than 2, files may need ``weights_only=False`` to load.
         _use_new_zipfile_serialization: False for the format of torch before 1.6, which all torch reads.
-        _disable_byteorder_record: leave out of the archive which byte order it has.
+        _disable_byteorder_record: does nothing: the archive tells its byte order all the same, as torch's does.
 
     Raises:
         AttributeError: *f* is neither a path nor a file that can write.
@@ -144,7 +156,7 @@ def save(
         raise AttributeError("expected 'f' to be string, path, or a file-like object with a 'write' attribute")
     if _use_new_zipfile_serialization:
         crc32 = get_crc32_options()
-        _save.save_zip(obj, f, pickle_module, pickle_protocol, not _disable_byteorder_record, crc32)
+        _save.save_zip(obj, f, pickle_module, pickle_protocol, crc32)
     else:
         _save.save_legacy(obj, f, pickle_module, pickle_protocol)
 
@@ -263,8 +275,8 @@ def get_crc32_options() -> bool:
 def set_crc32_options(compute_crc32: bool) -> None:
     """Set whether :func:`save` computes the check sums of its archive, in the whole process.
 
-    In torch since 2.6. Fallback: for our own :func:`save`; without check sums it writes zeros. No torch checks them when
-    it loads (https://github.com/pytorch/pytorch/pull/28858), other programs do.
+    In torch since 2.6. Fallback: for our own :func:`save`; without check sums it writes zeros. No torch checks them
+    when it loads (https://github.com/pytorch/pytorch/pull/28858), other programs do.
 
     Args:
         compute_crc32: False is faster.

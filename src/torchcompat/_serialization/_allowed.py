@@ -110,7 +110,7 @@ class Allowed(Rules):
         self._functions["torch.serialization._get_layout"] = _layout
         self._functions["_codecs.encode"] = self._encode
         self._callable: dict[int, Any] = {id(function): function for function in self._functions.values()}
-        self._makers = {
+        self._makers: dict[int, Any] = {
             id(OrderedDict): lambda *pairs: self._mapping(OrderedDict(), *pairs),
             id(Counter): lambda *pairs: self._mapping(Counter(), *pairs),
             id(set): self._set,
@@ -168,7 +168,7 @@ class Allowed(Rules):
             self.outside(_set_state, instance, state)
         else:
             raise UnpicklingError(
-                f"Can only build Tensor, Parameter, OrderedDict or types allowlisted via `add_safe_globals`, but got {kind}"
+                f"Can only build Tensor, Parameter, OrderedDict or classes in the safe globals, but got {kind}"
             )
         return instance
 
@@ -182,9 +182,9 @@ class Allowed(Rules):
         return loaded.public
 
     def _subclass(self, cls: Any) -> Any:
-        if isinstance(cls, type) and issubclass(cls, torch.Tensor):
-            if cls in (torch.Tensor, torch.nn.Parameter) or id(cls) in self._by_user:
-                return cls
+        known = cls is torch.Tensor or cls is torch.nn.Parameter or id(cls) in self._by_user
+        if known and isinstance(cls, type) and issubclass(cls, torch.Tensor):
+            return cls
         raise UnpicklingError(f"a class of tensors was expected, but got {type(cls)}")
 
     # What may be called

@@ -75,8 +75,8 @@ def _read_zip(source: Source, request: Request) -> Any:
     if "constants.pkl" in archive:
         if request.weights_only:
             raise RuntimeError(
-                "Cannot use ``weights_only=True`` with TorchScript archives: torch.jit.load loads this file, and runs the "
-                "code in it: do it only if you trust the file"
+                "Cannot use ``weights_only=True`` with TorchScript archives: torch.jit.load loads this file, and runs "
+                "the code in it: do it only if you trust the file"
             )
         source.seek(0)
         return _trusted.load_script(request.f, request.options.map_location)
@@ -92,8 +92,8 @@ def _explaining(read: Any, *arguments: Any) -> Any:
         return read(*arguments)
     except pickle.UnpicklingError as error:
         raise pickle.UnpicklingError(
-            f"Weights only load failed. WeightsUnpickler error: {error}\nIf you trust the file, weights_only=False loads "
-            "it all the same, and runs whatever code it holds."
+            f"Weights only load failed. WeightsUnpickler error: {error}\nIf you trust the file, weights_only=False "
+            "loads it all the same, and runs whatever code it holds."
         ) from error.__cause__
 
 
@@ -111,9 +111,7 @@ def _read_old(source: Source, options: Options) -> Any:
 
 def _load_safetensors(path: str, map_location: Any) -> Any:
     if map_location is not None and not isinstance(map_location, (str, bytes, torch.device)):
-        raise RuntimeError(
-            "a safetensors file can be loaded to a device only: map_location is not a device or its name"
-        )
+        raise RuntimeError("map_location of a safetensors file is a device or its name, not a dict or a function")
     try:
         from safetensors.torch import load_file  # type: ignore[import-not-found, unused-ignore]
     except ImportError as error:
@@ -130,7 +128,7 @@ def unsafe_globals(f: Any) -> list[str]:
         archive = Archive(source)
         if "constants.pkl" in archive:
             raise ValueError(
-                "Expected input to be a checkpoint returned by torch.save but got a torchscript checkpoint"
+                "Expected input to be a checkpoint returned by torch.save, but it is a TorchScript archive"
             )
         survey = Survey(5)
         Machine(archive.read("data.pkl"), survey, Budget(source.size)).run()

@@ -6,7 +6,6 @@ for sparse and quantized tensors take indices and scales as they come. So all is
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from pickle import UnpicklingError
 from typing import Any, Callable
 
@@ -297,6 +296,3 @@ def _with_metadata(tensor: Any, metadata: Any) -> Any:
     if metadata:
         raise UnpicklingError("the metadata of a tensor hold more than the bits 'conj' and 'neg'")
     return tensor
-
-
-EMPTY_HOOKS = OrderedDict  # what a pickle names for the hooks that it does not have

@@ -60,7 +60,7 @@ class _Storages:
         raw, dtype = _untyped(obj, is_typed), _dtype_of(obj, is_typed)
         name = _CLASSES.get(dtype, "UntypedStorage") if is_typed or not UNTYPED else "UntypedStorage"
         width = _dtypes.item_size(dtype) if name != "UntypedStorage" else 1
-        nbytes = raw.nbytes() if at_least(1, 10) else raw.size() * width
+        nbytes = raw.nbytes() if at_least(1, 11) else raw.size() * width
         self._check_dtype(raw, dtype)
         key = self._keys.setdefault(raw._cdata, str(len(self._keys)))
         self.by_key[key] = raw, nbytes
@@ -85,7 +85,7 @@ def _dtype_of(obj: Any, is_typed: bool) -> str:
     return "uint8"
 
 
-def save_zip(obj: Any, f: Any, pickle_module: Any, protocol: int, byteorder: bool, compute_crc32: bool) -> None:
+def save_zip(obj: Any, f: Any, pickle_module: Any, protocol: int, compute_crc32: bool) -> None:
     """Write *obj* as a zip archive."""
     storages = _Storages()
     buffer = io.BytesIO()
@@ -98,14 +98,13 @@ def save_zip(obj: Any, f: Any, pickle_module: Any, protocol: int, byteorder: boo
     with _opened(f) as file:
         writer = ZipWriter(file, _archive_name(f), compute_crc32)
         writer.add("data.pkl", buffer.getvalue())
-        if byteorder:
-            writer.add("byteorder", sys.byteorder.encode("ascii"))
         for key, (raw, nbytes) in storages.by_key.items():
             if skips_data():
                 writer.add_empty("data/" + key, nbytes)
             else:
                 on_cpu = raw if raw.device.type == "cpu" else raw.cpu()
                 writer.add("data/" + key, _memory(on_cpu, nbytes))
+        writer.add("byteorder", sys.byteorder.encode("ascii"))
         writer.close()
 
 

@@ -19,7 +19,7 @@ def is_dense(tensor: Any) -> bool:
     if tensor.layout != torch.strided:
         return False
     span = 1 + sum((length - 1) * step for length, step in zip(tensor.shape, tensor.stride()))
-    return tensor.numel() <= max(span, 0) or tensor.numel() == 0
+    return bool(tensor.numel() <= span or tensor.numel() == 0)
 
 
 def _check_size(size: Any) -> tuple[int, ...]:
