@@ -119,5 +119,4 @@ def runs(dtype: torch.dtype, device: torch.device) -> str:
     if switch_of(device.type) is None:
         return _try(dtype, device)
     with autocast(device.type, enabled=False):
-        found = _try(dtype, device)
-    return found
+        return _try(dtype, device)

@@ -16,7 +16,7 @@ from .._shim import Limit, polyfill
 from .._torch import at_least
 from ._casts import cast, effective
 from ._grad_scaler import GradScaler
-from ._state import castable, get_autocast_dtype, is_autocast_enabled, kind_of, switch_of
+from ._state import castable, dtype_now, is_on, kind_of, switch_of
 
 __all__ = ["GradScaler", "autocast", "custom_bwd", "custom_fwd", "is_autocast_available"]
 
@@ -88,7 +88,7 @@ class autocast:
     ) -> None:
         kind = castable(_text(device_type))
         self.device = device_type
-        self.fast_dtype = get_autocast_dtype(device_type) if dtype is None else dtype
+        self.fast_dtype = dtype_now(device_type) if dtype is None else dtype
         self._kind = kind
         self._enabled = enabled and effective(kind, self.fast_dtype)
         self._cache_enabled = cache_enabled
@@ -163,8 +163,8 @@ def custom_fwd(
 
     @functools.wraps(function)
     def forward(*args: Any, **kwargs: Any) -> Any:
-        on = is_autocast_enabled(device_type)
-        args[0]._dtype = get_autocast_dtype(device_type)
+        on = is_on(device_type)
+        args[0]._dtype = dtype_now(device_type)
         args[0]._fwd_used_autocast = on and cast_inputs is None
         if not on or cast_inputs is None:
             return function(*args, **kwargs)

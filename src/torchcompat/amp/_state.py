@@ -130,7 +130,19 @@ def castable(device_type: Any) -> str:
     return kind
 
 
-_PER_DEVICE = "https://github.com/pytorch/pytorch/pull/124359"
+def is_on(device_type: Any) -> bool:
+    """The answer of :func:`is_autocast_enabled`, also for devices that are newer than the installed torch."""
+    switch = switch_of(castable(device_type))
+    return switch is not None and switch.enabled()
+
+
+def dtype_now(device_type: Any) -> Any:
+    """The answer of :func:`get_autocast_dtype`, also for devices that are newer than the installed torch."""
+    kind = castable(device_type)
+    switch = switch_of(kind)
+    return switch.dtype() if switch else DEFAULTS[kind]
+
+
 _MPS = "https://github.com/pytorch/pytorch/pull/99272"
 _LATER = [
     Limit("mtia", "raises RuntimeError for 'mtia'", "native", "2.5", "2.6"),
@@ -153,8 +165,7 @@ def is_autocast_enabled(device_type: str = "cuda") -> bool:
         RuntimeError: torch 2.15 knows no such device, or has no autocast for it (``"meta"``).
         TypeError: *device_type* is not a string.
     """
-    switch = switch_of(castable(device_type))
-    return switch is not None and switch.enabled()
+    return is_on(device_type)
 
 
 @polyfill(
@@ -180,6 +191,4 @@ def get_autocast_dtype(device_type: str) -> torch.dtype:
         RuntimeError: torch 2.15 knows no such device, or has no autocast for it (``"meta"``).
         TypeError: *device_type* is not a string.
     """
-    kind = castable(device_type)
-    switch = switch_of(kind)
-    return switch.dtype() if switch else DEFAULTS[kind]
+    return dtype_now(device_type)
