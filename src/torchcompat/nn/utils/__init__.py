@@ -14,6 +14,7 @@ from . import _clip, _skip_init
 from . import fusion as fusion
 from . import parametrizations as parametrizations
 from . import parametrize as parametrize
+from . import rnn as rnn
 from . import stateless as stateless
 from .fusion import fuse_conv_bn_eval, fuse_conv_bn_weights, fuse_linear_bn_eval, fuse_linear_bn_weights
 
@@ -29,6 +30,7 @@ __all__ = [
     "get_total_norm",
     "parametrizations",
     "parametrize",
+    "rnn",
     "skip_init",
     "stateless",
 ]

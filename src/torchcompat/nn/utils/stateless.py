@@ -54,4 +54,6 @@ def functional_call(
     )
     if not isinstance(parameters_and_buffers, dict):
         raise TypeError(f"parameters_and_buffers must be a dict, got {type(parameters_and_buffers).__name__}")
+    # Torch's own took None for an argument up to 2.2.
+    args = () if args is None else args
     return func.functional_call(module, parameters_and_buffers, args, kwargs, tie_weights=tie_weights, strict=strict)
