@@ -72,7 +72,7 @@ def check_new_dtypes(impl, form):
     assert [item.to(torch.float32).tolist() for item in loaded] == [[1, 2], [0.5, 2.0]]
 
 
-has_new_dtypes = pytest.mark.skipif(not at_least(2, 3), reason="torch has these dtypes since 2.3")
+has_new_dtypes = pytest.mark.skipif(not at_least(2, 6), reason="torch saves all of these dtypes since 2.6")
 
 
 @has_new_dtypes
