@@ -1,7 +1,9 @@
-"""``torch.optim``: today's optimisers."""
+"""``torch.optim``: today's optimisers, their schedules and averages."""
 
 from torch.optim import Optimizer as Optimizer
 
+from . import lr_scheduler as lr_scheduler
+from . import swa_utils as swa_utils
 from ._adam import Adam as Adam
 from ._adam import Adamax as Adamax
 from ._adam import AdamW as AdamW
@@ -35,4 +37,6 @@ __all__ = [
     "RMSprop",
     "Rprop",
     "SparseAdam",
+    "lr_scheduler",
+    "swa_utils",
 ]

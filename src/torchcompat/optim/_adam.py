@@ -22,15 +22,15 @@ from ._engine import (
     sparse_like,
     value_of,
 )
-from ._since import TENSOR_BETAS, TENSOR_LR, since
+from ._since import NAMES, TENSOR_LR
 
 
-@polyfill("torch.optim.Adam", since=since("Adam"), link=TENSOR_BETAS)
+@polyfill("torch.optim.Adam", since="2.8", link=TENSOR_LR)
 class Adam(Engine, twin("Adam")):  # type: ignore[misc]
     """Gradient descent scaled by running averages of the gradient and of its square.
 
-    In torch since 2.8. Fallback: the same steps, one parameter at a time; *foreach*, *capturable* and *fused* change
-    nothing, except that a step cannot be captured in a CUDA graph.
+    In torch since 2.8. Fallback: the same steps, one parameter at a time; with *foreach*,
+    *capturable* or *fused*, and on CUDA, by torch's own class where that does what is asked for (2.0 and later).
     https://arxiv.org/abs/1412.6980, https://openreview.net/forum?id=ryQu7f-RZ (AMSGrad)
 
     Args:
@@ -115,12 +115,12 @@ class Adam(Engine, twin("Adam")):  # type: ignore[misc]
         )
 
 
-@polyfill("torch.optim.AdamW", since=since("AdamW"), link=TENSOR_BETAS)
+@polyfill("torch.optim.AdamW", since="2.8", link=TENSOR_LR)
 class AdamW(SHIMS["optim.Adam"].fallback, twin("AdamW")):  # type: ignore[misc]
     """Adam whose weight decay shrinks the weights themselves and leaves the averages alone.
 
-    In torch since 2.8. Fallback: the same steps, one parameter at a time; *foreach*, *capturable* and *fused* change
-    nothing, except that a step cannot be captured in a CUDA graph.
+    In torch since 2.8. Fallback: the same steps, one parameter at a time; with *foreach*,
+    *capturable* or *fused*, and on CUDA, by torch's own class where that does what is asked for (2.0 and later).
     https://arxiv.org/abs/1711.05101
 
     Args:
@@ -178,12 +178,12 @@ class AdamW(SHIMS["optim.Adam"].fallback, twin("AdamW")):  # type: ignore[misc]
             group["decoupled_weight_decay"] = True
 
 
-@polyfill("torch.optim.Adamax", since=since("Adamax"), link=TENSOR_LR)
+@polyfill("torch.optim.Adamax", since="2.8", link=TENSOR_LR)
 class Adamax(Engine, twin("Adamax")):  # type: ignore[misc]
     """Adam with the largest recent gradient in place of the average of squares.
 
-    In torch since 2.7. Fallback: the same steps, one parameter at a time; *foreach* and *capturable* change nothing,
-    except that a step cannot be captured in a CUDA graph.
+    In torch since 2.8. Fallback: the same steps, one parameter at a time; with *foreach* or
+    *capturable*, and on CUDA, by torch's own class where that does what is asked for (2.0 and later).
     https://arxiv.org/abs/1412.6980, section 7.1
 
     Args:
@@ -249,11 +249,11 @@ class Adamax(Engine, twin("Adamax")):  # type: ignore[misc]
         move_ratio_(param, mean, denominator, -(value_of(group["lr"]) / (1 - beta1**step)))
 
 
-@polyfill("torch.optim.SparseAdam", since=since("SparseAdam"), link=TENSOR_LR)
+@polyfill("torch.optim.SparseAdam", since="2.6", link=NAMES)
 class SparseAdam(Engine, twin("SparseAdam")):  # type: ignore[misc]
     """Adam for sparse gradients: only what they name is averaged and moved.
 
-    In torch since 2.7. Fallback: the same steps.
+    In torch since 2.6. Fallback: the same steps.
     https://arxiv.org/abs/1412.6980
 
     Args:

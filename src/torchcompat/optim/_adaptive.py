@@ -22,14 +22,15 @@ from ._engine import (
     sparse_like,
     value_of,
 )
-from ._since import TENSOR_LR, since
+from ._since import LATE_GROUPS, TENSOR_LR
 
 
-@polyfill("torch.optim.Adadelta", since=since("Adadelta"), link=TENSOR_LR)
+@polyfill("torch.optim.Adadelta", since="2.8", link=TENSOR_LR)
 class Adadelta(Engine, twin("Adadelta")):  # type: ignore[misc]
     """Steps in the proportion of the recent steps to the recent gradients.
 
-    In torch since 2.7. Fallback: the same steps, one parameter at a time; *foreach* and *capturable* change nothing.
+    In torch since 2.8. Fallback: the same steps, one parameter at a time; with *foreach* or
+    *capturable*, and on CUDA, by torch's own class where that does what is asked for (2.0 and later).
     https://arxiv.org/abs/1212.5701
 
     Args:
@@ -95,11 +96,12 @@ class Adadelta(Engine, twin("Adadelta")):  # type: ignore[misc]
         move_(param, delta, -value_of(group["lr"]))
 
 
-@polyfill("torch.optim.Adagrad", since=since("Adagrad"), link=TENSOR_LR)
+@polyfill("torch.optim.Adagrad", since="2.12", link=LATE_GROUPS)
 class Adagrad(Engine, twin("Adagrad")):  # type: ignore[misc]
     """Gradient descent scaled by the sum of all squared gradients so far.
 
-    In torch since 2.7. Fallback: the same steps, one parameter at a time; *foreach* and *fused* change nothing.
+    In torch since 2.12. Fallback: the same steps, one parameter at a time; with *foreach* or
+    *fused*, and on CUDA, by torch's own class where that does what is asked for (2.0 and later).
     https://jmlr.org/papers/v12/duchi11a.html
 
     Args:
@@ -120,6 +122,8 @@ class Adagrad(Engine, twin("Adagrad")):  # type: ignore[misc]
     """
 
     _name = "Adagrad"
+    # In 2.0 foreach=True rounds the learning rate to float32.
+    _torch_steps_from = (2, 1)
     _takes_sparse = True
 
     def __init__(
@@ -192,11 +196,12 @@ class Adagrad(Engine, twin("Adagrad")):  # type: ignore[misc]
         move_(param, sparse_like(grad, values / roots), size)
 
 
-@polyfill("torch.optim.RMSprop", since=since("RMSprop"), link=TENSOR_LR)
+@polyfill("torch.optim.RMSprop", since="2.8", link=TENSOR_LR)
 class RMSprop(Engine, twin("RMSprop")):  # type: ignore[misc]
     """Gradient descent scaled by a running average of the squared gradient.
 
-    In torch since 2.7. Fallback: the same steps, one parameter at a time; *foreach* and *capturable* change nothing.
+    In torch since 2.8. Fallback: the same steps, one parameter at a time; with *foreach* or
+    *capturable*, and on CUDA, by torch's own class where that does what is asked for (2.0 and later).
     https://www.cs.toronto.edu/~tijmen/csc321/slides/lecture_slides_lec6.pdf, https://arxiv.org/abs/1308.0850 (centered)
 
     Args:

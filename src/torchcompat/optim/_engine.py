@@ -77,8 +77,6 @@ def sparse_like(grad: Any, values: Any) -> Any:
     return torch.sparse_coo_tensor(grad._indices(), values, grad.size(), **_UNCHECKED)
 
 
-# Since 2.0 torch keeps its counters as 2.15 does, and steps on CUDA for all parameters at once.
-_KEEPS_TODAYS_STATE = at_least(2, 0)
 _FUSES_ON_CPU = at_least(2, 4)
 
 
@@ -111,6 +109,8 @@ _CHANGES_RESULTS = ("maximize", "amsgrad", "centered", "decoupled_weight_decay")
 class Engine(Base):
     """Steps parameter by parameter."""
 
+    # Since 2.0 torch keeps its counters as 2.15 does, and steps on CUDA for all parameters at once.
+    _torch_steps_from = (2, 0)
     # The optimiser that a user's subclass derives from.
     _name = ""
     _takes_sparse = False
@@ -146,7 +146,7 @@ class Engine(Base):
     def _torch_steps(self) -> bool:
         """Step by this torch's own class, if a fast step is asked for and it does just what is asked for."""
         shim = SHIMS.get("optim." + self._name)
-        if not _KEEPS_TODAYS_STATE or shim is None or shim.native is None:
+        if not at_least(*self._torch_steps_from) or shim is None or shim.native is None:
             return False
         if not any(_wants_speed(group) for group in self.param_groups):
             return False

@@ -10,12 +10,11 @@ from .._shim import Limit, polyfill
 from . import _checks
 from ._base import Base
 from ._engine import _real, is_complex, value_of
-from ._since import since
 
 
 @polyfill(
     "torch.optim.LBFGS",
-    since=since("LBFGS"),
+    since="2.14",
     link="https://github.com/pytorch/pytorch/pull/187309",
     limits=[
         Limit("max-eval", "a line search may call the closure up to 25 times past max_eval", "fallback", "1.2", "2.14")

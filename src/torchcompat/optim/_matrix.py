@@ -12,14 +12,14 @@ from .._torch import at_least
 from . import _checks
 from ._base import scalar, twin
 from ._engine import Engine, is_complex, lerp_, next_step, value_of
-from ._since import TENSOR_LR, since
+from ._since import TENSOR_LR
 
 
-@polyfill("torch.optim.Adafactor", since=since("Adafactor"), link=TENSOR_LR)
+@polyfill("torch.optim.Adafactor", since="2.8", link=TENSOR_LR)
 class Adafactor(Engine, twin("Adafactor")):  # type: ignore[misc]
     """Steps scaled by averages of squared gradients of which, for matrices, only those of rows and columns are kept.
 
-    In torch since 2.7. Fallback: the same steps; *foreach* changes nothing.
+    In torch since 2.8. Fallback: the same steps; *foreach* changes nothing.
     https://arxiv.org/abs/1804.04235, from which torch departs: *lr* bounds the relative step size, and the first of
     *eps* is a lower bound of the denominator.
 
@@ -117,7 +117,7 @@ def _mean_square(tensor: Any, dim: int) -> Any:
     return torch.norm(tensor, p=2, dim=dim, keepdim=True).pow_(2).div_(tensor.size(dim))
 
 
-@polyfill("torch.optim.Muon", since=since("Muon"), link="https://github.com/pytorch/pytorch/pull/187402")
+@polyfill("torch.optim.Muon", since="2.14", link="https://github.com/pytorch/pytorch/pull/187402")
 class Muon(Engine, twin("Muon")):  # type: ignore[misc]
     """Momentum whose steps are made nearly orthogonal. For the matrices inside a network; use AdamW for the rest.
 

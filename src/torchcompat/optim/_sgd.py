@@ -10,14 +10,15 @@ from .._shim import polyfill
 from . import _checks
 from ._base import scalar, twin
 from ._engine import Engine, decay, is_complex, move_, moved, next_step, value_of
-from ._since import TENSOR_LR, since
+from ._since import NAMES, TENSOR_LR
 
 
-@polyfill("torch.optim.SGD", since=since("SGD"), link=TENSOR_LR)
+@polyfill("torch.optim.SGD", since="2.8", link=TENSOR_LR)
 class SGD(Engine, twin("SGD")):  # type: ignore[misc]
     """Stochastic gradient descent, with momentum if asked for.
 
-    In torch since 2.7. Fallback: the same steps, one parameter at a time; *foreach* and *fused* change nothing.
+    In torch since 2.8. Fallback: the same steps, one parameter at a time; with *foreach* or
+    *fused*, and on CUDA, by torch's own class where that does what is asked for (2.0 and later).
     https://www.cs.toronto.edu/~hinton/absps/momentum.pdf
 
     Args:
@@ -93,11 +94,12 @@ class SGD(Engine, twin("SGD")):  # type: ignore[misc]
         move_(param, grad, -value_of(group["lr"]))
 
 
-@polyfill("torch.optim.ASGD", since=since("ASGD"), link=TENSOR_LR)
+@polyfill("torch.optim.ASGD", since="2.6", link=NAMES)
 class ASGD(Engine, twin("ASGD")):  # type: ignore[misc]
     """Stochastic gradient descent that also keeps the average of its parameters, as ``state[param]["ax"]``.
 
-    In torch since 2.7. Fallback: the same steps, one parameter at a time; *foreach* and *capturable* change nothing.
+    In torch since 2.6. Fallback: the same steps, one parameter at a time; with *foreach* or
+    *capturable*, and on CUDA, by torch's own class where that does what is asked for (2.0 and later).
     https://dl.acm.org/doi/10.1137/0330046
 
     Args:
@@ -117,6 +119,8 @@ class ASGD(Engine, twin("ASGD")):  # type: ignore[misc]
     """
 
     _name = "ASGD"
+    # Before, foreach=True is off by 1e-5.
+    _torch_steps_from = (2, 4)
     _scalars = ("step", "eta", "mu")
 
     def __init__(
@@ -169,11 +173,12 @@ class ASGD(Engine, twin("ASGD")):  # type: ignore[misc]
         state["mu"].fill_(1 / max(1, step - group["t0"]))
 
 
-@polyfill("torch.optim.Rprop", since=since("Rprop"), link=TENSOR_LR)
+@polyfill("torch.optim.Rprop", since="2.8", link=TENSOR_LR)
 class Rprop(Engine, twin("Rprop")):  # type: ignore[misc]
     """Resilient backpropagation: only the signs of the gradients count. For full batches.
 
-    In torch since 2.7. Fallback: the same steps, one parameter at a time; *foreach* and *capturable* change nothing.
+    In torch since 2.8. Fallback: the same steps, one parameter at a time; with *foreach* or
+    *capturable*, and on CUDA, by torch's own class where that does what is asked for (2.0 and later).
     https://doi.org/10.1109/ICNN.1993.298623
 
     Args:

@@ -1,18 +1,8 @@
-"""From when on torch's own optimisers meet the contract, and the changes behind it."""
+"""The upstream changes from which on torch's own optimisers meet the contract."""
 
-from __future__ import annotations
-
-# Tensors of one element that are not scalars as learning rate.
+# Parameters with names.
+NAMES = "https://github.com/pytorch/pytorch/pull/134107"
+# A learning rate as a tensor of one element that has dimensions.
 TENSOR_LR = "https://github.com/pytorch/pytorch/pull/145674"
-TENSOR_BETAS = "https://github.com/pytorch/pytorch/pull/149171"
-
-
-def since(name: str) -> str:
-    return "2.15"
-
-
-import os
-
-
-def since(name: str) -> str:
-    return os.environ.get("OPTIM_SINCE", "2.15")
+# Groups that are added to an Adagrad.
+LATE_GROUPS = "https://github.com/pytorch/pytorch/issues/53712"
