@@ -187,7 +187,7 @@ class DeviceModule:
 
         Raises:
             RuntimeError: there is no device.
-            UnsupportedError: torch has no call for it: CUDA before 1.11, XPU before 2.6, MPS before 2.5, the CPU.
+            UnsupportedError: torch has no call for it: CUDA before 1.10, XPU before 2.6, MPS before 2.5, the CPU.
         """
         index = self.index(device)
         self.require()

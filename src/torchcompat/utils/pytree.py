@@ -196,7 +196,7 @@ def _test(type_or_types_or_pred: TypeOrTypes) -> Callable[[Any], bool]:
 def tree_map_only(
     type_or_types_or_pred: TypeOrTypes, func: Callable[[Any], Any], tree: Any, is_leaf: IsLeaf | None = None
 ) -> Any:
-    """*tree* with what *func* makes of some of its leaves; the others stay.
+    """A tree like *tree*, with what *func* makes of some of its leaves; the others stay.
 
     Not in torch under a public name.
 
