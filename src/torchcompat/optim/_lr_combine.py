@@ -9,9 +9,6 @@ from typing import Any, Sequence
 from ._lr_base import Scheduler, put, scheduler, torchs, values_of
 from ._lr_plateau import Plateau
 
-_SINCE = "2.10"
-_LINK = "https://github.com/pytorch/pytorch/pull/163098"
-
 
 def _check(schedulers: Sequence[Any], optimizer: Any) -> Any:
     """The one optimizer of all *schedulers*."""
@@ -72,11 +69,11 @@ def _undo_first_step(each: Any) -> None:
         each.last_epoch -= 1
 
 
-@scheduler(since=_SINCE, link=_LINK)
+@scheduler(since="2.13", link="https://github.com/pytorch/pytorch/pull/185986")
 class SequentialLR(_Group, torchs("SequentialLR")):  # type: ignore[misc]
     """Use one scheduler after the other, each from its own epoch 0.
 
-    In torch since 2.10. Fallback: the same; torch's own schedulers can be among them, on any torch.
+    In torch since 2.13. Fallback: the same; torch's own schedulers can be among them, on any torch.
     https://docs.pytorch.org/docs/stable/generated/torch.optim.lr_scheduler.SequentialLR.html
 
     Args:
@@ -117,7 +114,7 @@ class SequentialLR(_Group, torchs("SequentialLR")):  # type: ignore[misc]
         self._last_lr = values_of(self.optimizer, "lr")
 
 
-@scheduler(since=_SINCE, link="https://github.com/pytorch/pytorch/pull/163120")
+@scheduler(since="2.10", link="https://github.com/pytorch/pytorch/pull/163120")
 class ChainedScheduler(_Group, torchs("ChainedScheduler")):  # type: ignore[misc]
     """Step several schedulers at once, each acting on what the one before has made of the learning rate.
 
