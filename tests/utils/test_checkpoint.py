@@ -800,17 +800,21 @@ def test_checkpoint_error(impl):
 
 @pytest.mark.shim("utils.checkpoint.DefaultDeviceType")
 def test_default_device_type(impl):
-    before = impl._default_device_type
+    before = impl.get_device_type()
     try:
-        impl._default_device_type = None
-        wanted = "cuda" if torch.cuda.is_available() else "cpu"
-        assert impl.get_device_type() == wanted
         impl.set_device_type("xpu")
         assert impl.get_device_type() == "xpu"
         impl.set_device_type()
         assert impl.get_device_type() == "cuda"
     finally:
-        impl._default_device_type = before
+        impl.set_device_type(before)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="what is told without an accelerator")
+@pytest.mark.limit("default")
+@pytest.mark.shim("utils.checkpoint.DefaultDeviceType")
+def test_the_default_without_an_accelerator(impl):
+    assert impl.get_device_type() == "cpu"
 
 
 def test_the_public_functions_are_the_table_s():

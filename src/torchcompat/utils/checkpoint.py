@@ -111,13 +111,14 @@ def _accelerator() -> str:
 
 @polyfill(
     "torch.utils.checkpoint.DefaultDeviceType",
-    since="2.7",
-    link="https://github.com/pytorch/pytorch/pull/144322",
+    since="2.1",
+    link="https://github.com/pytorch/pytorch/pull/99626",
+    limits=[Limit("default", 'is "cuda" at first, also where there is none', "native", "2.1", "2.9")],
 )
 class DefaultDeviceType:
     """The kind of device that reentrant checkpointing takes for granted where no tensor tells.
 
-    In torch since 2.7. Fallback: kept and told; torch before 2.1 has CUDA in its place. Checkpointing without reentrant
+    In torch since 2.1. Fallback: kept and told; torch before 2.1 has CUDA in its place. Checkpointing without reentrant
     autograd looks at the arguments instead.
     """
 
