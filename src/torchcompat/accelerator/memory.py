@@ -127,12 +127,12 @@ def max_memory_reserved(__device_index: Any = None) -> int:
     return _bytes("max_memory_reserved", __device_index)
 
 
-@polyfill("torch.accelerator.reset_peak_memory_stats", since="2.14", link=_RESETS)
+@polyfill("torch.accelerator.reset_peak_memory_stats", since="2.13", link=_RESETS)
 @positional_only
 def reset_peak_memory_stats(__device_index: Any = None) -> None:
     """Let the peaks of a device start again from what is taken now. Where it was never used it does nothing.
 
-    In torch since 2.14. Fallback: calls the module of the accelerator; torch 2.9 to 2.13 raise without a device.
+    In torch since 2.13. Fallback: calls the module of the accelerator; torch 2.9 to 2.12 raise without a device.
 
     Args:
         device_index: as in :func:`memory_stats`.
@@ -142,12 +142,12 @@ def reset_peak_memory_stats(__device_index: Any = None) -> None:
         found.reset_peak_memory_stats(this.index_of(__device_index, "device_index"))
 
 
-@polyfill("torch.accelerator.reset_accumulated_memory_stats", since="2.14", link=_RESETS)
+@polyfill("torch.accelerator.reset_accumulated_memory_stats", since="2.13", link=_RESETS)
 @positional_only
 def reset_accumulated_memory_stats(__device_index: Any = None) -> None:
     """Let the sums over time of a device start again from 0. Where it was never used it does nothing.
 
-    In torch since 2.14. Fallback: calls the module of the accelerator, where that has such sums.
+    In torch since 2.13. Fallback: calls the module of the accelerator, where that has such sums.
 
     Args:
         device_index: as in :func:`memory_stats`.
