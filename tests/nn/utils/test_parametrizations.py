@@ -179,6 +179,21 @@ def test_training_stays_on_the_manifold_and_goes_down(impl):
 
 
 @about_orthogonal
+def test_the_recurrent_weights_of_a_network(impl):
+    module, plain = nn.GRU(2, 3), nn.GRU(2, 3)
+    impl(module, "weight_hh_l0")
+    with torch.no_grad():
+        for name in ("weight_hh_l0", "weight_ih_l0", "bias_hh_l0", "bias_ih_l0"):
+            getattr(plain, name).copy_(getattr(module, name))
+    unconstrained(module.parametrizations.weight_hh_l0)
+    x = torch.ones(4, 1, 2)
+    assert np.abs(values(module(x)[0]) - values(plain(x)[0])).max() > 1e-3
+    with torch.no_grad():
+        plain.weight_hh_l0.copy_(module.weight_hh_l0)
+    np.testing.assert_allclose(values(module(x)[0]), values(plain(x)[0]), atol=1e-6)
+
+
+@about_orthogonal
 @needs_complex
 @either_way
 @pytest.mark.parametrize("orthogonal_map", ["matrix_exp", "cayley"])

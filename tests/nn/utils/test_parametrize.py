@@ -86,6 +86,17 @@ def values(tensor):
     return tensor.detach().numpy().copy()
 
 
+def assert_whole(impl):
+    """The names are torch's own all together or not at all: the family is right about recurrent networks."""
+    module, plain = nn.GRU(2, 2), nn.GRU(2, 2)
+    plain.load_state_dict(module.state_dict())
+    with torch.no_grad():
+        plain.weight_hh_l0.add_(1)
+    of("register_parametrization", impl)(module, "weight_hh_l0", AddOne())
+    x = torch.ones(3, 1, 2)
+    np.testing.assert_allclose(values(module(x)[0]), values(plain(x)[0]), atol=1e-6)
+
+
 @about("register_parametrization")
 def test_the_tensor_is_computed_from_the_parameter_that_it_was(impl):
     module = nn.Linear(2, 2)
@@ -430,6 +441,7 @@ def test_is_parametrized(impl):
     other = nn.Linear(1, 1)
     other.parametrizations = [1]
     assert impl(other) is False
+    assert_whole(impl)
 
 
 @about("cached")
@@ -504,6 +516,7 @@ def test_type_before_parametrizations(impl):
     assert impl(linear(impl, Double())) is nn.Linear
     assert impl(nn.Linear(1, 1)) is nn.Linear
     assert impl(5) is int
+    assert_whole(impl)
 
 
 @about("transfer_parametrizations_and_params")
@@ -532,6 +545,7 @@ def test_transfer_of_one_tensor(impl):
     np.testing.assert_array_equal(values(target.bias), values(source.bias))
     with pytest.raises(KeyError):
         impl(linear(impl, Double()), nn.Linear(2, 2), "bias")
+    assert_whole(impl)
 
 
 @about("ParametrizationList")
@@ -546,3 +560,4 @@ def test_the_list_itself(impl):
         made.right_inverse(torch.ones(2))
     with pytest.raises(ValueError):
         impl([], parameter)
+    assert_whole(impl)
