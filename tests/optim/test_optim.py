@@ -4,9 +4,11 @@ import copy
 import functools
 import io
 import pickle
+import warnings
 
 import numpy as np
 import optim_cases
+import optim_exchange as exchange
 import pytest
 import torch
 from optim_cases import CASES, HAS_COMPLEX, START, TAKES_COMPLEX, differentiate, gradient, parameter, trajectory
@@ -422,3 +424,12 @@ def as_number(value):
 
 for _name in CASES:
     globals()["Test" + _name] = pytest.mark.shim("optim." + _name)(type("Test" + _name, (Contract,), {}))
+
+
+def test_exchange_with_this_very_torch(tmp_path):
+    # With another: see optim_exchange.py.
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        exchange.save(str(tmp_path))
+        problems = exchange.load(str(tmp_path))
+    assert problems == {}

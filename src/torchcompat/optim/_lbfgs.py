@@ -17,7 +17,7 @@ from ._engine import _real, is_complex, value_of
     since="2.14",
     link="https://github.com/pytorch/pytorch/pull/187309",
     limits=[
-        Limit("max-eval", "a line search may call the closure up to 25 times past max_eval", "fallback", "1.2", "2.14")
+        Limit("max-eval", "a line search may call the closure up to 25 times past max_eval", "fallback", "1.2", "2.9")
     ],
 )
 class LBFGS(Base, torch.optim.LBFGS):  # type: ignore[misc]
