@@ -5,6 +5,7 @@ docs/compile.md tells what holds on which torch, and what is not here.
 
 from __future__ import annotations
 
+import functools
 import sys
 from typing import Any, Callable
 
@@ -257,7 +258,9 @@ def substitute_in_graph(
 ) -> Any:
     """Give the compiler Python code for a function that it cannot look into: a decorator of that code.
 
-    In torch since 2.5. Fallback: the code is returned as it is; a compiler that cannot be told breaks the graph there.
+    What the decorator returns calls *original_fn*; the code is for compiled graphs only.
+
+    In torch since 2.5. Fallback: the same outside of graphs; a compiler that cannot be told breaks the graph there.
     https://docs.pytorch.org/docs/stable/generated/torch.compiler.substitute_in_graph.html
 
     Raises:
@@ -265,7 +268,7 @@ def substitute_in_graph(
     """
     _callable(original_fn)
     if _substitute_in_graph is None:
-        return _callable
+        return lambda code: functools.wraps(_callable(code))(lambda *args, **kwargs: original_fn(*args, **kwargs))
     return _substitute_in_graph(
         original_fn,
         can_constant_fold_through=can_constant_fold_through,
