@@ -1,0 +1,69 @@
+"""No hostile checkpoint runs code, kills the interpreter, hangs, or takes more than 4 times its size and 64 MiB.
+
+A few files of each kind; with TORCHCOMPAT_FULL=1 all of them, which takes minutes.
+They are read in a process of their own.
+"""
+
+import os
+import sys
+
+import corpus
+import pytest
+import run_probe
+
+from torchcompat import SHIMS
+
+WHICH = "full" if os.environ.get("TORCHCOMPAT_FULL") else "sample"
+# What the docstring of load promises; an UnsupportedError is a RuntimeError that names what this torch lacks.
+ERRORS = {"UnpicklingError", "RuntimeError", "UnsupportedError", "ValueError", "EOFError"}
+
+pytestmark = pytest.mark.skipif(
+    sys.platform != "linux", reason="what a process may take is limited and read as on Linux"
+)
+
+
+@pytest.fixture(scope="module")
+def found():
+    return run_probe.run("fallback", WHICH)
+
+
+def test_no_file_does_harm(found):
+    _, faults = run_probe.summary(found)
+    assert not faults, "\n".join(faults[:20])
+
+
+def test_what_is_refused_is_refused_with_an_error_that_is_documented(found):
+    assert {each["outcome"] for each in found} <= ERRORS | {"loaded", "FAULT", "KILLED"}
+    assert all(each["text"] for each in found if each["outcome"] in ERRORS)
+
+
+def test_every_kind_was_read(found):
+    names = " ".join(each["name"] for each in found)
+    assert len(corpus.KINDS) >= 40
+    assert all(kind.__name__ in names for kind in corpus.KINDS)
+    assert len(found) >= (2000 if WHICH == "full" else 2 * len(corpus.KINDS))
+
+
+def test_honest_files_among_them_load(found):
+    honest = {name for name, _ in corpus.honest_files()}
+    read = {each["name"]: each["outcome"] for each in found if each["name"] in honest}
+    assert read
+    assert set(read.values()) <= {"loaded", "UnsupportedError"}
+    assert "loaded" in read.values()
+
+
+@pytest.mark.skipif(WHICH == "sample", reason="torch's own load is looked at with TORCHCOMPAT_FULL=1")
+def test_torch_where_the_public_load_is_its_own_runs_nothing_and_does_not_crash():
+    """It does take more memory than it should: docs/hostile-checkpoints.md."""
+    if SHIMS["load"].public is SHIMS["load"].fallback:
+        pytest.skip("the public load is the fallback here")
+    _, faults = run_probe.summary(run_probe.run("public", WHICH))
+    assert not [fault for fault in faults if "memory" not in fault and "MiB" not in fault]
+
+
+def test_the_probe_notices_what_torch_does_when_it_trusts_a_file():
+    _, faults = run_probe.summary(run_probe.run("trusting", "control"))
+    expected = ["code: FAULT code ran", "import: FAULT", "request: FAULT it asked", "memory: FAULT it took"]
+    expected += ["name: FAULT it gave out", "hang: KILLED"]
+    assert len(faults) == len(expected)
+    assert all(fault.startswith(start) for fault, start in zip(faults, expected)), faults
