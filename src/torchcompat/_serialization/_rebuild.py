@@ -201,7 +201,10 @@ class Rebuild:
         floats = scheme != torch.per_channel_affine
         scales = self._per_channel(scales, torch.float if floats else torch.double, size[axis])
         zero_points = self._per_channel(zero_points, torch.float if floats else torch.long, size[axis])
-        return _torch._empty_per_channel_affine_quantized(
+        empty = find("torch._empty_per_channel_affine_quantized")
+        if empty is None:
+            raise UnsupportedError(f"the file holds a tensor of {scheme}, which torch {torch.__version__} lacks")
+        return empty(
             size, scales=scales.to(loaded.device), zero_points=zero_points.to(loaded.device), axis=axis, **options
         )
 
