@@ -256,7 +256,7 @@ def test_tensor_subclasses_are_allowed_by_name(impl, form):
     class Marked(torch.Tensor):
         pass
 
-    if not at_least(1, 7):
+    if not at_least(1, 8):
         return  # subclasses are not kept by torch.save
     globals()["Marked"], Marked.__qualname__ = Marked, "Marked"
     saved = torch.ones(2).as_subclass(Marked)

@@ -110,9 +110,20 @@ def checked_location(location: Any) -> str:
     return text
 
 
+def _default(storage: Any, location: str) -> Any:
+    try:
+        return torch.serialization.default_restore_location(storage, location)  # type: ignore[no-untyped-call]
+    except (
+        AssertionError
+    ) as error:  # torch 2.1 to 2.3 ask a backend for every location before they say that none has it
+        raise RuntimeError(
+            f"a storage was at {location!r}, which is no device here: {error}; see map_location"
+        ) from error
+
+
 def restorer(map_location: MapLocation) -> Callable[[Any, str], Any]:
     """The function that moves a storage, given its location in the file, where *map_location* says."""
-    default: Callable[[Any, str], Any] = torch.serialization.default_restore_location  # type: ignore[assignment]
+    default = _default
     if map_location is None:
         return default
     if isinstance(map_location, dict):
