@@ -12,6 +12,7 @@ import torch
 from torchcompat import SHIMS, UnsupportedError, amp, at_least, at_most
 from torchcompat.amp import _state
 from torchcompat.amp._state import get_autocast_dtype, is_autocast_enabled
+from torchcompat.nn._autocast import without_autocast
 
 CPU = at_least(1, 10)
 HALF = at_least(2, 2)
@@ -500,6 +501,12 @@ def test_backward_runs_in_the_dtype_of_forward(impl):
     with amp.autocast("cpu", torch.bfloat16):
         loss.backward()
     assert seen["backward"] == torch.float16
+
+
+@pytest.mark.parametrize("kind", ["cpu", "mps", "mtia", "meta"])
+def test_attention_keeps_autocast_out_on_devices_without_it(kind):
+    with without_autocast(kind):
+        assert product_dtype() == torch.float32
 
 
 # Under torch.compile.

@@ -7,6 +7,10 @@ from typing import Any
 import torch
 
 from .._torch import at_least, compiling
+from ..amp._state import ADDED, switch_of
+
+# Devices for which the installed torch has no autocast: asked to keep it out there, torch.autocast raises.
+_WITHOUT = frozenset(["meta", *(kind for kind in ADDED if switch_of(kind) is None)])
 
 
 def autocast_dtype(device: str) -> Any:
@@ -33,11 +37,9 @@ class _Nothing:
 
 def without_autocast(device: str) -> Any:
     """A block in which autocast casts nothing."""
-    if at_least(1, 10):
-        return torch.autocast(device, enabled=False)
-    if device == "cpu" or not at_least(1, 6):
+    if device in _WITHOUT or not at_least(1, 6):
         return _Nothing()
-    return torch.cuda.amp.autocast(enabled=False)
+    return torch.autocast(device, enabled=False) if at_least(1, 10) else torch.cuda.amp.autocast(enabled=False)
 
 
 def lowered(tensor: Any, dtype: Any) -> Any:
