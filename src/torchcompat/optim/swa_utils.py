@@ -205,7 +205,7 @@ def _forward_all(loader: Iterable[Any], model: Any, device: Any) -> None:
 @polyfill(
     "torch.optim.swa_utils.update_bn",
     since="2.1",
-    link="https://github.com/pytorch/pytorch/pull/98126",
+    link="https://github.com/pytorch/pytorch/pull/35032",
     limits=[Limit("error", "an error in the loader or the model leaves momentum and mode changed", "native", "2.1")],
 )
 def update_bn(loader: Iterable[Any], model: Any, device: Any = None) -> None:
