@@ -328,14 +328,14 @@ def _chain(functions: list[Any]) -> Callable[[Any], Any]:
 
 
 @polyfill(
-    "torch.utils.checkpoint.checkpoint_sequential", since="2.4", link="https://github.com/pytorch/pytorch/pull/116710"
+    "torch.utils.checkpoint.checkpoint_sequential", since="2.2", link="https://github.com/pytorch/pytorch/pull/116710"
 )
 def checkpoint_sequential(
     functions: Any, segments: int, input: Any, use_reentrant: bool | None = None, **kwargs: Any
 ) -> Any:
     """Call a chain of modules or functions in segments, all but the last one checkpointed.
 
-    In torch since 2.4. Fallback: the same by torchcompat's :func:`checkpoint`.
+    In torch since 2.2. Fallback: the same by torchcompat's :func:`checkpoint`.
     https://docs.pytorch.org/docs/stable/checkpoint.html
 
     Args:
