@@ -14,7 +14,7 @@ needs_default = pytest.mark.skipif(not HAS_DEFAULT, reason="torch has had a defa
 before_default = pytest.mark.skipif(HAS_DEFAULT, reason="torch has had a default device since 2.0")
 getter = pytest.mark.shim("get_default_device")
 setter = pytest.mark.shim("set_default_device")
-CPU, META = torch.device("cpu"), torch.device("meta") if at_least(1, 6) else None
+CPU, META = torch.device("cpu"), torch.device("meta") if at_least(1, 9) else None
 fallback_set = SHIMS["set_default_device"].fallback
 
 
@@ -120,7 +120,7 @@ def test_what_is_no_device(impl, device, error):
 @pytest.mark.parametrize("call", [fallback_set, default_device])
 def test_old_torch_refuses_other_devices(call, device):
     if device == "meta" and META is None:
-        pytest.skip("the meta device came with torch 1.6")
+        pytest.skip("the meta device came with torch 1.9")
     with pytest.raises(UnsupportedError, match=r"cannot be the default .* torch 2\.0"):
         call(device)
     assert torch.empty(0).device == CPU
