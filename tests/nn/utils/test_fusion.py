@@ -110,6 +110,8 @@ def test_weights_of_a_convolution(impl):
         assert (new_weight.requires_grad, new_bias.requires_grad) == (False, False)
     trained, bias = impl(nn.Parameter(weight), torch.zeros(3, dtype=DOUBLE), *statistics, None, None)
     assert (trained.requires_grad, bias.requires_grad, bias.dtype) == (True, False, DOUBLE)
+    halves = impl(weight.half(), None, *statistics, bn.weight, bn.bias)
+    assert [tensor.dtype for tensor in halves] == [HALF, HALF]
     across, _ = impl(weight.transpose(0, 1), None, *statistics, bn.weight, bn.bias, transpose=True)
     straight, _ = impl(weight, None, *statistics, bn.weight, bn.bias)
     np.testing.assert_allclose(values(across), values(straight.transpose(0, 1)), rtol=1e-6)

@@ -74,7 +74,7 @@ def fuse_conv_bn_eval(conv: Any, bn: Any, transpose: bool = False) -> Any:
     return fused
 
 
-@polyfill("torch.nn.utils.fusion.fuse_conv_bn_weights", since="2.2", link=CONV)
+@polyfill("torch.nn.utils.fusion.fuse_conv_bn_weights", since="2.1", link=CONV)
 def fuse_conv_bn_weights(
     conv_w: Any,
     conv_b: Any,
@@ -87,7 +87,7 @@ def fuse_conv_bn_weights(
 ) -> tuple[Any, Any]:
     """The weight and the bias of a convolution that also does what the batch norm after it does.
 
-    In torch since 2.2. Fallback: the same, computed in float32 or float64. See :func:`fuse_conv_bn_eval`.
+    In torch since 2.1. Fallback: the same, computed in float32 or float64. See :func:`fuse_conv_bn_eval`.
 
     Args:
         conv_w: ``(C_out, C_in / groups, ...)``, or, transposed, ``(C_in, C_out, ...)``.
