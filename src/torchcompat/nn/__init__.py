@@ -2,6 +2,7 @@
 
 from . import attention as attention
 from . import functional as functional
+from . import utils as utils
 from ._decoder import TransformerDecoder as TransformerDecoder
 from ._decoder import TransformerDecoderLayer as TransformerDecoderLayer
 from ._multihead import MultiheadAttention as MultiheadAttention
@@ -18,4 +19,5 @@ __all__ = [
     "TransformerEncoderLayer",
     "attention",
     "functional",
+    "utils",
 ]
