@@ -23,7 +23,7 @@ WRITE = functools.partial(torch.save, _use_new_zipfile_serialization=False) if a
 READ = functools.partial(torch.load, weights_only=False) if at_least(1, 13) else torch.load
 
 # Torch's own Adagrad of 1.2 saves no eps, which its later ones ask for; ours knows what it was.
-# https://github.com/pytorch/pytorch/pull/26150
+# https://github.com/pytorch/pytorch/pull/24980
 HOPELESS = {("Adagrad", "torch's own", "torch's own")}
 
 

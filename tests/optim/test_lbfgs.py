@@ -197,7 +197,7 @@ def test_no_more_calls_than_max_eval(impl):
 
 
 def test_copies_of_ours_step(shim):
-    # Those of torch's own do not: https://github.com/pytorch/pytorch/issues/96331
+    # Those of torch's own do not: the copy goes on with the parameters of the original.
     impl = shim.fallback
     param = parameter()
     optimizer = impl([param], max_iter=30)

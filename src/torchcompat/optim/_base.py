@@ -21,7 +21,7 @@ from .._torch import at_least, find
 Hook = Callable[..., Any]
 
 # What it meant that a file has no such key, because it is of a torch that did not have the keyword yet.
-# Adagrad's eps was this constant up to torch 1.2: https://github.com/pytorch/pytorch/pull/26150
+# Adagrad's eps was this constant up to torch 1.2: https://github.com/pytorch/pytorch/pull/24980
 BEFORE_THE_KEYWORD = {
     "amsgrad": False,
     "capturable": False,

@@ -68,7 +68,7 @@ def plus_(fresh: Any, eps: Any) -> Any:
     return fresh.add(eps) if fresh.requires_grad else fresh.add_(eps)
 
 
-# Said aloud, or torch 2.10 and later warn that nothing was said: https://github.com/pytorch/pytorch/pull/163535
+# Said aloud, or torch 2.10 and later warn that nothing was said: https://github.com/pytorch/pytorch/issues/184610
 _UNCHECKED: dict[str, Any] = {"check_invariants": False} if at_least(2, 0) else {}
 
 
