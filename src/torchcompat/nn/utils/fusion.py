@@ -12,7 +12,7 @@ from ..._shim import polyfill
 __all__ = ["fuse_conv_bn_eval", "fuse_conv_bn_weights", "fuse_linear_bn_eval", "fuse_linear_bn_weights"]
 
 CONV = "https://github.com/pytorch/pytorch/pull/99696"
-LINEAR = "https://github.com/pytorch/pytorch/pull/119264"
+LINEAR = "https://github.com/pytorch/pytorch/pull/134105"
 
 
 def _check_eval(layer: Any, bn: Any) -> None:

@@ -12,7 +12,7 @@ __all__ = ["functional_call"]
 
 
 @polyfill(
-    "torch.nn.utils.stateless.functional_call", since="2.4", link="https://github.com/pytorch/pytorch/pull/127689"
+    "torch.nn.utils.stateless.functional_call", since="2.6", link="https://github.com/pytorch/pytorch/pull/134643"
 )
 def functional_call(
     module: Any,
@@ -25,8 +25,8 @@ def functional_call(
 ) -> Any:
     """Call *module* with other parameters and buffers: deprecated, use :func:`torchcompat.func.functional_call`.
 
-    In torch since 2.4. Fallback: a FutureWarning, and torchcompat.func.functional_call. Torch has the name since 1.12;
-    it knew no *tie_weights* and no *strict* up to 1.13, and up to 2.3 gave no FutureWarning.
+    In torch since 2.6. Fallback: a FutureWarning, and torchcompat.func.functional_call. Torch has the name since 1.12;
+    it knew no *tie_weights* and no *strict* up to 1.13, gave no FutureWarning up to 2.3, and required *args* up to 2.5.
 
     Args:
         module: what to call.
