@@ -31,8 +31,8 @@ def lrs_of(made):
 def run(scheduler, steps=STEPS):
     """The learning rates at epoch 0 (now), 1, ..., *steps*."""
     seen = [lrs_of(scheduler.optimizer)]
+    scheduler.optimizer.step()  # once is enough that no scheduler complains
     for _ in range(steps):
-        scheduler.optimizer.step()
         scheduler.step()
         seen.append(lrs_of(scheduler.optimizer))
     return seen
