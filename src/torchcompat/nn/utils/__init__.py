@@ -143,7 +143,7 @@ def clip_grad_norm_(
 @polyfill(
     "torch.nn.utils.clip_grad_value_",
     since="2.1",
-    link=LINK + "98493",
+    link="https://github.com/pytorch/pytorch/issues/64840",
     limits=[Limit("nothing", "raises RuntimeError where there is no gradient at all", "native", "2.1")],
 )
 def clip_grad_value_(parameters: Any, clip_value: float, foreach: bool | None = None) -> None:

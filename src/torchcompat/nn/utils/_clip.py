@@ -11,6 +11,7 @@ from ..._torch import at_least, find
 
 HALVES = (torch.float16, torch.bfloat16)
 PLAIN = (torch.float32, torch.float64)
+COMPLEX = tuple(filter(None, map(find, ("torch.complex32", "torch.complex64", "torch.complex128"))))
 _NATIVE = find("torch.nn.utils.clip_grad_norm_")
 
 
@@ -29,14 +30,10 @@ def _dense(tensor: Any) -> Any:
     return tensor.coalesce()._values() if tensor.is_sparse else tensor
 
 
-def _is_complex(tensor: Any) -> bool:
-    return str(tensor.dtype).startswith("torch.complex")
-
-
 def _norm(tensor: Any, order: float) -> Any:
     """The norm of all elements, 0-dimensional, of *tensor*'s dtype or, if that is complex, of its real dtype."""
-    dense = _dense(tensor.detach())
-    if _is_complex(dense):
+    dense = _dense(tensor)
+    if dense.dtype in COMPLEX:
         dense = dense.abs()
     if not dense.dtype.is_floating_point:
         raise NotImplementedError(f"a norm is of floating point or complex tensors, got {dense.dtype}")
@@ -44,9 +41,9 @@ def _norm(tensor: Any, order: float) -> Any:
         if order < 0 or math.isinf(order):
             raise RuntimeError(f"the norm of order {order} of an empty tensor is not defined")
         return dense.new_zeros(())
-    # On the CPU torch up to 2.0 computes little with float16.
-    wide = dense.float() if dense.dtype in HALVES else dense
-    return _norm_of_values(wide, order).to(dense.dtype)
+    if dense.dtype in HALVES:  # On the CPU torch up to 2.0 computes little with float16.
+        return _norm_of_values(dense.float(), order).to(dense.dtype)
+    return _norm_of_values(dense, order)
 
 
 def _norm_of_values(values: Any, order: float) -> Any:
@@ -83,11 +80,12 @@ def total_norm(tensors: list[Any], order: Any, error_if_nonfinite: bool) -> Any:
 
 def _scale(gradient: Any, factor: Any) -> None:
     target = gradient._values() if gradient.is_sparse else gradient
-    factor = factor.to(target.device)
     if target.dtype in HALVES and not target.is_cuda:
-        target.copy_(target.float() * factor.float())
+        target.copy_(target.float() * factor.to(target.device).float())
+    elif target.dtype in COMPLEX:
+        target.mul_(factor.to(target.device))
     else:
-        target.mul_(factor if _is_complex(target) else factor.to(target.dtype))
+        target.mul_(factor.to(target))
 
 
 def scale_to(tensors: list[Any], max_norm: Any, total: Any) -> None:
@@ -123,7 +121,7 @@ def check_can_be_clamped(tensors: list[Any]) -> None:
     for tensor in tensors:
         if tensor.is_sparse:
             raise NotImplementedError("clip_grad_value_ takes no sparse gradients")
-        if _is_complex(tensor):
+        if tensor.dtype in COMPLEX:
             raise NotImplementedError("clip_grad_value_ takes no complex gradients")
 
 

@@ -106,7 +106,7 @@ def weight_norm(module: Any, name: str = "weight", dim: Any = 0) -> Any:
     link=parametrize.LINK,
     limits=[
         COMPLEX,
-        Limit("complex", "does not conjugate complex tensors, so that their norm is wrong", "native", "2.0", "2.3"),
+        Limit("complex", "does not conjugate complex tensors, so that their norm is wrong", "native", "2.0", "2.2"),
     ],
 )
 def spectral_norm(
