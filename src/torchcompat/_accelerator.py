@@ -32,7 +32,8 @@ def positional_only(function: F) -> F:
     return function
 
 
-def _is_built(type: str) -> bool:
+def is_built(type: str) -> bool:
+    """Whether this torch is built for *type*, or has a module of a plug-in for it."""
     if type == "cuda":
         return bool(find("torch.version.cuda") or find("torch.version.hip"))
     if type == "mps":
@@ -54,7 +55,7 @@ def _ranked() -> list[str]:
 
 def accelerator() -> str | None:
     """The accelerator that this torch is built for or a plug-in brought, there or not; None if there is none."""
-    return next((type for type in _ranked() if _is_built(type)), None)
+    return next((type for type in _ranked() if is_built(type)), None)
 
 
 def functions() -> _device_module.DeviceModule | None:

@@ -144,15 +144,18 @@ def polyfill(
     link: str,
     limits: Sequence[Limit] = (),
     wrong: str | None = None,
+    name: str | None = None,
 ) -> Callable[[F], F]:
     """Declare the definition below as the fallback of torch's *path*, and return what the public name is to be.
 
     The decision is made once, here, from the object at *path* and from *since*. *wrong* names the upstream issue that
-    makes the native of the installed torch unusable, or is None.
+    makes the native of the installed torch unusable, or is None. *name* is the public name without its package, by
+    default what follows ``torch.`` in *path*.
     """
 
     def declare(fallback: F) -> F:
-        public: Any = _register(Shim(path[len("torch.") :], fallback, path, since, link, limits, wrong)).public
+        shim = Shim(name or path[len("torch.") :], fallback, path, since, link, limits, wrong)
+        public: Any = _register(shim).public
         return cast(F, public)
 
     return declare

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import errno
 import re
-from typing import Any
 
-from ._shim import Shim, _register, facade
+from ._shim import SHIMS, facade, polyfill
 
 __all__ = ["OutOfMemoryError", "is_oom_error"]
 
 
-class _OutOfMemoryError(RuntimeError):
+# One class under two paths, of which the older is everywhere that the newer is.
+@polyfill(
+    "torch.cuda.OutOfMemoryError",
+    since="1.13",
+    link="https://github.com/pytorch/pytorch/pull/83146",
+    name="OutOfMemoryError",
+)
+class OutOfMemoryError(RuntimeError):
     """Raised by torch where an accelerator has no memory left: :func:`is_oom_error` tells more.
 
     In torch since 1.13. There it is ``torch.cuda.OutOfMemoryError`` up to 2.3, and from 2.4 on that and
@@ -22,20 +28,8 @@ class _OutOfMemoryError(RuntimeError):
     """
 
 
-_OutOfMemoryError.__name__ = _OutOfMemoryError.__qualname__ = "OutOfMemoryError"
-
-# Registered by hand: one class under two paths, of which the older is everywhere that the newer is.
-_shim = _register(
-    Shim(
-        "OutOfMemoryError",
-        _OutOfMemoryError,
-        path="torch.cuda.OutOfMemoryError",
-        since="1.13",
-        link="https://github.com/pytorch/pytorch/pull/83146",
-    )
-)
-OutOfMemoryError: Any = _shim.public
-_CLASSES = (_OutOfMemoryError, _shim.native or _OutOfMemoryError, MemoryError)
+_row = SHIMS["OutOfMemoryError"]
+_CLASSES = (_row.fallback, _row.native or _row.fallback, MemoryError)
 
 # What torch and the libraries below it say. Each is a phrase that is said of nothing else; tests/test_memory.py has the
 # messages, and where they were seen.
