@@ -87,11 +87,11 @@ def synchronize(device: Any = None) -> None:
     """
 
 
-@polyfill("torch.cpu.Stream", since="2.8", link="https://github.com/pytorch/pytorch/pull/145935")
+@polyfill("torch.cpu.Stream", since="2.7", link="https://github.com/pytorch/pytorch/pull/145935")
 class Stream:
     """A stand-in for a stream of another back end, of which every method does nothing.
 
-    In torch since 2.8. Fallback: the same; torch's own of 2.1 to 2.7 cannot wait for events.
+    In torch since 2.7. Fallback: the same; torch's own of 2.1 to 2.6 cannot wait for events.
 
     Args:
         priority: not looked at.

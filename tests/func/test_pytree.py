@@ -233,7 +233,7 @@ ANY = st.recursive(LEAVES, _containers, max_leaves=10)
 
 
 @given(tree=ANY)
-@settings(deadline=None)
+@settings(deadline=None, max_examples=25)
 def test_any_tree_and_back(tree):
     leaves, spec = flatten(tree)
     assert same(unflatten(leaves, spec), tree)
@@ -242,13 +242,13 @@ def test_any_tree_and_back(tree):
 
 
 @given(tree=ANY)
-@settings(deadline=None)
+@settings(deadline=None, max_examples=25)
 def test_any_tree_is_mapped_leaf_by_leaf(tree):
     assert flatten(tree_map(repr, tree))[0] == [repr(leaf) for leaf in flatten(tree)[0]]
 
 
 @given(tree=ANY, cut=st.integers(0, 3))
-@settings(deadline=None)
+@settings(deadline=None, max_examples=25)
 def test_any_upper_part_is_a_prefix(tree, cut):
     spec = spec_of(tree)
     # Below the cut the prefix has one number where the tree has a subtree.
