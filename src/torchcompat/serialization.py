@@ -12,6 +12,8 @@ import sys
 import warnings
 from typing import Any
 
+import torch
+
 from ._serialization import _safe, _save
 from ._serialization._load import Request, unsafe_globals
 from ._serialization._load import load as _load
@@ -19,7 +21,7 @@ from ._serialization._reader import Options
 from ._serialization._settings import LoadEndianness as _OwnEndianness
 from ._serialization._settings import byteorder, maps_by_default, settings, skipping
 from ._shim import Limit, polyfill
-from ._torch import UnsupportedError, find
+from ._torch import UnsupportedError, at_least, find
 
 __all__ = [
     "LoadEndianness",
@@ -39,6 +41,7 @@ __all__ = [
     "skip_data",
 ]
 
+_torch: Any = torch
 _PULL = "https://github.com/pytorch/pytorch/pull/"
 _PAIRS = _PULL + "142153"
 _ENDIANNESS = _PULL + "108343"
@@ -52,7 +55,9 @@ LoadEndianness: Any = find("torch.serialization.LoadEndianness") or _OwnEndianne
     "torch.load",
     since="2.15",
     link=_PULL + "194647",
+    wrong="https://github.com/pytorch/pytorch/issues/127525",
     limits=[
+        Limit("sparse csr", "cannot read the sparse CSR tensors that torch 1.13 wrote", "native", "2.15"),
         Limit("untyped legacy", "cannot read dtypes without a storage class in the older format", "native", "2.15"),
         Limit("memory", "lets a small file ask for any amount of memory or time", "native", "2.15"),
         Limit("compressed", "refuses archives whose records are compressed, which torch never writes", "fallback"),
@@ -72,10 +77,10 @@ def load(
 
     In torch since 2.15. Fallback: an interpreter of our own for the pickle, which runs nothing but what the list of
     torch 2.15 and the safe globals allow, checks every size in the file against the file, and takes at most 4 times the
-    size of the file and 64 MiB. Torch's own restricted loader is there since 1.13; its holes were closed one by one:
-    tar files that run code (2.6), items of tensors that a pickle assigns, storages longer than their data (2.10),
-    sparse and quantized tensors that reach beyond their memory (after 2.12), objects of C++ that are not initialised
-    (2.15). docs/serialization.md has the list.
+    size of the file and 64 MiB. It is the public ``load`` on 2.15 too: there torch's own loader, whose holes were closed
+    one by one from 1.13 to 2.15, runs no code of the file, but still allocates whatever a few bytes of it ask for, and
+    answers a broken file with errors of any class. docs/serialization.md has the list. Under ``FakeTensorMode``, torch's
+    own is called on 2.15.
 
     Args:
         f: a path, or a binary file that can read and seek. A file is read from where it is.
@@ -97,12 +102,24 @@ def load(
     weights_only = _weights_only(weights_only, pickle_module)
     if weights_only and pickle_load_args:
         warnings.warn("pickle_load_args only works if `weights_only=False`.", stacklevel=2)
+    if weights_only and _is_faking():
+        return _torch.load(f, map_location, weights_only=True, mmap=mmap, **pickle_load_args)
     options = Options(map_location, _safe.by_name(), pickle_load_args.get("encoding", "utf-8"))
     options.byteorder = byteorder(get_default_load_endianness())
     request = Request(f, options, weights_only, pickle_module, pickle_load_args)
     request.mmap = maps_by_default() if mmap is None else bool(mmap)
     request.shared = sys.platform != "win32" and get_default_mmap_options() == _mmap.MAP_SHARED
     return _load(request)
+
+
+def _is_faking() -> bool:
+    """Whether tensors are made without data now, which is torch's own matter."""
+    active = find("torch._guards.active_fake_mode")
+    if active is None or active() is None:
+        return False
+    if not at_least(2, 15):
+        raise UnsupportedError("loading under FakeTensorMode needs torch 2.15; map_location='meta' reads no data")
+    return True
 
 
 def _weights_only(weights_only: bool | None, pickle_module: Any) -> bool:
@@ -125,7 +142,7 @@ def _weights_only(weights_only: bool | None, pickle_module: Any) -> bool:
     return bool(weights_only)
 
 
-@polyfill("torch.save", since="2.1", link=_PULL + "94503")
+@polyfill("torch.save", since="2.6", link=_PULL + "137184")
 def save(
     obj: object,
     f: Any,
@@ -136,8 +153,9 @@ def save(
 ) -> None:
     """Save an object, with its tensors, to a file that every torch from 1.6 on reads, and :func:`load` on any.
 
-    In torch since 2.1. Fallback: the same archive, written by us, on any torch; the tensors are those that the
-    installed torch can pickle. For other torch below 1.6, which reads no archives, ask for the older format.
+    In torch since 2.6. Fallback: the same archive, written by us, on any torch; the tensors are those that the
+    installed torch can pickle, and those of unsigned integers of 16 to 64 bits, for which torch 2.3 to 2.5 has no form.
+    For other torch below 1.6, which reads no archives, ask for the older format.
 
     Args:
         obj: what to save.
@@ -150,6 +168,7 @@ def save(
     Raises:
         AttributeError: *f* is neither a path nor a file that can write.
         RuntimeError: two tensors of *obj* see the same memory as different dtypes.
+        UnsupportedError: no torch has a form for a dtype in *obj*, such as ``torch.int4``.
     """
     _save.check_pickle_module(pickle_module)
     if not isinstance(f, (str, os.PathLike)) and not hasattr(f, "write"):

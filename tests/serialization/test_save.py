@@ -1,5 +1,6 @@
 """``save`` writes archives that every torch reads, and :func:`load` reads everywhere."""
 
+import ctypes
 import io
 import pathlib
 import struct
@@ -9,7 +10,7 @@ import pytest
 import torch
 from writing import FORMATS
 
-from torchcompat import SHIMS, at_least, serialization
+from torchcompat import SHIMS, UnsupportedError, at_least, serialization
 
 pytestmark = [pytest.mark.shim("save"), pytest.mark.filterwarnings("ignore:TypedStorage is deprecated")]
 load = SHIMS["load"].fallback
@@ -73,6 +74,72 @@ def test_only_what_is_used_of_the_memory_is_shared_once(impl):
     base = torch.ones(1000)
     one, two = saved(impl, [base]), saved(impl, [base, base[:10], base.view(10, 100)])
     assert len(two.getvalue()) - len(one.getvalue()) < 1000
+
+
+@pytest.mark.skipif(not at_least(2, 3), reason="torch has these dtypes since 2.3")
+@pytest.mark.parametrize("name", ["uint16", "uint32", "uint64"])
+def test_wide_unsigned_integers(impl, name):
+    dtype = getattr(torch, name)
+    values = torch.tensor([1, 2, 770, 65535]).to(dtype)
+    obj = {"a": values, "view": values[1:], "p": torch.nn.Parameter(values[:2].clone(), requires_grad=False)}
+    for read in [load, torch.load] if at_least(2, 6) else [load]:
+        loaded = read(saved(impl, obj))
+        assert {item.dtype for item in loaded.values()} == {dtype}
+        assert [item.tolist() for item in loaded.values()] == [[1, 2, 770, 65535], [2, 770, 65535], [1, 2]]
+        assert isinstance(loaded["p"], torch.nn.Parameter)
+        loaded["a"][1] = 7
+        assert loaded["view"][0].item() == 7
+
+
+def _of_each_dtype():
+    for name in sorted({str(item)[6:] for item in vars(torch).values() if isinstance(item, torch.dtype)}):
+        dtype = getattr(torch, name)
+        try:
+            if name.startswith("q"):
+                tensor = torch._empty_affine_quantized([4], scale=0.5, zero_point=0, dtype=dtype)
+            else:
+                tensor = torch.empty(4, dtype=dtype)
+            yield name, tensor, _bytes(tensor)
+        except RuntimeError:
+            assert not at_least(1, 11)  # the first torch name dtypes that they have no tensors of
+            assert name.startswith("complex")
+
+
+def _bytes(tensor):
+    storage = tensor.untyped_storage() if at_least(2, 0) else tensor.storage()
+    return ctypes.string_at(storage.data_ptr(), tensor.element_size())
+
+
+@pytest.mark.filterwarnings("ignore:.* support is experimental:UserWarning")
+@pytest.mark.filterwarnings("ignore:torch.quantize_per_tensor:UserWarning")
+def test_a_tensor_of_any_dtype_comes_back_or_is_refused_by_name(impl):
+    kept = set()
+    for name, tensor, content in _of_each_dtype():
+        try:
+            file = saved(impl, [tensor])
+        except (KeyError, RuntimeError) as error:
+            assert name in str(error) or name == "complex32"
+            continue
+        (loaded,) = load(file)
+        assert loaded.dtype == tensor.dtype
+        assert _bytes(loaded) == content
+        kept.add(name)
+    assert kept >= {"float16", "float32", "float64", "bfloat16", "int8", "int16", "int32", "int64", "uint8", "bool"}
+    assert kept >= {"qint8", "quint8", "qint32"}
+    if at_least(2, 6):
+        assert kept >= {"uint16", "uint32", "uint64", "complex32", "bits8", "float8_e4m3fn", "float8_e5m2fnuz"}
+
+
+@pytest.mark.skipif(not at_least(2, 3), reason="torch has uint16 since 2.3")
+def test_what_has_no_form_is_not_written_as_bytes():
+    # Tensors that torch before 2.6 reduces itself, in a way that loses the dtype.
+    tensor = torch.tensor([1, 2]).to(torch.uint16)
+    tensor.note = "a"
+    if at_least(2, 6):
+        assert load(saved(SHIMS["save"].fallback, tensor)).dtype == torch.uint16
+    else:
+        with pytest.raises(UnsupportedError, match="torch.uint16"):
+            saved(SHIMS["save"].fallback, tensor)
 
 
 def test_one_memory_of_two_dtypes_is_refused(impl):

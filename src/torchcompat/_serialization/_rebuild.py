@@ -170,10 +170,11 @@ class Rebuild:
         storage_offset: Any,
         size: Any,
         stride: Any,
-        quantizer_params: Any,
-        requires_grad: Any,
-        backward_hooks: Any,
+        *rest: Any,
     ) -> Any:
+        if len(rest) == 4:  # torch 1.2 wrote scale and zero point bare, having one scheme only
+            rest = ((torch.per_tensor_affine, *rest[:2]), *rest[2:])
+        quantizer_params, requires_grad, backward_hooks = rest
         loaded = self._storage(storage)
         name = loaded.kind.dtype_name
         elements, end = check_geometry(size, stride, storage_offset, name)

@@ -7,12 +7,13 @@ import io
 import os
 import pickle
 import sys
+from collections import OrderedDict
 from contextlib import contextmanager
 from typing import Any, Iterator
 
 import torch
 
-from .._torch import at_least, find
+from .._torch import UnsupportedError, at_least, find
 from . import _dtypes
 from ._settings import skips_data
 from ._source import is_path
@@ -20,6 +21,7 @@ from ._storages import UNTYPED
 from ._zip_writer import ZipWriter
 
 _torch: Any = torch
+_LATE = [find(f"torch.uint{bits}") for bits in (16, 32, 64)] if not at_least(2, 6) else []
 _CLASSES = {dtype: name for name, dtype in _dtypes.STORAGES.items() if name != "UntypedStorage"}
 
 
@@ -58,6 +60,9 @@ class _Storages:
         if not is_typed and not torch.is_storage(obj):
             return None
         raw, dtype = _untyped(obj, is_typed), _dtype_of(obj, is_typed)
+        if is_typed and dtype not in _CLASSES:
+            # Written as bytes without a dtype, they would come back as uint8.
+            raise UnsupportedError(f"torch.save {torch.__version__} has no form for a tensor of torch.{dtype}")
         name = _CLASSES.get(dtype, "UntypedStorage") if is_typed or not UNTYPED else "UntypedStorage"
         width = _dtypes.item_size(dtype) if name != "UntypedStorage" else 1
         nbytes = raw.nbytes() if at_least(1, 11) else raw.size() * width
@@ -85,6 +90,16 @@ def _dtype_of(obj: Any, is_typed: bool) -> str:
     return "uint8"
 
 
+def _reduced(obj: Any) -> Any:
+    """How a tensor is written whose dtype torch cannot write before 2.6: as 2.6 does."""
+    if type(obj) is not torch.Tensor or obj.dtype not in _LATE or obj.layout != torch.strided or obj.is_meta:
+        return NotImplemented
+    if vars(obj):
+        return NotImplemented
+    arguments = obj.untyped_storage(), obj.storage_offset(), tuple(obj.size()), obj.stride(), False, OrderedDict()
+    return _torch._utils._rebuild_tensor_v3, (*arguments, obj.dtype)
+
+
 def save_zip(obj: Any, f: Any, pickle_module: Any, protocol: int, compute_crc32: bool) -> None:
     """Write *obj* as a zip archive."""
     storages = _Storages()
@@ -93,6 +108,13 @@ def save_zip(obj: Any, f: Any, pickle_module: Any, protocol: int, compute_crc32:
     class Pickler(pickle_module.Pickler):  # type: ignore[name-defined, misc]
         def persistent_id(self, obj: Any) -> Any:
             return storages.identity(obj)
+
+        # Python before 3.8 does not ask for it; torch of the dtypes that need it has none before 3.8.
+        def reducer_override(self, obj: Any) -> Any:
+            reduced = _reduced(obj)
+            if reduced is NotImplemented and hasattr(super(), "reducer_override"):
+                return super().reducer_override(obj)
+            return reduced
 
     Pickler(buffer, protocol=protocol).dump(obj)
     with _opened(f) as file:
