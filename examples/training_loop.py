@@ -60,10 +60,9 @@ class Model(nn.Module):
         super().__init__()
         self.embedding = nn.Embedding(LETTERS, WIDTH)
         self.position = nn.Parameter(torch.zeros(LENGTH, WIDTH))
-        layers = [
-            TransformerEncoderLayer(WIDTH, HEADS, 2 * WIDTH, dropout=0.0, batch_first=True, norm_first=True)
-            for _ in range(LAYERS)
-        ]
+        # gelu: relu's kink would make a large difference of the last digit, in which versions differ.
+        settings = {"dropout": 0.0, "activation": "gelu", "batch_first": True, "norm_first": True}
+        layers = [TransformerEncoderLayer(WIDTH, HEADS, 2 * WIDTH, **settings) for _ in range(LAYERS)]
         self.layers = nn.ModuleList(layers)
         self.head = nn.Linear(WIDTH, LETTERS)
 

@@ -1,6 +1,7 @@
 """The examples run and do what they say. TORCHCOMPAT_FULL=1 trains the main one as long as it trains by default."""
 
 import importlib.util
+import json
 import os
 import re
 import runpy
@@ -224,6 +225,62 @@ def test_maml_learns_to_learn(monkeypatch, capsys):
     assert pretrained[1] > 2 * learned[1]
     # Further steps help as well, though it was trained for one; before any, it is no better.
     assert learned[3] < learned[1] < 0.75 * learned[0]
+
+
+def losses_of(monkeypatch, tmp_path, *arguments):
+    file = str(tmp_path / "losses.json")
+    assert run(monkeypatch, "training_loop", "--device", "cpu", "--losses", file, *arguments) == 0
+    with open(file, encoding="utf-8") as text:
+        return json.load(text)
+
+
+def test_the_training_loop_loses_the_same_on_every_torch(monkeypatch, tmp_path, capsys):
+    # Those of torch 2.15, without a fallback and in double precision.
+    with open(os.path.join(os.path.dirname(__file__), "training_loop_losses.json"), encoding="utf-8") as file:
+        expected = json.load(file)
+    assert len(expected) == 50
+    assert losses_of(monkeypatch, tmp_path) == pytest.approx(expected, abs=5e-5)
+    out = capsys.readouterr().out
+    last, averaged = numbers(r"last weights ([\d.]+), averaged weights ([\d.]+)", out)
+    assert min(last, averaged) > 0.9
+    for name in ("amp.GradScaler", "optim.AdamW", "utils.checkpoint.checkpoint"):
+        said = re.search(rf"torchcompat\.{re.escape(name)} +(.*)", out).group(1)
+        assert said.startswith({"native": "torch's own", "fallback": "fallback"}[SHIMS[name].here])
+    if os.environ.get("TORCHCOMPAT_FULL"):
+        assert losses_of(monkeypatch, tmp_path, "--precision", "float64") == pytest.approx(expected, abs=1e-9)
+
+
+def test_a_training_loop_that_was_interrupted_goes_on_as_if_not(monkeypatch, tmp_path, capsys):
+    file = str(tmp_path / "half.pt")
+    whole = losses_of(monkeypatch, tmp_path, "--steps", "14")
+    half = losses_of(monkeypatch, tmp_path, "--steps", "14", "--stop", "12", "--save", file)
+    assert half + losses_of(monkeypatch, tmp_path, "--steps", "14", "--resume", file) == whole
+
+
+@pytest.mark.parametrize(("precision", "since"), [("bfloat16", (1, 10)), ("float16", (2, 2))])
+def test_the_training_loop_in_mixed_precision(monkeypatch, tmp_path, capsys, precision, since):
+    if at_least(*since):
+        lower = losses_of(monkeypatch, tmp_path, "--precision", precision, "--steps", "12")
+        exact = losses_of(monkeypatch, tmp_path, "--steps", "12")
+        assert lower == pytest.approx(exact, rel=0.05)
+        assert lower != pytest.approx(exact, rel=1e-5)
+    else:
+        assert run(monkeypatch, "training_loop", "--device", "cpu", "--precision", precision) == 2
+        assert f"needs torch {since[0]}.{since[1]}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--steps", "10"], "--steps must be more than 10"),
+        (["--precision", "int8"], "invalid choice"),
+        (["--device", "toaster"], "toaster"),
+        (["--resume", "nowhere.pt"], "nowhere.pt"),
+    ],
+)
+def test_the_training_loop_refuses_bad_input(monkeypatch, capsys, arguments, message):
+    assert run(monkeypatch, "training_loop", "--device", "cpu", *arguments) == 2
+    assert message in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", ["per_sample_gradients", "ensemble", "maml_sinusoids"])
