@@ -8,17 +8,25 @@ import re
 import sys
 from pathlib import Path
 
-from torchcompat import _report, torch_version
+import torchcompat
+from torchcompat import SHIMS, _report, torch_version
 from torchcompat._shim import FORCED, OLDEST
 
 ROOT = Path(__file__).resolve().parent.parent
 
 
+def is_at_the_top(row):
+    """Whether a row is of a name that torchcompat itself offers, beside the module it belongs to."""
+    name = row["name"].partition(".")[2]
+    return getattr(torchcompat, name.rpartition(".")[2], None) is SHIMS[name].public
+
+
 def oldest():
-    """The table that `python -m torchcompat` prints on the oldest torch; None where another torch is installed."""
+    """What `python -m torchcompat` prints of the best-known names on the oldest torch; None on another torch."""
     if torch_version[:2] != OLDEST or FORCED:
         return None
-    return "```text\n" + _report.shim_table(_report.collect()) + "\n```"
+    report = _report.collect()
+    return "```text\n" + _report.shim_table({**report, "shims": list(filter(is_at_the_top, report["shims"]))}) + "\n```"
 
 
 PARTS = {"summary": _report.markdown_summary, "limits": _report.markdown_limits, "oldest": oldest}
