@@ -163,10 +163,15 @@ class Contract:
                     run(impl, shim, dict(options, foreach=True)), case.expected(options), case.bound(options), options
                 )
 
-    def test_wrong_numbers_are_refused(self, impl, case):
+    def test_wrong_numbers_are_refused(self, impl, shim, case):
         for name, value in case.too_small.items():
             with pytest.raises(ValueError):
                 impl([parameter()], **{name: value})
+            if shim.name == "optim.SGD":
+                impl([parameter()], **{name: float("nan")})
+                continue
+            with pytest.raises(ValueError):
+                impl([parameter()], **{name: float("nan")})
         with pytest.raises(TypeError):
             impl([parameter()], no_such_option=1)
         with pytest.raises(TypeError):

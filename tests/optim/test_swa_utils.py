@@ -39,25 +39,34 @@ def values(dtype, count=4):
 # The functions.
 
 
+def check_average(function, count):
+    """*function* takes a quarter of what is new, in every dtype."""
+    for dtype in WIDE + HALVES:
+        average = values(dtype)[1][0]
+        result = function(average, values(dtype)[3][0], count)
+        assert result.dtype == dtype
+        assert numbers(result) == pytest.approx([2.0, -3.0], rel=tolerance(dtype))
+        assert numbers(average) == [1.5, -2.0]
+
+
+def check_average_in_place(function, count):
+    for dtype in WIDE + HALVES:
+        averages, currents = values(dtype)[1], values(dtype)[3]
+        assert function(tuple(averages), tuple(currents), count) is None
+        assert numbers(averages[0]) == pytest.approx([2.0, -3.0], rel=tolerance(dtype))
+        assert numbers(averages[1])[0] == pytest.approx([3.0], rel=tolerance(dtype))
+        assert numbers(currents[0]) == [3.5, -6.0]
+
+
 @about("get_ema_avg_fn")
-@pytest.mark.parametrize("dtype", WIDE + HALVES)
-def test_ema(impl, dtype):
-    average = values(dtype)[1][0]
-    result = impl(0.75)(average, values(dtype)[3][0], torch.tensor(5))
-    assert result.dtype == dtype
-    assert numbers(result) == pytest.approx([0.75 * 1.5 + 0.25 * 3.5, 0.75 * -2 + 0.25 * -6], rel=tolerance(dtype))
-    assert numbers(average) == [1.5, -2.0]
+def test_ema(impl):
+    check_average(impl(0.75), torch.tensor(5))
 
 
 @about("get_swa_avg_fn")
-@pytest.mark.parametrize("dtype", WIDE + HALVES)
-@pytest.mark.parametrize("count", [3, torch.tensor(3)])
-def test_swa(impl, dtype, count):
-    average = values(dtype)[1][0]
-    result = impl()(average, values(dtype)[3][0], count)
-    assert result.dtype == dtype
-    assert numbers(result) == pytest.approx([0.75 * 1.5 + 0.25 * 3.5, 0.75 * -2 + 0.25 * -6], rel=tolerance(dtype))
-    assert numbers(average) == [1.5, -2.0]
+def test_swa(impl):
+    for count in (3, torch.tensor(3)):
+        check_average(impl(), count)
 
 
 @about("get_ema_avg_fn")
@@ -73,23 +82,14 @@ def test_swa_of_whole_numbers(impl):
 
 
 @about("get_ema_multi_avg_fn")
-@pytest.mark.parametrize("dtype", WIDE + HALVES)
-def test_ema_in_place(impl, dtype):
-    averages, currents = values(dtype)[1], values(dtype)[3]
-    assert impl(0.75)(averages, currents, 5) is None
-    assert numbers(averages[0]) == pytest.approx([2.0, -3.0], rel=tolerance(dtype))
-    assert numbers(averages[1])[0] == pytest.approx([3.0], rel=tolerance(dtype))
-    assert numbers(currents[0]) == [3.5, -6.0]
+def test_ema_in_place(impl):
+    check_average_in_place(impl(0.75), 5)
 
 
 @about("get_swa_multi_avg_fn")
-@pytest.mark.parametrize("dtype", WIDE + HALVES)
-@pytest.mark.parametrize("count", [3, torch.tensor(3)])
-def test_swa_in_place(impl, dtype, count):
-    averages, currents = values(dtype)[1], values(dtype)[3]
-    assert impl()(tuple(averages), tuple(currents), count) is None
-    assert numbers(averages[0]) == pytest.approx([2.0, -3.0], rel=tolerance(dtype))
-    assert numbers(averages[1])[0] == pytest.approx([3.0], rel=tolerance(dtype))
+def test_swa_in_place(impl):
+    for count in (3, torch.tensor(3)):
+        check_average_in_place(impl(), count)
 
 
 @about("get_ema_multi_avg_fn")
@@ -101,11 +101,11 @@ def test_ema_of_whole_numbers_in_place(impl):
 
 @about("get_swa_multi_avg_fn")
 @pytest.mark.limit("integers")
-@pytest.mark.parametrize("count", [1, torch.tensor(1)])
-def test_swa_of_whole_numbers_in_place(impl, count):
-    averages = [torch.tensor([5, 7]), torch.tensor(-9)]
-    impl()(averages, [torch.tensor([10, 20]), torch.tensor(-10)], count)
-    assert [each.tolist() for each in averages] == [[7, 13], -9]
+def test_swa_of_whole_numbers_in_place(impl):
+    for count in (1, torch.tensor(1)):
+        averages = [torch.tensor([5, 7]), torch.tensor(-9)]
+        impl()(averages, [torch.tensor([10, 20]), torch.tensor(-10)], count)
+        assert [each.tolist() for each in averages] == [[7, 13], -9]
 
 
 def no_gradients(function, *arguments):
@@ -253,18 +253,18 @@ def test_buffers(impl, way):
 
 
 @about("AveragedModel")
-@pytest.mark.parametrize("dtype", HALVES)
 @pytest.mark.parametrize("way", ["default", "swa", "ema", "multi swa", "multi ema"])
-def test_half_precision(impl, dtype, way):
+def test_half_precision(impl, way):
     settings, right = WAYS[way]
-    model = nn.Linear(3, 2).to(dtype)
-    average = impl(model, **settings)
-    seen = []
-    for numbers_now in snapshots(model):
-        average.update_parameters(model)
-        seen.append(numbers_now)
-    assert averaged(average) == pytest.approx(right(seen), rel=tolerance(dtype))
-    assert average.module.weight.dtype == dtype
+    for dtype in HALVES:
+        model = nn.Linear(3, 2).to(dtype)
+        average = impl(model, **settings)
+        seen = []
+        for numbers_now in snapshots(model):
+            average.update_parameters(model)
+            seen.append(numbers_now)
+        assert averaged(average) == pytest.approx(right(seen), rel=tolerance(dtype))
+        assert average.module.weight.dtype == dtype
 
 
 @about("AveragedModel")

@@ -25,6 +25,14 @@ def not_negative(**values: Any) -> None:
             raise ValueError(f"{name} must be at least 0, got {value!r}")
 
 
+def not_below_zero(**values: Any) -> None:
+    """As :func:`not_negative`, but NaN passes."""
+    for name, value in values.items():
+        number(value, name)
+        if value < 0:
+            raise ValueError(f"{name} must be at least 0, got {value!r}")
+
+
 def positive(**values: Any) -> None:
     """Each must be a number above 0."""
     for name, value in values.items():

@@ -58,7 +58,8 @@ class SGD(Engine, twin("SGD")):  # type: ignore[misc]
         differentiable: bool = False,
         fused: bool | None = None,
     ) -> None:
-        _checks.not_negative(lr=lr, momentum=momentum, weight_decay=weight_decay)
+        # Torch's own lets NaN pass here, and in no other optimiser.
+        _checks.not_below_zero(lr=lr, momentum=momentum, weight_decay=weight_decay)
         _checks.fused(fused, foreach, differentiable)
         if nesterov and (momentum <= 0 or dampening != 0):
             raise ValueError(f"nesterov needs momentum above 0 and dampening 0, got {momentum} and {dampening}")
