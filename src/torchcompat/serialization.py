@@ -77,10 +77,10 @@ def load(
 
     In torch since 2.15. Fallback: an interpreter of our own for the pickle, which runs nothing but what the list of
     torch 2.15 and the safe globals allow, checks every size in the file against the file, and takes at most 4 times the
-    size of the file and 64 MiB. It is the public ``load`` on 2.15 too: there torch's own loader, whose holes were closed
-    one by one from 1.13 to 2.15, runs no code of the file, but still allocates whatever a few bytes of it ask for, and
-    answers a broken file with errors of any class. docs/serialization.md has the list. Under ``FakeTensorMode``, torch's
-    own is called on 2.15.
+    size of the file and 64 MiB. It is the public ``load`` on 2.15 too: torch's own restricted loader, whose holes were
+    closed one by one from 1.13 to 2.15, runs no code of the file there, but still allocates whatever a few bytes of it
+    ask for, and answers a broken file with errors of any class. docs/serialization.md has the list. Under
+    ``FakeTensorMode`` torch's own is called on 2.15.
 
     Args:
         f: a path, or a binary file that can read and seek. A file is read from where it is.

@@ -140,7 +140,7 @@ def _borders(data):
 
 
 def selection(which):
-    """The files to read: ``"sample"``, some of each kind and a few mutations, or ``"full"``, all of them;
+    """The files to read: ``"sample"``, one of each kind and a few mutations, or ``"full"``, all of them;
     ``"control"``, a few that do all the harm there is to a reader that trusts them."""
     if which == "control":
         yield from _control()
@@ -148,21 +148,25 @@ def selection(which):
     if which not in ("sample", "full"):
         raise ValueError(f"which must be 'sample', 'full' or 'control', got {which!r}")
     full = which == "full"
-    for kind in KINDS:
-        yield from files(kind) if full else _two(kind)
-        yield from mutations(kind, 40) if full else mutations(kind, 1, among=8)
-    yield from honest_mutations(12) if full else honest_mutations(2, among=23)
+    for number, kind in enumerate(KINDS):
+        if full:
+            yield from files(kind)
+            yield from mutations(kind, 40)
+        else:
+            yield _one(kind, number)
+    yield from honest_mutations(12) if full else honest_mutations(1, among=29)
 
 
-def _two(kind):
-    """Two files of a kind, not always the first: one for each container where the kind is about pickles."""
+def _one(kind, number):
+    """A file of a kind, not always the first, and not always in the same container."""
     start = _seeded(kind.__name__).randrange(4)
-    found = list(itertools.islice(files(kind), start, start + 2)) or list(itertools.islice(files(kind), 2))
-    if kind not in FILES:
-        form = FORMS["legacy"]
-        pickle = next(itertools.islice(kind(form), start, None), None) or next(iter(kind(form)))
-        found[1:] = [(f"{kind.__name__}/legacy", form.file(pickle if kind in STRUCTURES else program(pickle)))]
-    return found
+    if kind in FILES:
+        found = itertools.chain(itertools.islice(files(kind), start, start + 1), files(kind))
+        return next(found)
+    label = sorted(FORMS)[number % 2]
+    form = FORMS[label]
+    pickle = next(itertools.chain(itertools.islice(kind(form), start, start + 1), kind(form)))
+    return f"{kind.__name__}/{label}", form.file(pickle if kind in STRUCTURES else program(pickle))
 
 
 def _control():

@@ -240,7 +240,7 @@ def _warm(function):
 def main(name, which, first):
     import corpus
 
-    seconds = 2 if which == "control" else SECONDS
+    seconds = 0.5 if which == "control" else SECONDS
     warnings.simplefilter("ignore")
     torch.set_num_threads(1)
     Path("hostile_module.py").write_text("open('canary', 'w').close()\n")

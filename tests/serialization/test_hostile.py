@@ -1,6 +1,6 @@
 """No hostile checkpoint runs code, kills the interpreter, hangs, or takes more than 4 times its size and 64 MiB.
 
-A few files of each kind; with TORCHCOMPAT_FULL=1 all of them, which takes minutes.
+One file of each kind; with TORCHCOMPAT_FULL=1 all of them, which takes minutes.
 They are read in a process of their own.
 """
 
@@ -41,7 +41,7 @@ def test_every_kind_was_read(found):
     names = " ".join(each["name"] for each in found)
     assert len(corpus.KINDS) >= 40
     assert all(kind.__name__ in names for kind in corpus.KINDS)
-    assert len(found) >= (2000 if WHICH == "full" else 2 * len(corpus.KINDS))
+    assert len(found) >= (2000 if WHICH == "full" else len(corpus.KINDS))
 
 
 def test_honest_files_among_them_load(found):
@@ -52,13 +52,8 @@ def test_honest_files_among_them_load(found):
     assert "loaded" in read.values()
 
 
-@pytest.mark.skipif(WHICH == "sample", reason="torch's own load is looked at with TORCHCOMPAT_FULL=1")
-def test_torch_where_the_public_load_is_its_own_runs_nothing_and_does_not_crash():
-    """It does take more memory than it should: docs/hostile-checkpoints.md."""
-    if SHIMS["load"].public is SHIMS["load"].fallback:
-        pytest.skip("the public load is the fallback here")
-    _, faults = run_probe.summary(run_probe.run("public", WHICH))
-    assert not [fault for fault in faults if "memory" not in fault and "MiB" not in fault]
+def test_the_load_of_all_users_is_the_one_that_is_read_with_here():
+    assert SHIMS["load"].public is SHIMS["load"].fallback
 
 
 def test_the_probe_notices_what_torch_does_when_it_trusts_a_file():

@@ -105,6 +105,13 @@ def _of_each_dtype():
             assert name.startswith("complex")
 
 
+def _attempt(impl, obj):
+    try:
+        return saved(impl, obj), ""
+    except (KeyError, RuntimeError) as error:
+        return None, str(error)
+
+
 def _bytes(tensor):
     storage = tensor.untyped_storage() if at_least(2, 0) else tensor.storage()
     return ctypes.string_at(storage.data_ptr(), tensor.element_size())
@@ -115,10 +122,9 @@ def _bytes(tensor):
 def test_a_tensor_of_any_dtype_comes_back_or_is_refused_by_name(impl):
     kept = set()
     for name, tensor, content in _of_each_dtype():
-        try:
-            file = saved(impl, [tensor])
-        except (KeyError, RuntimeError) as error:
-            assert name in str(error) or name == "complex32"
+        file, refusal = _attempt(impl, [tensor])
+        if refusal:
+            assert name in refusal or name == "complex32"
             continue
         (loaded,) = load(file)
         assert loaded.dtype == tensor.dtype
@@ -138,7 +144,7 @@ def test_what_has_no_form_is_not_written_as_bytes():
     if at_least(2, 6):
         assert load(saved(SHIMS["save"].fallback, tensor)).dtype == torch.uint16
     else:
-        with pytest.raises(UnsupportedError, match="torch.uint16"):
+        with pytest.raises(UnsupportedError, match=r"torch\.uint16"):
             saved(SHIMS["save"].fallback, tensor)
 
 
