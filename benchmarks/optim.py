@@ -1,4 +1,4 @@
-"""One optimiser step: our fallback beside torch's own loop, best of several rounds taken in turn."""
+"""One optimiser step: our fallback beside torch's own loop; CPU time, best of several rounds in turn."""
 
 import time
 
@@ -22,10 +22,10 @@ def stepper(cls, shapes):
 
 
 def seconds(step, rounds):
-    start = time.perf_counter()
+    start = time.process_time()
     for _ in range(rounds):
         step()
-    return (time.perf_counter() - start) / rounds
+    return (time.process_time() - start) / rounds
 
 
 def compare(name, shapes, rounds=30, repeats=8):
