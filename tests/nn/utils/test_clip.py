@@ -20,7 +20,7 @@ about_scale = pytest.mark.shim("nn.utils.clip_grads_with_norm_")
 about_value = pytest.mark.shim("nn.utils.clip_grad_value_")
 needs_complex = pytest.mark.skipif(not at_least(1, 9), reason="complex gradients are whole since torch 1.9")
 law = settings(
-    max_examples=20,
+    max_examples=12,
     deadline=None,
     derandomize=True,
     database=None,
@@ -52,8 +52,11 @@ def norm_of_norms(arrays, order):
 
 
 @about_clip
-@pytest.mark.parametrize("order", [2, 2.0, 1, 3, 0.5, 0, INF, "inf", -1, -INF])
-@pytest.mark.parametrize("foreach", [None, False])
+@pytest.mark.parametrize(
+    ("order", "foreach"),
+    [(2, None), (2.0, False), (1, None), (3, None), (0.5, False), (0, None), (INF, None), ("inf", False), (-1, None)]
+    + [(-INF, None), (INF, False)],
+)
 def test_clips_to_the_norm_of_any_order(impl, order, foreach):
     values = [[3.0, -4.0], [1.0, 2.0, 2.0], [0.5]]
     params = [param(*value) for value in values]

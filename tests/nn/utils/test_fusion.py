@@ -32,8 +32,7 @@ def values(tensor):
 
 
 @about_conv
-@pytest.mark.parametrize("bias", [True, False])
-@pytest.mark.parametrize("affine", [True, False])
+@pytest.mark.parametrize(("bias", "affine"), [(True, True), (False, True), (True, False)])
 @pytest.mark.parametrize(
     ("conv", "options", "transpose"),
     [

@@ -94,7 +94,7 @@ def clip_grads_with_norm_(parameters: Any, max_norm: float, total_norm: Any, for
     "torch.nn.utils.clip_grad_norm_",
     since="2.8",
     link=LINK + "151529",
-    limits=[Limit("sparse", "takes no sparse gradients", "native", "2.8", "2.12")],
+    limits=[Limit("sparse", "takes no sparse gradients", "native", "2.8", "2.13")],
 )
 def clip_grad_norm_(
     parameters: Any,
