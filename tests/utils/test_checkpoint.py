@@ -2,6 +2,7 @@
 
 import collections
 import dataclasses
+import gc
 import threading
 import warnings
 import weakref
@@ -12,6 +13,7 @@ import torch
 from torch import nn
 
 from torchcompat import SHIMS, at_least, at_most
+from torchcompat.compiler import COMPILES
 from torchcompat.utils import checkpoint as public
 from torchcompat.utils._checkpoint_run import run
 
@@ -416,7 +418,7 @@ def test_unknown_check(impl):
     assert function.count == 0
 
 
-@pytest.mark.skipif(at_least(2, 1) and at_most(2, 13), reason="here torch's own makes the trace, unless forced")
+@pytest.mark.skipif(public._DELEGATES, reason="here torch's own makes the trace")
 @pytest.mark.limit("trace")
 def test_the_trace(impl):
     _, h = history()
@@ -515,6 +517,78 @@ def test_the_result_can_be_changed_in_place(impl):
     same(torch.autograd.grad(out.sum(), [leaf]), torch.autograd.grad(plain.sum(), [leaf]))
 
 
+def exponential_and_view(x):
+    y = x.exp() * 1
+    return y, y.view(-1)
+
+
+@pytest.mark.limit("shared memory")
+def test_results_that_share_memory_can_be_changed_in_place(impl):
+    leaf, h = history()
+    result, view = impl(exponential_and_view, h, use_reentrant=False)
+    result.mul_(3)
+    view.sum().backward()
+    same([leaf.grad], [6 * h.exp().detach()])
+
+
+@pytest.mark.parametrize("function", [exponential_and_view, lambda x: (x.view(-1), x * x)])
+def test_shared_memory_changed_in_place_is_noticed(function):
+    first, second = plainly(function, (history()[1],), hooked=False)
+
+    def change_and_differentiate():
+        first.mul_(3)
+        second.sum().backward()
+
+    with pytest.raises(RuntimeError, match="inplace"):
+        change_and_differentiate()
+
+
+def test_a_view_of_an_argument_changed_in_place(impl):
+    view, square = impl(lambda x: (x.view(-1), x * x), history()[1], use_reentrant=False)
+    view.mul_(3)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        square.sum().backward()
+
+
+def test_an_argument_that_is_not_used_and_higher_derivatives(impl):
+    leaf, h = history()
+    out = impl(lambda x, unused: x * x * x, h, leaf.exp(), use_reentrant=False)
+    (first,) = torch.autograd.grad(out.sum(), [leaf], create_graph=True)
+    same([first, *torch.autograd.grad(first.sum(), [leaf])], [24 * leaf**2, 48 * leaf])
+
+
+class Variable(torch.autograd.Function):
+    """Doubles, and has an attribute of the name that autograd gives to its nodes of leaves."""
+
+    @staticmethod
+    def forward(ctx, x):
+        ctx.variable = x.clone()
+        return x * 2
+
+    @staticmethod
+    def backward(ctx, grad):
+        return grad * 2
+
+
+def test_a_custom_function_with_attributes(impl):
+    leaf, h = history()
+    impl(lambda x: Variable.apply(x).sin(), h, use_reentrant=False).sum().backward()
+    same([leaf.grad], [4 * (2 * h).cos().detach()])
+
+
+def test_parameters_accumulate_once_for_each_backward_pass(impl):
+    model, x = network(), data(2, 3)
+    weight, seen = model[0].weight, []
+    weight.register_hook(lambda grad: seen.append(1) or grad)
+    expected = torch.autograd.grad(model(model(x)).sum(), list(model.parameters()))
+    del seen[:]
+    loss = impl(lambda x: model(model(x)), x, use_reentrant=False).sum()
+    for passes in (1, 2):
+        loss.backward(retain_graph=True)
+        assert len(seen) == passes
+        same([p.grad for p in model.parameters()], [passes * grad for grad in expected])
+
+
 def test_detached_parts(impl):
     leaf, h = history()
 
@@ -581,6 +655,52 @@ def alive(call):
 def test_memory(impl):
     assert alive(lambda function, x: function(x)) == (3, 0)
     assert alive(lambda function, x: impl(function, x, use_reentrant=False)) == (0, 0)
+
+
+class Activation(torch.autograd.Function):
+    """The identity, into memory whose life can be watched."""
+
+    @staticmethod
+    def forward(ctx, watched, x):
+        array = x.detach().numpy().copy()
+        watched.append(weakref.ref(array))
+        return torch.from_numpy(array)
+
+    @staticmethod
+    def backward(ctx, grad):
+        return None, grad
+
+
+def peaks(depth, inner, call):
+    """The largest numbers of activations of a deep model alive in the forward and in the backward pass."""
+    watched, alive = [], []
+
+    def block(x):
+        for _ in range(inner):
+            x = Activation.apply(watched, x).sin()
+            alive.append(sum(weak() is not None for weak in watched))
+        return x
+
+    _, x = history()
+    gc.collect()
+    gc.disable()  # memory is to be given back at once
+    try:
+        for _ in range(depth):
+            x = call(block, x)
+        forward = max(alive)
+        x.sum().backward()
+        del x
+        assert not any(weak() is not None for weak in watched)
+    finally:
+        gc.enable()
+    return forward, max(alive[depth * inner :] or [0])
+
+
+def test_memory_of_a_deep_model(impl):
+    assert peaks(8, 4, lambda block, x: block(x)) == (32, 0)
+    forward, backward = peaks(8, 4, lambda block, x: impl(block, x, use_reentrant=False))
+    assert forward <= 5
+    assert backward <= 5
 
 
 def test_arguments_are_not_kept_alive(impl):
@@ -705,8 +825,36 @@ def test_a_result_that_cannot_be_followed():
         plainly(lambda x: Thing(x.exp()), (history()[1],), hooked=False)
 
 
+def test_no_warning_escapes(impl):
+    leaf, h = history()
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        impl(torch.sin, h, use_reentrant=False).sum().backward()
+    assert not caught
+    same([leaf.grad], [2 * h.cos().detach()])
+
+
+@pytest.mark.skipif(not COMPILES, reason="nothing compiles here")
+def test_it_is_a_part_of_one_compiled_graph(impl):
+    leaf, _ = history()
+
+    def sine(x):
+        return x.sin()
+
+    function = torch.compile(lambda x: impl(sine, x, use_reentrant=False) * 2, backend="eager", fullgraph=True)
+    same(torch.autograd.grad(function(leaf).sum(), [leaf]), [2 * leaf.cos()])
+
+
+@pytest.mark.filterwarnings(r"ignore:.torch\.cpu\.amp\.autocast:FutureWarning")
 @pytest.mark.shim("utils.checkpoint.checkpoint_sequential")
 class TestSequential:
+    @pytest.mark.limit("quiet")
+    def test_no_warning_escapes(self, impl):
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            impl([torch.sin] * 3, 2, history()[1], use_reentrant=False).sum().backward()
+        assert not caught
+
     @pytest.mark.parametrize("segments", [1, 2, 3, 4])
     @pytest.mark.parametrize("as_list", [True, False])
     def test_segments(self, impl, segments, as_list):

@@ -26,7 +26,7 @@ def _leaves(outputs: list[torch.Tensor]) -> tuple[list[torch.Tensor], list[str]]
             continue
         seen.add(node)
         names.append(type(node).__name__)
-        if hasattr(node, "variable"):
+        if names[-1] == "AccumulateGrad":
             leaves.append(node.variable)
         waiting.extend(following for following, _ in node.next_functions)
     return leaves, names
@@ -37,13 +37,25 @@ def _position(tensor: torch.Tensor, tensors: list[torch.Tensor]) -> int:
     return next((i for i, other in enumerate(tensors) if other is tensor), -1)
 
 
+def _root(tensor: torch.Tensor) -> torch.Tensor:
+    base: torch.Tensor | None = tensor._base
+    return tensor if base is None else base
+
+
+def _exposed(outputs: list[torch.Tensor], known: list[torch.Tensor]) -> list[bool]:
+    """Which *outputs* share their memory with one of *known* or with one another."""
+    roots, known = [_root(x) for x in outputs], [_root(x) for x in known]
+    return [_position(root, known) >= 0 or sum(other is root for other in roots) > 1 for root in roots]
+
+
 class _Mark(torch.autograd.Function):  # type: ignore[misc]
     """Tells the frame that the backward pass reached an output: before 1.7 an unreached one gets zeros too."""
 
     @staticmethod
     def forward(ctx: Any, frame: _Frame, index: int, value: torch.Tensor) -> torch.Tensor:  # type: ignore[override]
         ctx.frame, ctx.index = frame, index
-        return value.data  # no view, which could not be changed in place later
+        # No view, which could not be changed in place later, but where the version counter is looked at.
+        return value.detach() if frame.exposed[index] else value.data
 
     @staticmethod
     def backward(ctx: Any, *grads: Any) -> Any:
@@ -81,6 +93,7 @@ class _Frame:
         self.reached: set[int] = set()
         self.outputs: list[Any] = []
         self.names: list[str] = []
+        self.exposed: list[bool] = []
         self.versions: list[tuple[torch.Tensor, int]] = []
 
     def _check(self, outputs: list[torch.Tensor]) -> None:
@@ -102,6 +115,8 @@ class _Frame:
     def gradients(self, live: list[torch.Tensor], grads: list[Any], create_graph: bool) -> tuple[Any, ...]:
         """The gradients of *live*, in place of the arguments, and of what the function captured."""
         wanted = [i for i, grad in enumerate(grads) if grad is not None]
+        # Of an argument that no result depends on an alias without a history was saved.
+        live = [x if x.requires_grad else x.detach().requires_grad_() for x in live]
         args, kwargs = fill(self.call, live)
         with torch.enable_grad():
             outputs = outputs_in(self.again(*args, **kwargs), live)
@@ -121,8 +136,9 @@ class _Frame:
         for tensor, version in self.versions:
             if tensor._version != version:
                 raise RuntimeError(
-                    "an argument of a checkpointed function, needed for its recomputation, has been modified by an "
-                    f"inplace operation: it is at version {tensor._version}; expected version {version} instead"
+                    "an argument of a checkpointed function, needed for its recomputation, or a result that shares its "
+                    "memory with another or with an argument, has been modified by an inplace operation: "
+                    f"it is at version {tensor._version}; expected version {version} instead"
                 )
         grads = [grad if i in self.reached else None for i, grad in enumerate(grads)]
         self.reached.clear()
@@ -172,12 +188,16 @@ def run(
     frame = _Frame(again, call, describe, error)
     leaves, frame.names = _leaves(outputs)
     frame.outputs = [describe(output) for output in outputs]
-    frame.slots, frame.versions = len(slots), fixed
     frame.captured = [leaf for leaf in leaves if _position(leaf, live) < 0]
+    frame.exposed = _exposed(outputs, live + frame.captured)
+    values = [x.detach() if exposed else x.data for x, exposed in zip(outputs, frame.exposed)]
+    # Of results that share memory a change cannot be differentiated here, only noticed.
+    shared = [(x.detach(), x._version) for x, exposed in zip(values, frame.exposed) if exposed]
+    frame.slots, frame.versions = len(slots), fixed + shared
     # What no result depends on gets no edge, so that torch can tell that it was not used.
     inputs = [x if _position(alias, leaves) >= 0 else x.detach() for x, alias in zip(slots, live)]
-    values = _Node.apply(frame, [output.data for output in outputs], *inputs, *frame.captured)  # type: ignore[no-untyped-call]
-    marked = [_Mark.apply(frame, i, value) for i, value in enumerate(values)]  # type: ignore[no-untyped-call]
+    joined = _Node.apply(frame, values, *inputs, *frame.captured)  # type: ignore[no-untyped-call]
+    marked = [_Mark.apply(frame, i, value) for i, value in enumerate(joined)]  # type: ignore[no-untyped-call]
     return _put(result, live, slots, outputs, marked)
 
 

@@ -15,7 +15,7 @@ import torch
 import torch.utils.checkpoint
 
 from .._shim import Limit, is_forced, polyfill
-from .._torch import at_least, at_most, find
+from .._torch import at_least, at_most, compiling, find
 from ._checkpoint_run import overrides, run
 
 __all__ = [
@@ -30,9 +30,13 @@ __all__ = [
 
 _REWRITE = "https://github.com/pytorch/pytorch/pull/90105"
 _native: Any = find("torch.utils.checkpoint.checkpoint")
-# torch's own way without reentrant autograd is the contract's from 2.1 on, and the compiler knows it: only keywords are
-# missing up to 2.13. The way here serves older torch, and newer torch in tests.
-_DELEGATES = at_least(2, 1) and at_most(2, 13) and not is_forced("utils.checkpoint.checkpoint")
+_FORCED = is_forced("utils.checkpoint.checkpoint")
+# On torch 2.4 every recomputation warns of a deprecated name that torch itself uses.
+_WARNS = "https://github.com/pytorch/pytorch/issues/130659" if at_least(2, 4) and at_most(2, 4) else None
+# torch's own way without reentrant autograd is the contract's from 2.1 on: only keywords are missing up to 2.13. The
+# way here serves older torch and 2.4, and newer torch in tests. The compiler knows torch's own only.
+_DELEGATES = at_least(2, 1) and at_most(2, 13) and not _WARNS and not _FORCED
+_DELEGATES_IN_GRAPHS = at_least(2, 1)
 
 
 class _Nothing:
@@ -89,6 +93,7 @@ def set_checkpoint_early_stop(enable: bool) -> Iterator[None]:
     "torch.utils.checkpoint.set_checkpoint_debug_enabled",
     since="2.2",
     link="https://github.com/pytorch/pytorch/pull/110728",
+    wrong=_WARNS,  # since :func:`checkpoint` is ours there, and does not read what torch's sets
 )
 @contextmanager
 def set_checkpoint_debug_enabled(enabled: bool | None) -> Iterator[None]:
@@ -196,7 +201,7 @@ def _checkpoint(
         return _reentrant(function, args, preserve_rng_state)
     debug = debug if overrides.debug is None else overrides.debug
     early_stop = early_stop if overrides.early_stop is None else overrides.early_stop
-    if _DELEGATES:
+    if _DELEGATES or (_DELEGATES_IN_GRAPHS and compiling()):
         return _delegate(
             function,
             args,
@@ -243,6 +248,13 @@ def _delegate(
             "1.2",
             "1.10",
         ),
+        Limit(
+            "shared memory",
+            "of results that share memory, one changed in place is an error in the backward pass",
+            "fallback",
+            "1.2",
+            "1.10",
+        ),
         Limit("stop", "recomputes to the end, whatever early_stop says", "fallback", "1.2", "1.10"),
         Limit(
             "saved metadata",
@@ -279,8 +291,9 @@ def checkpoint(
 ) -> Any:
     """Call a function without keeping what its backward pass needs: that is computed again when it is needed.
 
-    In torch since 2.14. Fallback: torch's own from 2.1; on 1.11 to 2.0 hooks on what autograd saves; up to 1.10 a node
-    of the graph that runs the function again and differentiates it. With ``use_reentrant=True`` torch's own always.
+    In torch since 2.14. Fallback: torch's own from 2.1, but for 2.4, where it warns in every recomputation; on 2.4 and
+    1.11 to 2.0 hooks on what autograd saves; up to 1.10 a node of the graph that runs the function again and
+    differentiates it. With ``use_reentrant=True``, and inside ``torch.compile``, torch's own always.
     https://docs.pytorch.org/docs/stable/checkpoint.html
 
     Args:
@@ -328,7 +341,11 @@ def _chain(functions: list[Any]) -> Callable[[Any], Any]:
 
 
 @polyfill(
-    "torch.utils.checkpoint.checkpoint_sequential", since="2.2", link="https://github.com/pytorch/pytorch/pull/116710"
+    "torch.utils.checkpoint.checkpoint_sequential",
+    since="2.2",
+    link="https://github.com/pytorch/pytorch/pull/116710",
+    limits=[Limit("quiet", "warns of a deprecated autocast in every recomputation", "native", "2.4", "2.4")],
+    wrong=_WARNS,
 )
 def checkpoint_sequential(
     functions: Any, segments: int, input: Any, use_reentrant: bool | None = None, **kwargs: Any
