@@ -10,11 +10,13 @@ from . import device as device
 from . import dtypes as dtypes
 from . import func as func
 from . import memory as memory
+from . import mps as mps
 from . import nn as nn
 from . import optim as optim
 from . import precision as precision
 from . import serialization as serialization
 from . import utils as utils
+from . import xpu as xpu
 from ._compile import compile as compile
 from ._default_device import get_default_device as get_default_device
 from ._default_device import get_device_module as get_device_module
