@@ -14,11 +14,13 @@ from ._torch import at_least, find, has
 from .amp import autocast
 from .amp._state import switch_of
 
-# The least compute capability of NVIDIA's GPUs that has arithmetic in a format, for float8 matrix products.
-# https://docs.nvidia.com/cuda/cuda-c-programming-guide/#features-and-technical-specifications
+# The least compute capability of NVIDIA's GPUs that has arithmetic in a format, for float8 matrix products. float16:
+# https://github.com/llvm/llvm-project/commit/64dc9be7b48e3e3ec1f7dec270bf433d2084915a; the others:
+# https://www.technolynx.com/post/cuda-compute-capability-explained
 CAPABILITIES = {"float16": (5, 3), "bfloat16": (8, 0), "float8_e4m3fn": (8, 9), "float8_e5m2": (8, 9)}
 
-# The same for AMD's. https://rocm.docs.amd.com/en/latest/reference/precision-support.html
+# The same for AMD's. https://rocm.docs.amd.com/en/latest/reference/precision-support.html; float8 of gfx94 is another
+# format than that of gfx12 and the later gfx9: https://github.com/llvm/llvm-project/pull/106160
 ARCHITECTURES = {
     "float16": r"gfx(9|1[012])",
     "bfloat16": r"gfx(908|90a|94|95|11|12)",
