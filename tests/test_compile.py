@@ -1,5 +1,6 @@
 """Compiling and its questions, on torch with a compiler and without one."""
 
+import os
 import subprocess
 import sys
 from collections import OrderedDict
@@ -175,6 +176,8 @@ def test_reset(impl):
 
 @pytest.mark.shim("compiler.cudagraph_mark_step_begin")
 def test_cudagraph_mark_step_begin(impl):
+    if impl is SHIMS["compiler.cudagraph_mark_step_begin"].native and not os.environ.get("TORCHCOMPAT_FULL"):
+        pytest.skip("torch imports the whole of Inductor; TORCHCOMPAT_FULL runs it")
     assert impl() is None
 
 

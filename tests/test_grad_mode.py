@@ -5,8 +5,9 @@ import threading
 import pytest
 import torch
 
-from torchcompat import SHIMS
+from torchcompat import SHIMS, at_most
 from torchcompat import _grad_mode as public
+from torchcompat.compiler import COMPILES
 
 SCOPES = {"no_grad": False, "enable_grad": True}
 
@@ -191,6 +192,18 @@ class TestInferenceMode(Scopes):
             inside = model(x)
         assert not inside.requires_grad
         assert torch.equal(inside, model(x).detach())
+
+    @pytest.mark.skipif(not COMPILES or at_most(2, 0), reason="nothing compiles here, or not in inference mode")
+    def test_compiled_code(self, impl):
+        def function(x):
+            with impl():
+                return x * 2
+
+        x = torch.ones(2, requires_grad=True)
+        out = torch.compile(function, backend="eager")(x)
+        assert torch.equal(out, torch.full((2,), 2.0))
+        assert not out.requires_grad
+        assert not public.is_inference_mode_enabled()
 
     @pytest.mark.limit("inference tensors")
     def test_what_it_makes_takes_no_part_in_autograd(self, impl):
