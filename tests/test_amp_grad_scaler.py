@@ -187,8 +187,8 @@ def test_the_scale_does_not_grow_beyond_float32(impl):
 @settings(max_examples=20, deadline=None)
 @given(
     overflows=st.integers(0, 63),
-    growth=st.floats(1.01, 4.0),
-    backoff=st.floats(0.1, 0.99),
+    growth=st.integers(101, 400).map(lambda percent: percent / 100),
+    backoff=st.integers(10, 99).map(lambda percent: percent / 100),
     interval=st.integers(1, 3),
 )
 def test_the_scale_follows_the_rule(overflows, growth, backoff, interval):
