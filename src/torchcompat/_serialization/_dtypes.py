@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -30,10 +31,9 @@ STORAGES = {
     "UntypedStorage": "uint8",
 }
 
-# Where dtypes are that torch 1.2 lacks.
+# The first minor of dtypes that torch 1.2 lacks, where both it and the one before were looked at.
 _SINCE = {
     "quint4x2": "1.8",
-    "quint2x4": "1.11",
     "bits16": "2.1",
     "bits1x8": "2.1",
     "bits2x4": "2.1",
@@ -84,6 +84,7 @@ def name_of(dtype: torch.dtype) -> str:
     return str(dtype)[len("torch.") :]
 
 
+@lru_cache(maxsize=None)
 def dtype_named(name: str) -> torch.dtype:
     """The dtype of that name.
 
@@ -115,6 +116,7 @@ def swap_size(name: str) -> int:
     return item_size(name) // 2 if name in _COMPLEX else item_size(name)
 
 
+@lru_cache(maxsize=None)
 def storage_class(name: str) -> Any:
     """The installed torch's class of typed storages of that name."""
     found = find("torch." + name)

@@ -58,7 +58,7 @@ class Survey(Rules):
 def pickle_at(source: Source, start: int, rules: Callable[[], Rules]) -> tuple[Any, Rules, int]:
     """The object of the pickle at *start*, the rules that it went by, and where it ends.
 
-    It does not say how long it is: a piece of the file is tried, then a piece twice as long.
+    It does not say how long it is: a piece of the file is tried, then a piece 8 times as long.
     """
     length = _WINDOW
     while True:
@@ -72,7 +72,7 @@ def pickle_at(source: Source, start: int, rules: Callable[[], Rules]) -> tuple[A
         except Truncated:
             if whole:
                 raise
-        length *= 2
+        length *= 8
         del data, machine
 
 

@@ -96,8 +96,9 @@ def _reduced(obj: Any) -> Any:
         return NotImplemented
     if vars(obj):
         return NotImplemented
-    arguments = obj.untyped_storage(), obj.storage_offset(), tuple(obj.size()), obj.stride(), False, OrderedDict()
-    return _torch._utils._rebuild_tensor_v3, (*arguments, obj.dtype)
+    hooks: Any = OrderedDict()
+    geometry = obj.storage_offset(), tuple(obj.size()), obj.stride()
+    return _torch._utils._rebuild_tensor_v3, (obj.untyped_storage(), *geometry, False, hooks, obj.dtype)
 
 
 def save_zip(obj: Any, f: Any, pickle_module: Any, protocol: int, compute_crc32: bool) -> None:
