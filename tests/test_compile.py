@@ -56,13 +56,13 @@ class TestCompile:
         assert impl(double, backend="eager", disable=True) is double
 
     def test_mode_and_options(self, impl):
-        with pytest.raises(RuntimeError, match=r"[Ee]ither mode or options"):
+        with pytest.raises(RuntimeError, match=r"mode (or|and) options"):
             impl(double, mode="default", options={"max_autotune": True})
 
     def test_unknown_mode(self, impl):
         if impl is SHIMS["compile"].native:
             pytest.skip("torch imports the whole of Inductor to tell")
-        with pytest.raises(RuntimeError, match="Unrecognized mode=fast"):
+        with pytest.raises(RuntimeError, match=r"mode must be one of .*fast"):
             impl(double, mode="fast")
 
     @pytest.mark.parametrize("model", [3, "text"])

@@ -27,11 +27,11 @@ def _check(model: Any, backend: Any, mode: Any, options: Any, dynamic_shapes: An
     if not callable(model):
         raise TypeError(f"model must be a module or a function, got {type(model).__name__}")
     if mode is not None and options is not None:
-        raise RuntimeError("Either mode or options can be specified, but both can't be specified at the same time.")
+        raise RuntimeError("mode and options exclude each other: a mode is a set of options; give one of them")
     if not (backend is None or isinstance(backend, str) or callable(backend)):
         raise TypeError(f"backend must be a string or callable, got {type(backend).__name__}")
     if backend in (None, "inductor") and mode is not None and mode not in _MODES:
-        raise RuntimeError(f"Unrecognized mode={mode}, should be one of: {', '.join(_MODES)}")
+        raise RuntimeError(f"mode must be one of {', '.join(_MODES)}; got {mode!r}")
     if not (options is None or isinstance(options, dict)):
         raise TypeError(f"options must be a dict, got {type(options).__name__}")
     if dynamic_shapes is not None and "dynamic_shapes" not in _KEYWORDS:
@@ -69,7 +69,7 @@ def compile(
         model: a module or a function.
         fullgraph: fail where it cannot be compiled as a whole.
         dynamic: sizes may vary (True), never vary (False), or are found to vary (None).
-        backend: a name or a callable; None is :func:`torchcompat.compiler.get_default_backend`.
+        backend: a name or a callable; None is torch's default, "inductor" unless that was changed.
         mode: "default", "reduce-overhead", "max-autotune" or "max-autotune-no-cudagraphs".
         options: for the backend; not together with *mode*.
         disable: return *model* itself.
