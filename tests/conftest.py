@@ -119,7 +119,7 @@ def _environment():
 @pytest.fixture(autouse=True)
 def _isolated():
     """Every test starts from the same seeds and must leave grad mode, default dtype and environment as they were."""
-    # Not torch.manual_seed, which notes the call stack for each device that there might be: a fifth of the suite's time.
+    # Not torch.manual_seed, which notes the call stack for each kind of device: a fifth of the suite's time.
     torch.default_generator.manual_seed(0)
     if CUDA:
         torch.cuda.manual_seed_all(0)

@@ -1,6 +1,6 @@
 """No hostile checkpoint runs code, kills the interpreter, hangs, or takes more than 4 times its size and 64 MiB.
 
-One file of each kind; with TORCHCOMPAT_FULL=1 all of them, which takes minutes.
+One file of each kind; with TORCHCOMPAT_CORPUS=1 all of them, which takes minutes.
 They are read in a process of their own.
 """
 
@@ -13,7 +13,7 @@ import run_probe
 
 from torchcompat import SHIMS
 
-WHICH = "full" if os.environ.get("TORCHCOMPAT_FULL") else "sample"
+WHICH = "full" if os.environ.get("TORCHCOMPAT_CORPUS") else "sample"
 # What the docstring of load promises; an UnsupportedError is a RuntimeError that names what this torch lacks.
 ERRORS = {"UnpicklingError", "RuntimeError", "UnsupportedError", "ValueError", "EOFError"}
 
