@@ -111,6 +111,7 @@ def test_without_a_compiler_it_is_the_function_itself():
 def test_the_same_in_the_namespace(impl):
     assert impl(double, disable=True, backend="eager") is double
     assert impl(disable=True, backend="eager")(double) is double
+    assert impl(double, disable=True, backend="eager", name="double", recompile_limit=3) is double
 
 
 @pytest.mark.shim("compiler.disable")
