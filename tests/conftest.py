@@ -5,6 +5,7 @@ import random
 import sys
 import warnings
 
+import hypothesis
 import pytest
 import torch
 
@@ -13,6 +14,9 @@ from torchcompat._shim import FORCED
 
 _report.load_all()
 torch.set_num_threads(1)
+# No test is about time: on a busy machine any example may be slow.
+hypothesis.settings.register_profile("untimed", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("untimed")
 with warnings.catch_warnings():
     # torch 1.7, built for CUDA, warns once that there is no driver, at the first backward pass of the process.
     warnings.filterwarnings("ignore", "CUDA initialization", UserWarning)
