@@ -38,7 +38,9 @@ def is_available() -> bool:
     return True
 
 
-@polyfill("torch.cpu.is_initialized", since="2.8", link="https://github.com/pytorch/pytorch/pull/151505")
+@polyfill(
+    "torch.cpu.is_initialized", since="2.8", link="https://github.com/pytorch/pytorch/blob/v2.8.0/torch/cpu/__init__.py"
+)
 def is_initialized() -> bool:
     """Whether the CPU can be used at once: True.
 
