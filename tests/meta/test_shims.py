@@ -36,8 +36,10 @@ def test_the_public_name_is_what_the_table_says(shim):
 
 @pytest.mark.parametrize("shim", POLYFILLS)
 def test_a_native_that_meets_the_contract_is_the_public_name_itself(shim):
-    native = _torch.find(shim.path)
-    assert shim.native is native
+    native = shim.native
+    # Torch 2.0 has torch.mps only once somebody imports it, as a test may have done since.
+    if native is not None or torch_version[:2] >= minor(shim.since):
+        assert native is _torch.find(shim.path)
     if is_forced(shim.name):
         assert (shim.public, shim.why) == (shim.fallback, "forced")
     elif native is None:
