@@ -206,7 +206,8 @@ def test_every_truncation_is_told(form):
 def test_a_changed_byte_gives_an_object_or_a_clear_error(form, data):
     whole = bytearray(write({"a": torch.arange(4.0), "b": [1, 2.5, "x", torch.ones(2, 2).t()]}, form).getvalue())
     for _ in range(3):
-        whole[data.draw(st.integers(0, len(whole) - 1))] = data.draw(st.integers(0, 255))
+        # Not up to the length, which varies with the addresses that some torch writes as names of storages.
+        whole[data.draw(st.integers(0, 2**20)) % len(whole)] = data.draw(st.integers(0, 255))
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

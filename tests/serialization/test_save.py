@@ -10,7 +10,7 @@ import pytest
 import torch
 from writing import FORMATS
 
-from torchcompat import SHIMS, UnsupportedError, at_least, serialization
+from torchcompat import SHIMS, UnsupportedError, at_least, is_version, serialization
 
 pytestmark = [pytest.mark.shim("save"), pytest.mark.filterwarnings("ignore:TypedStorage is deprecated")]
 load = SHIMS["load"].fallback
@@ -219,3 +219,9 @@ def test_data_cannot_be_left_out_of_the_older_format(impl):
     native = impl is SHIMS["serialization.skip_data"].native
     with impl(), pytest.raises(RuntimeError, match="_use_new_zipfile_serialization=False"):
         (torch.save if native else SHIMS["save"].fallback)([1], io.BytesIO(), _use_new_zipfile_serialization=False)
+
+
+@pytest.mark.skipif(not is_version(1, 10), reason="torch 1.10 alone ends the process")
+def test_what_ends_the_process_is_refused():
+    with pytest.raises(UnsupportedError, match="CSR"):
+        SHIMS["save"].fallback([torch.eye(2).to_sparse_csr()], io.BytesIO())

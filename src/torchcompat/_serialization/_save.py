@@ -13,7 +13,7 @@ from typing import Any, Iterator
 
 import torch
 
-from .._torch import UnsupportedError, at_least, find
+from .._torch import UnsupportedError, at_least, find, is_version
 from . import _dtypes
 from ._settings import skips_data
 from ._source import is_path
@@ -22,6 +22,7 @@ from ._zip_writer import ZipWriter
 
 _torch: Any = torch
 _LATE = [find(f"torch.uint{bits}") for bits in (16, 32, 64)] if not at_least(2, 6) else []
+_CRASHES_ON_CSR = is_version(1, 10)
 _CLASSES = {dtype: name for name, dtype in _dtypes.STORAGES.items() if name != "UntypedStorage"}
 
 
@@ -90,6 +91,12 @@ def _dtype_of(obj: Any, is_typed: bool) -> str:
     return "uint8"
 
 
+def _refuse_what_ends_the_process(obj: Any) -> None:
+    # Torch 1.10 looks for the storage of a tensor in CSR form, which has none, where there is nothing to be read.
+    if _CRASHES_ON_CSR and isinstance(obj, torch.Tensor) and obj.layout == _torch.sparse_csr:
+        raise UnsupportedError("torch 1.10 cannot write a sparse tensor in CSR form: convert it by to_dense()")
+
+
 def _reduced(obj: Any) -> Any:
     """How a tensor is written whose dtype torch cannot write before 2.6: as 2.6 does."""
     if type(obj) is not torch.Tensor or obj.dtype not in _LATE or obj.layout != torch.strided or obj.is_meta:
@@ -108,6 +115,7 @@ def save_zip(obj: Any, f: Any, pickle_module: Any, protocol: int, compute_crc32:
 
     class Pickler(pickle_module.Pickler):  # type: ignore[name-defined, misc]
         def persistent_id(self, obj: Any) -> Any:
+            _refuse_what_ends_the_process(obj)
             return storages.identity(obj)
 
         # Python before 3.8 does not ask for it; torch of the dtypes that need it has none before 3.8.
