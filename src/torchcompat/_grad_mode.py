@@ -21,8 +21,27 @@ _native_is_inference: Any = find("torch.is_inference_mode_enabled")
 _here = threading.local()
 
 
+class _Fixed(Scope):
+    """What :class:`no_grad` and :class:`enable_grad` share: they switch to *_mode*, and need no parentheses."""
+
+    _mode: bool
+
+    def __new__(cls, orig_func: Any = None) -> Any:
+        return super().__new__(cls) if orig_func is None else cls()(orig_func)
+
+    def __init__(self) -> None:
+        self._before: list[bool] = []
+
+    def __enter__(self) -> None:
+        self._before.append(torch.is_grad_enabled())
+        _switch(self._mode)
+
+    def __exit__(self, *error: Any) -> None:
+        _switch(self._before.pop())
+
+
 @polyfill("torch.no_grad", since="2.1", link=_BARE)
-class no_grad(Scope):
+class no_grad(_Fixed):
     """Record no gradients in a block or a function: ``with no_grad():``, ``@no_grad()`` or ``@no_grad``.
 
     In torch since 2.1. Fallback: the same. Before 2.1 the decorator needs its parentheses, up to 1.7.0 it leaves
@@ -36,22 +55,11 @@ class no_grad(Scope):
         FutureWarning: for a decorated class, of which only the construction is covered.
     """
 
-    def __new__(cls, orig_func: Any = None) -> Any:
-        return super().__new__(cls) if orig_func is None else cls()(orig_func)
-
-    def __init__(self) -> None:
-        self._before: list[bool] = []
-
-    def __enter__(self) -> None:
-        self._before.append(torch.is_grad_enabled())
-        _switch(False)
-
-    def __exit__(self, *error: Any) -> None:
-        _switch(self._before.pop())
+    _mode = False
 
 
 @polyfill("torch.enable_grad", since="2.1", link=_BARE)
-class enable_grad(Scope):
+class enable_grad(_Fixed):
     """Record gradients in a block or a function: ``with enable_grad():``, ``@enable_grad()`` or ``@enable_grad``.
 
     In torch since 2.1. Fallback: the same; :class:`no_grad` tells what is wrong before.
@@ -61,18 +69,7 @@ class enable_grad(Scope):
         FutureWarning: for a decorated class, of which only the construction is covered.
     """
 
-    def __new__(cls, orig_func: Any = None) -> Any:
-        return super().__new__(cls) if orig_func is None else cls()(orig_func)
-
-    def __init__(self) -> None:
-        self._before: list[bool] = []
-
-    def __enter__(self) -> None:
-        self._before.append(torch.is_grad_enabled())
-        _switch(True)
-
-    def __exit__(self, *error: Any) -> None:
-        _switch(self._before.pop())
+    _mode = True
 
 
 @polyfill("torch.set_grad_enabled", since="2.2", link="https://github.com/pytorch/pytorch/issues/113298")

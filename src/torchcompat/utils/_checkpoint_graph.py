@@ -11,7 +11,7 @@ from typing import Any, Callable
 
 import torch
 
-from ._checkpoint_trees import fill, outputs_in, replace_inputs
+from ._checkpoint_trees import fill, outputs_in, replace_inputs, substitute
 
 Describe = Callable[[torch.Tensor], Any]
 
@@ -203,6 +203,4 @@ def run(
 
 def _put(result: Any, live: list[Any], slots: list[Any], outputs: list[Any], marked: list[Any]) -> Any:
     """*result* with the original in place of each stand-in."""
-    from ._checkpoint_trees import substitute
-
     return substitute(result, live + outputs, slots + marked)
