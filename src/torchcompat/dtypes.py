@@ -22,7 +22,8 @@ def _dtype(value: Any) -> torch.dtype | None:
         value = find(f"torch.{name}")
         if value is None and name.startswith(("float", "bfloat")):
             return None
-    if not isinstance(value, torch.dtype) or not value.is_floating_point:
+    # torch 1.3 and 1.4 call the complex dtypes floating-point, too: https://github.com/pytorch/pytorch/issues/30238
+    if not isinstance(value, torch.dtype) or not value.is_floating_point or "complex" in str(value):
         raise TypeError(f"dtype must be a floating-point dtype or its name, such as 'bfloat16'; got {value!r}")
     return value
 
