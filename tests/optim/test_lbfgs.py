@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from torchcompat import at_least
+from torchcompat.compiler import COMPILES
 
 READ = functools.partial(torch.load, weights_only=False) if at_least(1, 13) else torch.load
 pytestmark = pytest.mark.shim("optim.LBFGS")
@@ -179,6 +180,11 @@ def test_hooks_are_called_once(impl, shim):
     optimizer.step(closure_of(optimizer, quadratic(param)))
     assert calls == ["before", "after"]
     assert isinstance(optimizer, shim.native)
+    if COMPILES:
+        # Loading torch's compiler changes what is around torch's own step.
+        torch.compile(torch.sin, backend="eager")(torch.ones(1))
+        optimizer.step(closure_of(optimizer, quadratic(param)))
+        assert calls == ["before", "after"] * 2
 
 
 @pytest.mark.limit("max-eval")

@@ -15,6 +15,7 @@ import torch
 from optim_cases import CASES, HAS_COMPLEX, START, TAKES_COMPLEX, differentiate, gradient, parameter, trajectory
 
 from torchcompat import at_least
+from torchcompat.compiler import COMPILES
 
 READ = functools.partial(torch.load, weights_only=False) if at_least(1, 13) else torch.load
 
@@ -162,6 +163,18 @@ class Contract:
                 close(
                     run(impl, shim, dict(options, foreach=True)), case.expected(options), case.bound(options), options
                 )
+
+    @pytest.mark.skipif(not COMPILES, reason="nothing compiles here")
+    def test_torchs_compiler_changes_nothing(self, impl, shim, case):
+        # Loading it takes what is around torch's own steps away, or puts more around them.
+        if shim.native is not None:
+            shim.native([parameter()], lr=0.1)
+        torch.compile(torch.sin, backend="eager")(torch.ones(1))
+        param, calls = parameter(), []
+        optimizer = impl([param], **({"foreach": True} if "foreach" in case.flags else {}))
+        optimizer.register_step_post_hook(lambda *given: calls.append(1))
+        close(trajectory(shim, optimizer, param), case.expected({}), case.bound({}))
+        assert len(calls) == len(case.expected({}))
 
     def test_wrong_numbers_are_refused(self, impl, shim, case):
         for name, value in case.too_small.items():

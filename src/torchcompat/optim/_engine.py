@@ -106,6 +106,17 @@ def _understood(group: dict[str, Any], known: set[str]) -> bool:
 _CHANGES_RESULTS = ("maximize", "amsgrad", "centered", "decoupled_weight_decay")
 
 
+def bare(step: Any) -> Any:
+    """Torch's *step* without what is put around it: hooks, which are around ours already, and a grad mode.
+
+    There may be none, one or more of these layers, for torch's compiler takes some away and adds others when it is
+    loaded: https://github.com/pytorch/pytorch/blob/v2.1.2/torch/_dynamo/eval_frame.py#L1368
+    """
+    while hasattr(step, "__wrapped__"):
+        step = step.__wrapped__
+    return step
+
+
 class Engine(Base):
     """Steps parameter by parameter."""
 
@@ -158,10 +169,8 @@ class Engine(Base):
         # The same optimiser, seen as torch's.
         native = shim.native.__new__(shim.native)
         native.__dict__ = self.__dict__
-        step = shim.native.step
-        # What torch puts around a step for hooks is around this one already.
-        step = step.__wrapped__ if getattr(step, "hooked", False) else step
-        step(native)
+        with torch.no_grad():
+            bare(shim.native.step)(native)
         return True
 
     def _check(self, group: dict[str, Any], param: Any) -> None:

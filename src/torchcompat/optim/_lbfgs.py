@@ -9,7 +9,7 @@ import torch
 from .._shim import Limit, polyfill
 from . import _checks
 from ._base import Base
-from ._engine import _real, is_complex, value_of
+from ._engine import _real, bare, is_complex, value_of
 
 
 @polyfill(
@@ -98,13 +98,10 @@ class LBFGS(Base, torch.optim.LBFGS):  # type: ignore[misc]
             loss()
             return first[0]
         lr = group["lr"]
-        native = torch.optim.LBFGS.step
-        # What torch puts around a step for hooks is around this one already.
-        native = native.__wrapped__ if getattr(native, "hooked", False) else native
         try:
             group["lr"] = value_of(lr)
             with torch.no_grad():
-                native(self, loss)
+                bare(torch.optim.LBFGS.step)(self, loss)
         finally:
             group["lr"] = lr
         return first[0]
