@@ -191,7 +191,8 @@ def _checkpoint(
     if use_reentrant is None:
         warnings.warn(f"torch.utils.checkpoint: {_UNSAID}", UserWarning, stacklevel=stacklevel)
         use_reentrant = True
-    plain = context_fn in (noop_context_fn, _NO_CONTEXTS)
+    # Not by `in`: the compiler of torch 2.1 cannot look for a function in a tuple.
+    plain = context_fn is noop_context_fn or context_fn is _NO_CONTEXTS
     if use_reentrant:
         _unexpected(kwargs)
         if not plain or debug is not False or respect_saved_tensors_hooks is not None:
