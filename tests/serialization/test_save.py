@@ -161,6 +161,16 @@ def test_what_is_no_file(impl):
         impl([1], 3)
 
 
+def test_check_sums_are_left_out_where_that_is_set(impl):
+    serialization.set_crc32_options(False)
+    try:
+        file = saved(impl, torch.ones(3))
+    finally:
+        serialization.set_crc32_options(True)
+    with zipfile.ZipFile(file) as archive:
+        assert archive.getinfo("archive/data/0").CRC == 0
+
+
 @pytest.mark.shim("serialization.set_crc32_options")
 def test_check_sums(impl):
     public = SHIMS["save"].fallback if impl is SHIMS["serialization.set_crc32_options"].fallback else torch.save
