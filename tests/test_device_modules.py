@@ -78,7 +78,9 @@ def _current_beside(impl, name):
 
 @shim("cpu.current_stream")
 def test_there_is_a_stream(impl):
-    assert hasattr(impl(), "wait_stream")
+    stream = impl()
+    assert stream.wait_stream(stream) is None
+    assert stream.wait_event(cpu.Event()) is None
     assert impl("cpu") is impl(device=None) is impl()
 
 

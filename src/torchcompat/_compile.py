@@ -42,7 +42,16 @@ def _check(model: Any, backend: Any, mode: Any, options: Any, dynamic_shapes: An
     "torch.compile",
     since="2.14",
     link="https://github.com/pytorch/pytorch/pull/187010",
-    limits=[Limit("backend name", "takes any name of a backend where nothing compiles", "fallback", "1.2", "2.0")],
+    limits=[
+        Limit("backend name", "takes any name of a backend where nothing compiles", "fallback", "1.2", "2.0"),
+        Limit(
+            "other settings",
+            "warns, as torch's own, when what was compiled with other settings runs after each other",
+            "fallback",
+            "2.1",
+            "2.1",
+        ),
+    ],
 )
 def compile(
     model: Any = None,

@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import Any, ContextManager, Mapping
 
 from ._shim import Limit, polyfill
+from ._torch import at_least, at_most
 
 __all__ = [
     "Event",
@@ -27,6 +28,9 @@ __all__ = [
 ]
 
 _BEGINNING = "https://github.com/pytorch/pytorch/pull/103172"
+_STREAM = "https://github.com/pytorch/pytorch/pull/145935"
+# There :func:`current_stream` is ours, and does not see what torch's own select.
+_UNSEEN = _STREAM if at_least(2, 1) and at_most(2, 6) else None
 
 
 @polyfill("torch.cpu.is_available", since="2.1", link=_BEGINNING)
@@ -89,7 +93,7 @@ def synchronize(device: Any = None) -> None:
     """
 
 
-@polyfill("torch.cpu.Stream", since="2.7", link="https://github.com/pytorch/pytorch/pull/145935")
+@polyfill("torch.cpu.Stream", since="2.7", link=_STREAM)
 class Stream:
     """A stand-in for a stream of another back end, of which every method does nothing.
 
@@ -139,11 +143,12 @@ class _Selected:
     stream: Any = Stream()
 
 
-@polyfill("torch.cpu.current_stream", since="2.1", link=_BEGINNING)
+@polyfill("torch.cpu.current_stream", since="2.7", link=_STREAM)
 def current_stream(device: Any = None) -> Any:
     """The selected stream.
 
-    In torch since 2.1. Fallback: the same, for streams that were selected through this module.
+    In torch since 2.7. Fallback: the same, for streams that were selected through this module; the stream that torch's
+    own of 2.1 to 2.6 begins with cannot wait for events.
 
     Args:
         device: anything; it is not looked at.
@@ -154,7 +159,7 @@ def current_stream(device: Any = None) -> Any:
     return _Selected.stream
 
 
-@polyfill("torch.cpu.StreamContext", since="2.1", link=_BEGINNING)
+@polyfill("torch.cpu.StreamContext", since="2.1", link=_BEGINNING, wrong=_UNSEEN)
 class StreamContext:
     """Select a stream for a block.
 
@@ -177,7 +182,7 @@ class StreamContext:
             _Selected.stream = self._found
 
 
-@polyfill("torch.cpu.stream", since="2.1", link=_BEGINNING)
+@polyfill("torch.cpu.stream", since="2.1", link=_BEGINNING, wrong=_UNSEEN)
 def stream(stream: Any) -> ContextManager[None]:
     """A context that selects *stream*.
 
