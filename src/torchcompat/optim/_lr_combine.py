@@ -58,6 +58,7 @@ def _restart(each: Any) -> None:
         return
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)
+        warnings.simplefilter("ignore", DeprecationWarning)  # which torch 1.4 calls it
         each.step(0)
 
 
