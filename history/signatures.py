@@ -1,0 +1,293 @@
+"""The parameters of torch's functions and classes, from `inspect`, type stubs, schemas and docstrings."""
+
+import dataclasses
+import enum
+import inspect
+import os
+import re
+import types
+
+import sources
+import torch
+
+ROOT = os.path.dirname(os.path.abspath(torch.__file__))
+OURS = ("torch", "functorch")
+BUILTINS = (types.BuiltinFunctionType, types.MethodDescriptorType, types.WrapperDescriptorType)
+BUILTINS += (types.ClassMethodDescriptorType,)
+LONGEST = 60
+
+# Where else the stubs of builtins are: {module of the name: modules of stubs}.
+MORE_STUBS = {
+    "torch": ("torch._C._VariableFunctions", "torch._C"),
+    "torch.nn.functional": ("torch._C._nn", "torch._C._VariableFunctions"),
+    "torch._C._TensorBase": ("torch",),
+}
+TENSORS = ("Tensor", "_TensorBase", "TensorBase")
+
+
+def is_ours(module):
+    """Whether a module's name is torch's."""
+    return isinstance(module, str) and module.partition(".")[0] in OURS
+
+
+def default_text(value):
+    """A default as text without addresses, paths and orders that differ from run to run."""
+    if value is inspect.Parameter.empty:
+        return None
+    if inspect.isroutine(value) or inspect.isclass(value):
+        module = getattr(value, "__module__", None)
+        name = getattr(value, "__qualname__", None) or getattr(value, "__name__", "...")
+        return module + "." + name if module and module != "builtins" else name
+    try:
+        if isinstance(value, (set, frozenset)):
+            found = type(value).__name__ + "(" + ", ".join(sorted(map(repr, value))) + ")"
+        else:
+            found = repr(value)
+    except Exception:  # a default whose repr fails is none that anybody reads
+        return "..."
+    found = re.sub(r" at 0x[0-9a-fA-F]+", "", " ".join(found.split())).replace(os.path.dirname(ROOT), "")
+    return found if len(found) <= LONGEST else found[:LONGEST] + "..."
+
+
+def from_inspect(function):
+    """[(name, sign, default)] by `inspect`, or None."""
+    try:
+        signature = inspect.signature(function)
+    except (ValueError, TypeError, AttributeError, NameError):
+        return None
+    found = []
+    for parameter in signature.parameters.values():
+        stars = {parameter.VAR_POSITIONAL: "*", parameter.VAR_KEYWORD: "**"}.get(parameter.kind, "")
+        sign = {parameter.KEYWORD_ONLY: "*", parameter.POSITIONAL_ONLY: "/"}.get(parameter.kind, "")
+        found.append((stars + parameter.name, sign, default_text(parameter.default)))
+    return found
+
+
+def dispatched(function):
+    """The function behind `torch._jit_internal.boolean_dispatch`, which hides its parameters."""
+    table = getattr(torch._jit_internal, "boolean_dispatched", {})
+    try:
+        chosen = table.get(function)
+    except TypeError:
+        return None
+    return chosen["if_true"] if chosen else None
+
+
+def returned(function):
+    """"torch.Tensor" if that is what a function is annotated to return."""
+    annotation = getattr(function, "__annotations__", {})
+    annotation = annotation.get("return") if isinstance(annotation, dict) else None
+    return "torch.Tensor" if annotation is torch.Tensor or annotation in ("Tensor", "torch.Tensor") else ""
+
+
+class Stubs:
+    """The type stubs of the wheel, read when asked for."""
+
+    def __init__(self):
+        self.files = {}
+
+    def of_module(self, module):
+        """{(class or "", function): overloads} of a module's stub."""
+        if module not in self.files:
+            path = os.path.join(os.path.dirname(ROOT), *module.split("."))
+            found = {}
+            for each in (os.path.join(path, "__init__.pyi"), path + ".pyi"):
+                if os.path.exists(each):
+                    found = sources.stub(each)
+            self.files[module] = found
+        return self.files[module]
+
+    def overloads(self, module, owner, name):
+        """The overloads of a function, or of a method of the class *owner*."""
+        found = []
+        for each in (module,) + MORE_STUBS.get(module, ()):
+            for one in TENSORS if owner == "Tensor" else (owner,):
+                found += self.of_module(each).get((one, name), [])
+        if owner and not found:
+            found = self.of_module("torch._C").get((owner, name), [])
+        return found
+
+
+STUBS = Stubs()
+
+
+def split_arguments(inner):
+    """The parts of an argument list that commas outside brackets and quotes separate."""
+    depth, quoted, part = 0, False, ""
+    for letter in inner:
+        quoted ^= letter == '"'
+        depth += not quoted and letter in "([{"
+        depth -= not quoted and letter in ")]}"
+        if letter == "," and not depth and not quoted:
+            yield part.strip()
+            part = ""
+        else:
+            part += letter
+    if part.strip():
+        yield part.strip()
+
+
+def from_schema(schema):
+    """(parameters, what is returned) of an ATen schema in text; what it writes to goes under `out`."""
+    opened = schema.index("(")
+    depth = 0
+    for closed in range(opened, len(schema)):
+        depth += schema[closed] == "("
+        depth -= schema[closed] == ")"
+        if not depth:
+            break
+    found, sign, out = [], "", False
+    for part in split_arguments(schema[opened + 1 : closed]):
+        if part == "*":
+            sign = "*"
+            continue
+        kind, _, rest = part.rpartition(" ") if "=" not in part else part.partition("=")[0].rpartition(" ")
+        name = rest
+        if sign and "!" in kind:
+            out = True
+            continue
+        default = part.partition("=")[2] or None
+        if default and default[0] == '"':
+            default = repr(default.strip('"'))
+        found.append((name, sign, default))
+    if out:
+        found.append(("out", "*", "None"))
+    answer = schema[closed + 1 :].replace("->", "").strip().strip("()")
+    return found, "Tensor" if re.match(r"Tensor(\([a-z](!)?\)?)?$", answer) else ""
+
+
+def schemas(name):
+    """The ATen schemas of an operator, in text, without those of TorchScript's own types."""
+    try:
+        found = sorted(str(schema) for schema in torch._C._jit_get_schemas_for_operator("aten::" + name))
+    except RuntimeError:
+        return []
+    found = [each for each in found if "[] a, " not in each]
+    return [each for each in found if re.search(r"Tensor|ScalarType|Layout", each.partition("->")[0])]
+
+
+def without_out(overload):
+    """An overload as a method of a tensor has it: none of them takes `out`."""
+    listed, answer = overload
+    return [each for each in listed if each[0] != "out"], answer
+
+
+def from_docstring(document, name):
+    """Overloads in a docstring's lines `name(input, dim=0) -> Tensor`, also those that pybind11 writes."""
+    found = []
+    for line in (document or "").splitlines():
+        line = line.strip()
+        line = re.sub(r"^(\.\. (function|method|class):: |\d+\. )", "", line)
+        if not line.startswith(name + "("):
+            continue
+        before, arrow, after = line.partition("->")
+        listed = sources.call_in(re.sub(r"<[^<>]*>", "...", before.strip()))
+        if listed is None or any(re.match(r"arg\d+$", each[0]) for each in listed):
+            if listed is not None and arrow:
+                listed = [(each, "/", d) if re.match(r"arg\d+$", each) else (each, s, d) for each, s, d in listed]
+            else:
+                continue
+        found.append((listed, after.strip() if arrow else ""))
+    return found
+
+
+def union(overloads, input_name):
+    """One parameter list that takes whatever one of the overloads takes; `self` goes, or is `input`."""
+    merged, order = {}, []
+    for listed, _ in overloads:
+        names = {each[0] for each in listed}
+        for name, sign, default in listed:
+            if name == "self":
+                if not input_name or input_name in names:
+                    continue
+                name = input_name
+            if name not in merged:
+                order.append(name)
+                merged[name] = (sign, default)
+            else:
+                old_sign, old_default = merged[name]
+                # A parameter is keyword-only if no overload takes it by position.
+                sign = old_sign if sign == old_sign else ""
+                merged[name] = (sign, old_default if old_default not in (None, "...") else default)
+    order.sort(key=lambda name: (name.startswith("**"), merged[name][0] == "*"))
+    return [(name,) + merged[name] for name in order]
+
+
+def of_builtin(function, module, owner, name):
+    """The record's part for a builtin: the union over what stubs, schemas and docstrings tell."""
+    overloads = STUBS.overloads(module, owner, name)
+    ours = getattr(function, "__name__", name)
+    if ours != name:
+        overloads = overloads + STUBS.overloads(module, owner, ours)
+    tensor = owner in TENSORS or module in ("torch", "torch.nn.functional") or "torch._C._" in str(
+        getattr(function, "__module__", "")
+    ) or ours.startswith(("fft_", "linalg_", "special_"))
+    if tensor and owner in ("",) + TENSORS:
+        overloads = overloads + [from_schema(each) for each in schemas(ours)]
+    for each in sorted({ours, name}):
+        overloads = overloads + from_docstring(getattr(function, "__doc__", ""), each)
+    if owner in TENSORS:
+        overloads = [without_out(each) for each in overloads]
+    if not overloads:
+        return {"u": 1}
+    answers = {answer for _, answer in overloads if answer}
+    found = {"p": union(overloads, "" if owner else "input"), "o": 1}
+    if answers and answers <= {"Tensor", "torch.Tensor"}:
+        found["r"] = "torch.Tensor"
+    return found
+
+
+def of_function(function, module, owner, name, bound=False):
+    """The record's part for any function or method; *bound*: its first parameter is not passed."""
+    function = dispatched(function) or function
+    if isinstance(function, BUILTINS) or type(function).__name__ in ("instancemethod", "builtin_function_or_method"):
+        return of_builtin(function, module, owner, name)
+    listed = from_inspect(function)
+    if listed is None:
+        return of_builtin(function, module, owner, name)
+    if bound and listed and not listed[0][0].startswith("*"):
+        listed = listed[1:]
+    found = {"p": listed}
+    if returned(function):
+        found["r"] = "torch.Tensor"
+    return found
+
+
+def of_class(cls, module, name):
+    """The record's part for a class: what making an instance takes."""
+    if issubclass(cls, enum.Enum):
+        return {"u": 1}
+    for each in cls.__mro__:
+        init, new = each.__dict__.get("__init__"), each.__dict__.get("__new__")
+        new = getattr(new, "__func__", new)
+        if each is object:
+            return {"p": []}
+        foreign = each.__module__ in ("typing", "abc", "typing_extensions") or each.__name__ in ("Generic", "Protocol")
+        if foreign or (init is None and new is None):
+            continue
+        if not is_ours(each.__module__) and not hasattr(cls, "_fields"):
+            return {"u": 1}
+        return of_making(cls, init, new, module, name)
+    return {"u": 1}
+
+
+def of_making(cls, init, new, module, name):
+    """The record's part for a class whose `__init__` or `__new__` are these."""
+    for function in (init, new):
+        if function is not None and (inspect.isfunction(function) or hasattr(function, "__wrapped__")):
+            listed = from_inspect(function)
+            if listed is not None and not is_opaque(listed[1:], function is init and new is not None):
+                return {"p": listed[1:]}
+    if dataclasses.is_dataclass(cls):
+        return {"u": 1}
+    owner = cls.__name__
+    found = []
+    for each, document in (("__init__", init), ("__new__", new)):
+        found += STUBS.overloads(module, owner, each) or STUBS.overloads("torch._C", owner, each)
+        found += from_docstring(getattr(document, "__doc__", ""), each)
+    return {"p": union(found, ""), "o": 1} if found else {"u": 1}
+
+
+def is_opaque(listed, has_other):
+    """Whether a signature says nothing but "anything" while there is another one."""
+    return has_other and all(name.startswith("*") for name, _, _ in listed)

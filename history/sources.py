@@ -1,0 +1,207 @@
+"""What Python sources and type stubs say without being run, by means of `ast`."""
+
+import ast
+import os
+
+
+def read(path):
+    """The syntax tree of a file, or an empty one where this Python cannot parse it."""
+    try:
+        with open(path, "rb") as file:
+            return ast.parse(file.read())
+    except (OSError, SyntaxError, ValueError):
+        return ast.Module(body=[])
+
+
+def statements(body):
+    """The statements of a body, and those inside its `if`, `try` and `with`, which bind names in the same scope."""
+    for node in body:
+        yield node
+        for field in ("body", "orelse", "finalbody"):
+            if isinstance(node, (ast.If, ast.Try, ast.With)):
+                yield from statements(getattr(node, field, []))
+        for handler in getattr(node, "handlers", []):
+            yield from statements(handler.body)
+
+
+def targets(node):
+    """The names that an assignment binds."""
+    found = node.targets if isinstance(node, ast.Assign) else [node.target]
+    for target in found:
+        for part in target.elts if isinstance(target, (ast.Tuple, ast.List)) else [target]:
+            if isinstance(part, ast.Name):
+                yield part.id
+
+
+def absolute(module, package, node):
+    """The module that a `from ... import` names, seen from *module*, which is a package or not."""
+    if not node.level:
+        return node.module or ""
+    parts = module.split(".")
+    parts = parts[: len(parts) - node.level + (1 if package else 0)]
+    return ".".join(parts + ([node.module] if node.module else []))
+
+
+def bindings(module, path):
+    """({name: (module, name there)} of imports, {names defined or assigned}) of a module's top level."""
+    imported, own = {}, set()
+    package = os.path.basename(path).startswith("__init__.")
+    for node in statements(read(path).body):
+        if isinstance(node, ast.ImportFrom):
+            source = absolute(module, package, node)
+            imported.update({alias.asname or alias.name: (source, alias.name) for alias in node.names})
+        elif isinstance(node, ast.Import):
+            for alias in node.names:
+                imported[alias.asname or alias.name.partition(".")[0]] = (alias.name, "")
+        elif isinstance(node, (ast.Assign, ast.AnnAssign, ast.AugAssign)):
+            own.update(targets(node))
+        elif isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+            own.add(node.name)
+    return imported, own
+
+
+def strings(path):
+    """Every string in a source that could be a name: candidates for what a module's `__getattr__` answers."""
+    found = set()
+    for node in ast.walk(read(path)):
+        value = getattr(node, "s", None) if type(node).__name__ in ("Str", "Constant") else None
+        if isinstance(value, str) and value.isidentifier():
+            found.add(value)
+    return found
+
+
+def instance_attributes(path):
+    """{qualified name of a class: names that its body annotates or that its methods assign to `self`}."""
+    found = {}
+
+    def of_class(node, name):
+        names = found.setdefault(name, set())
+        for part in statements(node.body):
+            if isinstance(part, ast.AnnAssign):
+                names.update(targets(part))
+            elif isinstance(part, ast.ClassDef):
+                of_class(part, name + "." + part.name)
+            elif isinstance(part, ast.FunctionDef) and part.args.args:
+                names.update(assigned_to(part, part.args.args[0].arg))
+
+    for node in statements(read(path).body):
+        if isinstance(node, ast.ClassDef):
+            of_class(node, node.name)
+    return found
+
+
+def assigned_to(function, owner):
+    """The attributes of the variable *owner* that a function assigns."""
+    for node in ast.walk(function):
+        if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
+            if isinstance(node.value, ast.Name) and node.value.id == owner:
+                yield node.attr
+
+
+def text(node):
+    """An expression as source, as far as defaults need it (`ast.unparse` is of Python 3.9)."""
+    kind = type(node).__name__
+    if kind == "Num":
+        return repr(node.n)
+    if kind in ("Str", "Bytes"):
+        return repr(node.s)
+    if kind in ("NameConstant", "Constant"):
+        return "..." if node.value is Ellipsis else repr(node.value)
+    if kind == "Name":
+        return node.id
+    if kind == "Attribute":
+        return text(node.value) + "." + node.attr
+    if kind == "UnaryOp" and isinstance(node.op, ast.USub):
+        return "-" + text(node.operand)
+    if kind in ("Tuple", "List"):
+        inner = ", ".join(map(text, node.elts))
+        return "(" + inner + ("," if len(node.elts) == 1 else "") + ")" if kind == "Tuple" else "[" + inner + "]"
+    return "..."
+
+
+def parameters(arguments):
+    """[(name, sign, default)] of an `ast.arguments`; sign "*" for keyword-only, "/" for positional-only."""
+    found = []
+    before = getattr(arguments, "posonlyargs", [])
+    positional = before + arguments.args
+    defaults = [None] * (len(positional) - len(arguments.defaults)) + arguments.defaults
+    for argument, default in zip(positional, defaults):
+        sign = "/" if argument in before or argument.arg.startswith("__") else ""
+        found.append((argument.arg, sign, text(default) if default else None))
+    if arguments.vararg:
+        found.append(("*" + arguments.vararg.arg, "", None))
+    for argument, default in zip(arguments.kwonlyargs, arguments.kw_defaults):
+        found.append((argument.arg, "*", text(default) if default else None))
+    if arguments.kwarg:
+        found.append(("**" + arguments.kwarg.arg, "", None))
+    return found
+
+
+def call_in(line):
+    """The parameters in a line like `add(input, other, *, alpha=1) -> Tensor`, or None."""
+    try:
+        return parameters(ast.parse("def " + line + ": pass").body[0].args)
+    except (SyntaxError, ValueError, IndexError, AttributeError):
+        return None
+
+
+def is_static(function):
+    """Whether a function in a class is a static method."""
+    return any(isinstance(each, ast.Name) and each.id == "staticmethod" for each in function.decorator_list)
+
+
+def stub(path):
+    """{(class or "", function): [(parameters, annotation of what it returns)]} of a type stub."""
+    found = {}
+
+    def of_body(body, owner):
+        for node in statements(body):
+            if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+                listed = parameters(node.args)
+                if owner and not is_static(node):
+                    listed = listed[1:]
+                found.setdefault((owner, node.name), []).append((listed, text(node.returns) if node.returns else ""))
+            elif isinstance(node, ast.ClassDef) and not owner:
+                of_body(node.body, node.name)
+
+    of_body(read(path).body, "")
+    return found
+
+
+def unread_module(module, path):
+    """{name: record} of a module that cannot be imported here, in the form of `dump.py`."""
+    package = os.path.basename(path).startswith("__init__.")
+    records = {module: {"k": "module"}}
+    imported, _ = bindings(module, path)
+    for node in statements(read(path).body):
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            records[module + "." + node.name] = {"k": "function", "p": parameters(node.args)}
+        elif isinstance(node, ast.ClassDef):
+            records.update(unread_class(module, node, imported))
+        elif isinstance(node, (ast.Assign, ast.AnnAssign)):
+            records.update({module + "." + name: {"k": "data"} for name in targets(node)})
+        elif isinstance(node, ast.ImportFrom) and absolute(module, package, node).split(".")[0] == module.split(".")[0]:
+            for alias in node.names:
+                home = absolute(module, package, node) + "." + alias.name
+                records[module + "." + (alias.asname or alias.name)] = {"h": home}
+    return {name: record for name, record in records.items() if not name.rpartition(".")[2].startswith("__")}
+
+
+def unread_class(module, node, imported):
+    """{name: record} of a class and its members."""
+    name = module + "." + node.name
+    record = {"k": "class", "p": [], "b": []}
+    records = {name: record}
+    for base in node.bases:
+        source, attribute = imported.get(text(base), ("", ""))
+        if source.split(".")[0] == module.split(".")[0]:
+            record["b"].append(source + "." + attribute)
+    for part in statements(node.body):
+        if isinstance(part, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            listed = parameters(part.args)
+            listed = listed if is_static(part) else listed[1:]
+            if part.name == "__init__":
+                record["p"] = listed
+            records[name + "." + part.name] = {"k": "method", "p": listed}
+            records.update({name + "." + each: {"k": "data"} for each in assigned_to(part, "self")})
+    return {key: value for key, value in records.items() if not key.rpartition(".")[2].startswith("__")}
