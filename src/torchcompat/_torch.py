@@ -7,6 +7,7 @@ import re
 import sys
 import warnings
 from importlib import import_module
+from types import ModuleType
 from typing import Any, Callable, Tuple
 
 import torch
@@ -110,6 +111,9 @@ def is_version(*version: int, strict: bool = False) -> bool:
 
 
 def _get(owner: Any, name: str) -> Any:
+    # A plain module needs no guard, which takes over twenty times as long: an import of torchcompat asks 600 times.
+    if type(owner) is ModuleType and (name in vars(owner) or "__getattr__" not in vars(owner)):
+        return getattr(owner, name, None)
     # Some owners answer an unknown name with AssertionError (torch.backends.cuda.matmul before 2.2, see
     # https://github.com/pytorch/pytorch/pull/112606), some with a warning (torch.has_cuda from 2.1).
     try:

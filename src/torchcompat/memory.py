@@ -47,7 +47,6 @@ _PHRASES = (
     r"\b[A-Z]+_ERROR_OUT_OF_((DEVICE|HOST)_)?MEMORY\b",  # drivers: CUDA, Level Zero, SYCL
     r"\bPT_DEVMEM Allocation failed\b",  # Gaudi
 )
-_PATTERN = re.compile("|".join(_PHRASES))
 
 
 def _says_so(exc: BaseException) -> bool:
@@ -55,7 +54,7 @@ def _says_so(exc: BaseException) -> bool:
         return True
     if isinstance(exc, OSError):
         return exc.errno == errno.ENOMEM
-    return isinstance(exc, RuntimeError) and _PATTERN.search(str(exc)) is not None
+    return isinstance(exc, RuntimeError) and re.search("|".join(_PHRASES), str(exc)) is not None
 
 
 @facade("memory.is_oom_error")
