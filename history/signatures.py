@@ -34,6 +34,8 @@ def default_text(value):
     """A default as text without addresses, paths and orders that differ from run to run."""
     if value is inspect.Parameter.empty:
         return None
+    if isinstance(value, types.ModuleType):
+        return value.__name__
     if inspect.isroutine(value) or inspect.isclass(value):
         module = getattr(value, "__module__", None)
         name = getattr(value, "__qualname__", None) or getattr(value, "__name__", "...")
@@ -109,6 +111,8 @@ class Stubs:
 
 
 STUBS = Stubs()
+# Parameters of parsers that are written by hand, which neither the stubs nor the schemas of every torch tell.
+BY_HAND = {"nonzero": [("self", "", None), ("as_tuple", "*", "False")]}
 
 
 def split_arguments(inner):
@@ -163,7 +167,42 @@ def schemas(name):
     except RuntimeError:
         return []
     found = [each for each in found if "[] a, " not in each]
-    return [each for each in found if re.search(r"Tensor|ScalarType|Layout", each.partition("->")[0])]
+    return [each for each in found if re.search(r"Tensor|ScalarType|Layout|dtype", each.partition("->")[0])]
+
+
+def from_error(function, owner):
+    """The overloads that torch's parser lists when it is given a keyword that no function has.
+
+    It lists them where there are several, which is where stubs, schemas and docstrings are least complete.
+    """
+    try:
+        function(*([torch.empty(0)] if owner else []), __no_such_keyword=None)
+    except TypeError as error:
+        found = [line.strip()[2:-1] for line in str(error).splitlines() if re.match(r" +\* \(.*\)$", line)]
+        return [(from_listing(line), "") for line in found]
+    except Exception:  # then it is not torch's parser that answered
+        return []
+    return []
+
+
+def from_listing(line):
+    """[(name, sign, default)] of "Tensor input, *, torch.dtype dtype"; such a line has no defaults."""
+    found, sign = [], ""
+    for part in line.strip("() ").split(", "):
+        if part == "*":
+            sign = "*"
+        elif part:
+            found.append((part.rpartition(" ")[2].partition("=")[0], sign, None))
+    return found
+
+
+def only_listed(overloads, listed):
+    """The overloads without the parameters that the parser does not list, if it lists any; defaults are kept."""
+    if not listed:
+        return overloads
+    names = {name for parameters, _ in listed for name, _, _ in parameters} | {"self"}
+    known = [([each for each in parameters if each[0].lstrip("*") in names], answer) for parameters, answer in overloads]
+    return known + listed
 
 
 def without_out(overload):
@@ -224,10 +263,16 @@ def of_builtin(function, module, owner, name):
     ) or ours.startswith(("fft_", "linalg_", "special_"))
     if tensor and owner in ("",) + TENSORS:
         overloads = overloads + [from_schema(each) for each in schemas(ours)]
-    for each in sorted({ours, name}):
-        overloads = overloads + from_docstring(getattr(function, "__doc__", ""), each)
+    if not overloads:
+        # Docstrings come last: those of 1.2 to 1.8 promise an `out` that is not there.
+        for each in sorted({ours, name}):
+            overloads = overloads + from_docstring(getattr(function, "__doc__", ""), each)
+    if tensor and ours in BY_HAND:
+        overloads = [(BY_HAND[ours], "")] + overloads
     if owner in TENSORS:
         overloads = [without_out(each) for each in overloads]
+    if tensor and owner in ("", "Tensor") and overloads and not ours.startswith("_"):
+        overloads = only_listed(overloads, from_error(function, owner))
     if not overloads:
         return {"u": 1}
     answers = {answer for _, answer in overloads if answer}

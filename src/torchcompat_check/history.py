@@ -24,6 +24,7 @@ import re
 from pathlib import Path
 from typing import Dict, Iterator, List, NamedTuple, Tuple
 
+from . import shims
 from ._minors import ALL, INDEX, MINORS
 
 CALLABLE = ("function", "method", "class")
@@ -184,23 +185,28 @@ class Entry:
 
     @property
     def takes_any(self) -> int:
-        """Where it has `**kwargs`."""
-        return _union([mask for name, states in self._states.items() if name[:2] == "**" for mask, _, _ in states])
+        """Where it takes any keyword, as far as one can know: by `**kwargs`, or since its parameters are not known."""
+        stars = [states for name, states in self._states.items() if name[:2] == "**"]
+        return self._unsure | _union([mask for states in stars for mask, _, _ in states])
 
     @property
     def takes_more(self) -> int:
-        """Where it has `*args`."""
+        """Where it takes any number of positional arguments, as far as one can know."""
         stars = [states for name, states in self._states.items() if name[0] == "*" and name[1] != "*"]
-        return _union([mask for states in stars for mask, _, _ in states])
+        return self._unsure | _union([mask for states in stars for mask, _, _ in states])
+
+    @property
+    def _unsure(self) -> int:
+        """Where it is there, and what a call takes is not known."""
+        return self.present & ~_union([record.known & part for record, part in self.parts])
 
     def accepts(self, keyword: str) -> int:
-        """Where it is there and takes *keyword*, as far as one can know: also where it takes any, or nothing is known."""
-        found = self.takes_any | self.unknown
+        """Where it is there and takes *keyword*, as far as one can know."""
+        found = self.takes_any
         for name in (keyword, NUMPY_NAMES.get(keyword, "")):
             where = ALL if name == keyword else self.overloaded
             found |= where & _union([mask for mask, sign, _ in self._states.get(name, ()) if sign != "/"])
-        callable_ = _union([record.callable & part for record, part in self.parts])
-        return found | self.present & ~callable_
+        return found
 
     def __repr__(self) -> str:
         return f"Entry({self.name!r}, present={self.present:#x}, kinds={self.kinds!r})"
@@ -235,6 +241,11 @@ class History:
             parts = self._resolve(name, ALL, 0)
             self._entries[name] = Entry(name, parts) if parts else None
         return self._entries[name]
+
+    def shim(self, name: str) -> str:
+        """torchcompat's name for one of torch's, or ""."""
+        found = shims.find(self, name)
+        return found.name if found is not None else ""
 
     def names(self) -> List[str]:
         """Every name of the file."""
