@@ -9,7 +9,6 @@ from typing import Any, Callable, NamedTuple
 
 import torch
 
-from . import _nvidia
 from ._device_choice import Device, Found, spell
 from ._torch import at_least, find
 
@@ -46,6 +45,8 @@ _FORKED = "this process was forked from one in which {} had been started"
 
 
 def _nvidia_gpus() -> Found:
+    from . import _nvidia  # for those who ask
+
     variable = os.environ.get("CUDA_VISIBLE_DEVICES")
     visible = _nvidia.visible_devices(variable)
     if visible == []:

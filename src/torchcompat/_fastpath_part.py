@@ -9,7 +9,7 @@ import torch.nn.functional as F
 
 from ._fastpath import ATTENTION, LAYER, PACKING, violated
 from ._fastpath_call import Call, any_overrides, get, given
-from ._fastpath_where import KINDS
+from ._fastpath_kinds import KINDS
 from ._shim import SHIMS
 from ._torch import at_least, find, torch_version
 

@@ -8,12 +8,8 @@ from typing import Any
 
 import torch
 
-from ._fastpath import _STATIC, violated
-from ._fastpath_call import Call, no_tensor
-from ._fastpath_faults import met
-from ._fastpath_part import parts
+from ._fastpath_kinds import KINDS, bind, kind_of
 from ._fastpath_switch import slow_path
-from ._fastpath_where import KINDS, bind, kind_of
 from ._shim import facade
 from ._torch import compiling, torch_version
 
@@ -21,6 +17,9 @@ _CLASSES = list(KINDS)
 
 
 def _faults(module: Any, kind: str, call: dict[str, Any]) -> list[str]:
+    from ._fastpath_faults import met  # Tables and what reads them: an import of torchcompat does without.
+    from ._fastpath_part import parts
+
     found = (str(fault) for part in parts(module, kind, call) for fault in met(part))
     return list(dict.fromkeys(found))
 
@@ -100,6 +99,9 @@ def _forward(module: Any, kind: str, inputs: tuple[Any, ...], kwargs: dict[str, 
 
 
 def _endangered(module: Any, kind: str, inputs: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
+    from ._fastpath_faults import met  # as in _faults
+    from ._fastpath_part import parts
+
     try:
         call = bind(kind, module, inputs, kwargs)
     except TypeError:  # a forward of its own takes something else, or the module's own error will tell
@@ -187,5 +189,8 @@ def can_pack(encoder_layer: torch.nn.Module) -> bool:
     """
     if torch_version < (1, 12) or not isinstance(encoder_layer, torch.nn.TransformerEncoderLayer):
         return False
+    from ._fastpath import _STATIC, violated  # as in _faults
+    from ._fastpath_call import Call, no_tensor
+
     call = Call(encoder_layer, (), encoder=False)
     return not violated(_STATIC, call) and not no_tensor(call)

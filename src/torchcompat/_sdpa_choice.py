@@ -17,6 +17,7 @@ from ._fastpath import violated
 from ._sdpa_conditions import FLASH_ON_CPU, SdpaCall, View, promoted
 from ._shim import SHIMS
 from ._torch import UnsupportedError, at_least, find
+from .attention import SdpaChoice
 from .nn._arguments import check_shapes, mask_for, number
 from .nn._attention import NAME, _native_serves
 from .nn._autocast import autocast_dtype
@@ -35,19 +36,6 @@ FALLBACK = (
     "where the scores are many."
 )
 _NATIVE: Any = find("torch." + NAME)
-
-
-class SdpaChoice(NamedTuple):
-    """What :func:`torchcompat.attention.sdpa_backend` gives.
-
-    Attributes:
-        backend: the name of the ``torch.nn.attention.SDPBackend`` that will run; ``"ERROR"`` if the call raises since
-            none is allowed that can.
-        reasons: for each other backend the reasons against it.
-    """
-
-    backend: str
-    reasons: dict[str, list[str]]
 
 
 class Arguments(NamedTuple):

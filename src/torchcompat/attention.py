@@ -8,16 +8,13 @@ conditions of every torch.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
-from . import _sdpa_choice
-from ._fastpath import SINCE
+from ._fastpath_kinds import KINDS, bind, kind_of
 from ._fastpath_safe import SafeFastpath, can_pack, fastpath_faults, safe_forward
 from ._fastpath_switch import fastpath
-from ._fastpath_where import KINDS, bind, kind_of, packing, reasons_of
-from ._sdpa_choice import SdpaChoice
 from ._shim import facade
 from ._torch import at_least, torch_version
 
@@ -33,9 +30,24 @@ __all__ = [
 ]
 
 
+class SdpaChoice(NamedTuple):
+    """What :func:`sdpa_backend` gives.
+
+    Attributes:
+        backend: the name of the ``torch.nn.attention.SDPBackend`` that will run; ``"ERROR"`` if the call raises since
+            none is allowed that can.
+        reasons: for each other backend the reasons against it.
+    """
+
+    backend: str
+    reasons: dict[str, list[str]]
+
+
 def _no_fused_path() -> list[str]:
     if at_least(1, 12):
         return []
+    from ._fastpath import SINCE  # as in why_not_fastpath
+
     here = f"{torch_version[0]}.{torch_version[1]}"
     return [f"version: torch {here} has no fused encoder path; torch has one since {SINCE}."]
 
@@ -78,6 +90,9 @@ def why_not_fastpath(module: Any, *inputs: Any, **kwargs: Any) -> list[str]:
         UnsupportedError: if torch has to be asked about ``scaled_dot_product_attention``, but cannot be (see
             :func:`sdpa_backend`).
     """
+    from . import _sdpa_choice  # Tables and what reads them: an import of torchcompat does without.
+    from ._fastpath_where import reasons_of
+
     function = _sdpa_choice.function_of(module)
     if function is not None:
         return _sdpa_choice.why_not_fused(function, _sdpa_choice.bind(function, inputs, kwargs))
@@ -105,6 +120,8 @@ def why_not_nested_tensor(encoder: torch.nn.TransformerEncoder, *inputs: Any, **
     Raises:
         TypeError: if *encoder* is no ``TransformerEncoder``, or the inputs do not fit its forward.
     """
+    from ._fastpath_where import packing  # as in why_not_fastpath
+
     given = bind(kind_of(encoder, ("TransformerEncoder",)), encoder, inputs, kwargs)
     masks = given.get("mask"), given.get("src_key_padding_mask")
     return _no_fused_path() or packing(encoder, given["src"], *masks)
@@ -146,6 +163,8 @@ def sdpa_backend(
         UnsupportedError: query is on another device and torch cannot be asked: an argument is no plain tensor, or a
             transform, a tracer or a mode is at work.
     """
+    from . import _sdpa_choice  # as in why_not_fastpath
+
     options = {"scale": scale, "enable_gqa": enable_gqa}
     given = _sdpa_choice.bind("fallback", (query, key, value, attn_mask, dropout_p, is_causal), options)
     return _sdpa_choice.choose(_sdpa_choice.public(), given)
