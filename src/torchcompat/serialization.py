@@ -14,10 +14,7 @@ from typing import Any
 
 import torch
 
-from ._serialization import _safe, _save
-from ._serialization._load import Request, unsafe_globals
-from ._serialization._load import load as _load
-from ._serialization._reader import Options
+from ._serialization import _safe
 from ._serialization._settings import LoadEndianness as _OwnEndianness
 from ._serialization._settings import byteorder, maps_by_default, settings, skipping
 from ._shim import Limit, polyfill
@@ -104,12 +101,14 @@ def load(
         warnings.warn("pickle_load_args only works if `weights_only=False`.", stacklevel=2)
     if weights_only and _is_faking():
         return _torch.load(f, map_location, weights_only=True, mmap=mmap, **pickle_load_args)
-    options = Options(map_location, _safe.by_name(), pickle_load_args.get("encoding", "utf-8"))
+    from ._serialization import _load, _reader  # a tenth of all modules: an import of torchcompat does without
+
+    options = _reader.Options(map_location, _safe.by_name(), pickle_load_args.get("encoding", "utf-8"))
     options.byteorder = byteorder(get_default_load_endianness())
-    request = Request(f, options, weights_only, pickle_module, pickle_load_args)
+    request = _load.Request(f, options, weights_only, pickle_module, pickle_load_args)
     request.mmap = maps_by_default() if mmap is None else bool(mmap)
     request.shared = sys.platform != "win32" and get_default_mmap_options() == _mmap.MAP_SHARED
-    return _load(request)
+    return _load.load(request)
 
 
 def _is_faking() -> bool:
@@ -170,6 +169,8 @@ def save(
         RuntimeError: two tensors of *obj* see the same memory as different dtypes.
         UnsupportedError: no torch has a form for a dtype in *obj*, such as ``torch.int4``.
     """
+    from ._serialization import _save  # as in load
+
     _save.check_pickle_module(pickle_module)
     if not isinstance(f, (str, os.PathLike)) and not hasattr(f, "write"):
         raise AttributeError("expected 'f' to be string, path, or a file-like object with a 'write' attribute")
@@ -252,6 +253,8 @@ def get_unsafe_globals_in_checkpoint(f: Any) -> Any:
     Raises:
         ValueError: *f* holds no such archive, or a TorchScript module.
     """
+    from ._serialization._load import unsafe_globals  # as in load
+
     return unsafe_globals(f)
 
 
