@@ -1,9 +1,11 @@
-"""Tests on real torch versions. `nox` alone: lint, types, docs and the newest torch; `nox -l` lists the rest.
+"""Tests on real torch versions. `nox` alone: lint, types, docs, check and the newest torch; `nox -l` lists the rest.
 
 nox -s "tests(torch-1.2)"   one version
 nox -t edges                both sides of the versions where torch changed most
 nox -t random               three versions drawn at random
 nox -t all                  all 28
+nox -s check                the checker, which needs no torch
+nox -s history              the data of the API history, from every torch; "history(torch-2.15)": from one
 nox -s "bench(torch-2.15)"  every benchmark on one torch
 ... -- --coverage           note which lines ran, which takes longer; `nox -s coverage` sums it up
 ... -- --delete             delete each environment, and what was downloaded for it, when its session is done
@@ -62,7 +64,7 @@ NEWEST = f"tests(torch-{MINORS[-1]})"
 EDGES = {"1.2", "1.7", "1.12", "2.0", "2.4", "2.5", "2.9", "2.15"}
 RANDOM = set(random.sample(MINORS, 3))
 
-nox.options.sessions = ["lint", "types", "docs", NEWEST]
+nox.options.sessions = ["lint", "types", "docs", "check", NEWEST]
 
 # What is for this file and not to be passed on.
 OWN = ("--delete", "--coverage")
@@ -84,12 +86,16 @@ def tags(minor):
     return ["all"] + ["edges"] * (minor in EDGES) + ["random"] * (minor in RANDOM)
 
 
+def group(name):
+    """The requirements of a dependency group."""
+    return nox.project.load_toml("pyproject.toml")["dependency-groups"][name]
+
+
 def install(session, *packages):
     """Install this project, its tests' needs and *packages*; with --delete from a cache of the session's own."""
     if "--delete" in session.posargs:
         session.env["UV_CACHE_DIR"] = str(Path(session.create_tmp(), "uv-cache"))
-    group = nox.project.load_toml("pyproject.toml")["dependency-groups"]["test"]
-    session.install(*packages, *group, ".")
+    session.install(*packages, *group("test"), ".")
 
 
 def delete(session):
@@ -147,6 +153,14 @@ def tests(session, torch, needs):
         delete(session)
 
 
+@nox.session(python=[OLD, NEW], tags=["all", "edges"])
+def check(session):
+    """The tests of the checker, on the oldest and the newest Python; without torch, which it must not need."""
+    session.install(*group("check"))
+    session.install("--no-deps", ".")
+    session.run("python", "-m", "pytest", "-r", "fE", *(arguments(session) or ["tests_check"]))
+
+
 @nox.session(python=NEW)
 def coverage(session):
     """Coverage of src/ over every version tested with --coverage since the last report."""
@@ -166,7 +180,7 @@ def lint(session):
 @nox.session(python=NEW)
 def types(session):
     """mypy, strict. torch is not installed: our annotations must hold whatever torch there is."""
-    session.install("mypy==1.18.2", "packaging", "typing-extensions")
+    session.install("mypy==1.18.2", "packaging", "typing-extensions", "tomli")
     session.run("mypy")
 
 
@@ -190,5 +204,24 @@ def bench(session, torch, needs):
     try:
         install(session, "torch==" + torch, *needs)
         session.run("python", "benchmarks/run.py", *arguments(session))
+    finally:
+        delete(session)
+
+
+@nox.session
+@nox.parametrize(
+    "python,torch,needs",
+    [nox.param(python, torch, needs, id="torch-" + minor) for minor, torch, python, needs in MATRIX],
+)
+def history(session, torch, needs):
+    """Write down what one torch offers, and fold that into the API history; `nox -s history` does so for every torch."""
+    try:
+        if "--delete" in session.posargs:
+            session.env["UV_CACHE_DIR"] = str(Path(session.create_tmp(), "uv-cache"))
+        session.install("torch==" + torch, *needs, "packaging", "typing-extensions")
+        dump = str(Path(session.create_tmp(), "dump.json"))
+        session.run("python", "history/dump.py", dump)
+        session.run("python", "history/merge.py", dump)
+        session.run("python", "history/review.py")
     finally:
         delete(session)

@@ -1,14 +1,6 @@
-"""``python -m torchcompat``."""
+"""``python -m torchcompat``: what the console script ``torchcompat`` does."""
 
-import sys
-
-from ._report import python_m
-
-
-def main() -> None:
-    """Print the report and exit."""
-    sys.exit(python_m(sys.argv[1:]))
-
+from torchcompat_check.__main__ import main
 
 if __name__ == "__main__":
     main()
