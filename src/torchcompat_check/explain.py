@@ -30,8 +30,8 @@ def _history(finding: Finding) -> Iterator[str]:
     if known is None:
         yield f"argument {finding.parameter}: {when(finding.present)}"
         return
-    defaults = ", ".join(f"{text} ({ranges(mask)})" for text, mask in known.defaults)
-    yield f"argument {finding.parameter}: {when(known.present)}" + (f"; default {defaults}" if defaults else "")
+    given = ", ".join(f"{text} ({ranges(mask)})" for text, mask in known.defaults if text is not None)
+    yield f"argument {finding.parameter}: {when(known.present)}" + (f"; default {given}" if given else "")
 
 
 def _reason(finding: Finding) -> str:

@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import sys
 import time
+import traceback
 import warnings
 from functools import partial
 from typing import Any, Callable, Iterable, Iterator, NamedTuple, Sequence
@@ -48,7 +49,16 @@ def check(job: Job, limit: int = MAX_FILE_SIZE, project: Project | None = None) 
         return Outcome([], [Problem(job.path, error.lineno or 0, f"syntax error: {error.msg}")], [])
     except (RecursionError, MemoryError):
         return Outcome([], [Problem(job.path, 0, "nested too deeply to be read")], [])
+    except Exception as error:
+        # A fault of ours: the other files are checked all the same.
+        return Outcome([], [Problem(job.path, 0, f"internal error, please report it: {_fault(error)}")], [])
     return outcome._replace(problems=problems)
+
+
+def _fault(error: Exception) -> str:
+    """An error and where it happened."""
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{type(error).__name__}: {error} ({os.path.basename(place.filename)}:{place.lineno})"
 
 
 def _findings(job: Job, source: Source, project: Project | None) -> Outcome:
