@@ -379,7 +379,6 @@ def test_the_wrapper_follows_its_module():
     assert not (encoder.layers[1].norm1.weight.detach() != 0).any()
 
 
-@pytest.mark.filterwarnings("ignore:pickle support for Storage")  # torch 1.5 announced what it did not do
 @pytest.mark.parametrize("duplicate", [copy.deepcopy, lambda model: pickle.loads(pickle.dumps(model))])
 def test_copies_of_the_wrapper(duplicate):
     model, names = wrapped_model()

@@ -555,7 +555,6 @@ def test_three_threads_that_wait_in_a_circle():
 # The object
 
 
-@pytest.mark.filterwarnings("ignore:pickle support for Storage")  # torch 1.5
 def test_pickle_and_copy():
     call = functional_module(Pair(), strict=True)
     for other in (pickle.loads(pickle.dumps(call)), copy.deepcopy(call)):

@@ -71,7 +71,6 @@ def test_the_names_in_pickles_are_here(name):
 
 @public
 @quiet
-@pytest.mark.filterwarnings("ignore:pickle support for Storage")  # torch 1.5 announced what it did not do
 @pytest.mark.parametrize("name", sorted(HOMES))
 def test_a_pickle_names_nothing_that_another_torch_lacks(name):
     module, _ = made(name, ours)

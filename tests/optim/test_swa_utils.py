@@ -170,9 +170,9 @@ def snapshots(model, count=4):
     for i in range(count):
         with torch.no_grad():
             for place, parameter in enumerate(model.parameters()):
-                parameter.copy_(torch.full(parameter.shape, i * i + place))
+                parameter.copy_(torch.full(parameter.shape, float(i * i + place)))
             for place, buffer in enumerate(model.buffers()):
-                buffer.copy_(torch.full(buffer.shape, 3 * i + place))
+                buffer.copy_(torch.full(buffer.shape, float(3 * i + place)))
         yield [parameter.reshape(-1)[0].item() for parameter in model.parameters()]
 
 
