@@ -1,0 +1,257 @@
+"""Conditions that depend on the torch that is installed: `hasattr`, version tests, what other libraries offer."""
+
+from __future__ import annotations
+
+import ast
+from typing import TYPE_CHECKING, Any, Callable
+
+from . import versions
+from ._minors import ALL
+from .uses import TORCH
+from .values import (
+    UNKNOWN,
+    Const,
+    Function,
+    Instance,
+    Parameters,
+    Ref,
+    Super,
+    Truth,
+    Value,
+    choice,
+    not_,
+    options,
+)
+
+if TYPE_CHECKING:
+    from .walk import Walk
+
+
+def present(walk: Walk, owner: Value, name: Value) -> int | None:
+    """The minors on which *owner* has an attribute *name*; None where that cannot be said."""
+    if not isinstance(name, Const) or not isinstance(name.value, str):
+        return None
+    mask = 0
+    for option, single in options(owner):
+        if isinstance(single, Const):
+            continue
+        if not isinstance(single, (Ref, Instance)):
+            return None
+        entry = walk.uses.history.find(f"{single.path}.{name.value}")
+        if entry is None:
+            return None
+        mask |= option & entry.present
+    return mask
+
+
+def exactly(mask: int) -> Truth:
+    """True on these minors, false on the others."""
+    return Truth(mask, ALL & ~mask)
+
+
+def has_attribute(walk: Walk, node: ast.Call, arguments: list[Value]) -> Value:
+    """`hasattr(owner, name)`."""
+    mask = present(walk, arguments[0], arguments[1]) if len(arguments) == 2 else None
+    return UNKNOWN if mask is None else exactly(mask)
+
+
+def get_attribute(walk: Walk, node: ast.Call, arguments: list[Value]) -> Value:
+    """`getattr(owner, name[, default])`: without a default a use as any other."""
+    if len(arguments) < 2 or not isinstance(arguments[1], Const):
+        return None
+    mask = present(walk, arguments[0], arguments[1])
+    if mask is None or not isinstance(arguments[0], (Ref, Instance)):
+        return None
+    path = f"{arguments[0].path}.{arguments[1].value}"
+    value = Ref(path, isinstance(arguments[0], Instance))
+    if len(arguments) == 2:
+        walk.uses.name(node, path, ALL)
+        return value
+    return choice([(mask, value), (ALL & ~mask, arguments[2])])
+
+
+def super_(walk: Walk, node: ast.Call, arguments: list[Value]) -> Value:
+    """`super()`, or `super(Class, self)`."""
+    scope = walk.scope
+    while scope is not None and scope.cls is None:
+        if scope.outer is None:
+            return None
+        scope = scope.outer
+    return Super(scope.cls) if scope is not None and scope.cls is not None else None
+
+
+def map_(walk: Walk, node: ast.Call, arguments: list[Value]) -> Value:
+    """`map(int, parts)`."""
+    if len(node.args) != 2 or not isinstance(node.args[0], ast.Name):
+        return None
+    function = versions.BUILTINS.get(node.args[0].id)
+    return versions.apply(lambda many: tuple(map(function, many)), arguments[1]) if function else None
+
+
+def is_callable(walk: Walk, node: ast.Call, arguments: list[Value]) -> Value:
+    """`callable(getattr(torch, name, None))`."""
+    true = 0
+    for mask, value in options(arguments[0]) if len(arguments) == 1 else ():
+        if not isinstance(value, (Ref, Function, Const)):
+            return UNKNOWN
+        true |= 0 if isinstance(value, Const) else mask
+    return exactly(true) if len(arguments) == 1 else UNKNOWN
+
+
+SPECIAL: dict[str, Callable[[Any, ast.Call, list[Value]], Value]] = {
+    "hasattr": has_attribute,
+    "getattr": get_attribute,
+    "super": super_,
+    "map": map_,
+    "callable": is_callable,
+}
+
+
+def builtin(walk: Walk, node: ast.Call, name: str, arguments: list[Value]) -> Value:
+    """A call of a name that the code does not bind."""
+    special = SPECIAL.get(name)
+    if special is not None:
+        return special(walk, node, arguments)
+    function = versions.BUILTINS.get(name)
+    return versions.apply(function, *arguments) if function and arguments else None
+
+
+def compare(walk: Walk, operator: ast.AST, left: Value, right: Value) -> Truth:
+    """A comparison of two values."""
+    if isinstance(operator, (ast.Is, ast.IsNot)):
+        same = is_none(left) if right == Const(None) else UNKNOWN
+        return same if isinstance(operator, ast.Is) else not_(same)
+    if isinstance(right, Parameters) and isinstance(operator, (ast.In, ast.NotIn)):
+        inside = has_parameter(walk, right.path, left)
+        return inside if isinstance(operator, ast.In) else not_(inside)
+    value = versions.operation(operator, left, right)
+    return value if isinstance(value, Truth) else UNKNOWN
+
+
+def is_none(value: Value) -> Truth:
+    """When a value is None."""
+    true = false = 0
+    for mask, single in options(value):
+        if single == Const(None):
+            true |= mask
+        elif isinstance(single, (Ref, Const, Function)):
+            false |= mask
+        else:
+            true, false = true | mask, false | mask
+    return Truth(true, false)
+
+
+def has_parameter(walk: Walk, path: str, name: Value) -> Truth:
+    """`name in inspect.signature(function).parameters`."""
+    entry = walk.uses.history.find(path)
+    if entry is None or entry.parameters is None or not isinstance(name, Const):
+        return UNKNOWN
+    parameter = entry.parameters.get(name.value)
+    return exactly(parameter.present & entry.present) if parameter else UNKNOWN
+
+
+def known_function(walk: Walk, node: ast.Call, path: str, arguments: list[Value], keywords: dict[Any, Value]) -> Value:
+    """A call of a function that is neither torch's nor the project's."""
+    last = path.rpartition(".")[2]
+    special = LIBRARY.get(last)
+    if special is not None:
+        value = special(walk, node, arguments)
+        if value is not None:
+            return value
+    function = versions.function(path)
+    return versions.apply(function, *arguments) if function and arguments else None
+
+
+def is_torch_name(value: Value) -> bool:
+    """Whether a literal is torch's name, or that of a module of it."""
+    return isinstance(value, Const) and isinstance(value.value, str) and value.value.partition(".")[0] in TORCH
+
+
+def installed_version(walk: Walk, node: ast.Call, arguments: list[Value]) -> Value:
+    """`importlib.metadata.version("torch")`."""
+    return versions.VERSION if arguments[:1] == [Const("torch")] else None
+
+
+def signature(walk: Walk, node: ast.Call, arguments: list[Value]) -> Value:
+    """`inspect.signature(torch's function)` and `inspect.getfullargspec`."""
+    if len(arguments) == 1 and isinstance(arguments[0], Ref) and arguments[0].path.startswith(TORCH):
+        return Parameters(arguments[0].path.replace(".__init__", ""))
+    return None
+
+
+def find_spec(walk: Walk, node: ast.Call, arguments: list[Value]) -> Value:
+    """`importlib.util.find_spec("torch.distributed.tensor")`: a module, or None."""
+    if not arguments or not is_torch_name(arguments[0]) or not isinstance(arguments[0], Const):
+        return None
+    entry = walk.uses.history.find(arguments[0].value)
+    if entry is None:
+        return None
+    return choice([(entry.present, Ref(arguments[0].value)), (ALL & ~entry.present, Const(None))])
+
+
+def import_module(walk: Walk, node: ast.Call, arguments: list[Value]) -> Value:
+    """`importlib.import_module("torch.x")`, `pytest.importorskip("torch")`."""
+    if not arguments or not is_torch_name(arguments[0]) or not isinstance(arguments[0], Const):
+        return None
+    walk.uses.name(node, arguments[0].value, ALL, "import")
+    return Ref(arguments[0].value)
+
+
+def compare_to_version(walk: Walk, node: ast.Call, arguments: list[Value]) -> Value:
+    """`compare_version("torch", operator.ge, "2.0")`, `is_torch_version(">=", "2.0")`, and the like."""
+    if len(arguments) == 3 and arguments[0] == Const("torch"):
+        arguments = arguments[1:]
+    if len(arguments) != 2:
+        return None
+    how, than = arguments
+    if isinstance(how, Const):
+        sign = SIGNS.get(how.value)
+        return versions.operation(sign(), PARSED, versions.apply(versions.parse, than)) if sign else None
+    function = versions.function(how.path) if isinstance(how, Ref) else None
+    return versions.apply(function, PARSED, versions.apply(versions.parse, than)) if function else None
+
+
+def at_least(walk: Walk, node: ast.Call, arguments: list[Value]) -> Value:
+    """`is_torch_greater_or_equal("2.4")` of transformers."""
+    if not arguments or not isinstance(arguments[0], Const):
+        return None
+    return versions.operation(ast.GtE(), PARSED, versions.apply(versions.parse, arguments[0]))
+
+
+def less(walk: Walk, node: ast.Call, arguments: list[Value]) -> Value:
+    """`is_torch_less_or_equal` has no equal here: only what is strictly less."""
+    value = at_least(walk, node, arguments)
+    return not_(value) if isinstance(value, Truth) else None
+
+
+def requirement(walk: Walk, node: ast.Call, arguments: list[Value]) -> Value:
+    """`RequirementCache("torch>=2.0")` of lightning-utilities."""
+    text = arguments[0].value if arguments and isinstance(arguments[0], Const) else None
+    if not isinstance(text, str) or not text.startswith("torch"):
+        return None
+    for sign in SIGNS:
+        name, found, than = text.partition(sign)
+        if found and name.strip() == "torch" and "," not in than:
+            return versions.operation(SIGNS[sign](), PARSED, versions.apply(versions.parse, Const(than.strip())))
+    return None
+
+
+PARSED = versions.apply(versions.parse, versions.VERSION)
+SIGNS: dict[Any, Any] = {">=": ast.GtE, "<=": ast.LtE, "==": ast.Eq, "!=": ast.NotEq, ">": ast.Gt, "<": ast.Lt}
+# What other libraries offer, by the last part of the name: it is imported from many places.
+LIBRARY: dict[str, Callable[[Any, ast.Call, list[Value]], Value]] = {
+    "version": installed_version,
+    "signature": signature,
+    "getfullargspec": signature,
+    "find_spec": find_spec,
+    "import_module": import_module,
+    "importorskip": import_module,
+    "compare_version": compare_to_version,
+    "compare_versions": compare_to_version,
+    "is_torch_version": compare_to_version,
+    "is_torch_greater_or_equal": at_least,
+    "is_torch_greater_or_equal_than": at_least,
+    "torch_version_at_least": at_least,
+    "is_torch_less_than": less,
+    "RequirementCache": requirement,
+}

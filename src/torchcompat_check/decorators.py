@@ -1,0 +1,94 @@
+"""What the decorators and the text of a function say before its body is read."""
+
+from __future__ import annotations
+
+import ast
+from typing import TYPE_CHECKING, Any, Sequence
+
+from .values import Choice, Function, PerMinor, Truth, not_, truth
+
+if TYPE_CHECKING:
+    from .walk import Walk
+
+# A function without any of these names does not test for a version.
+TELLING = {
+    *("__version__", "hasattr", "getattr", "version", "Version", "LooseVersion", "TorchVersion", "parse_version"),
+    *(
+        "find_spec",
+        "signature",
+        "getfullargspec",
+        "import_module",
+        "compare_version",
+        "is_torch_version",
+        "RequirementCache",
+    ),
+}
+LONGEST = 20
+
+
+def names_of(node: Any) -> Sequence[str]:
+    """The last parts of the names of a function's decorators."""
+    found = []
+    for decorator in getattr(node, "decorator_list", []):
+        target = decorator.func if isinstance(decorator, ast.Call) else decorator
+        found.append(getattr(target, "attr", getattr(target, "id", "")))
+    return found
+
+
+def is_static(node: Any) -> bool:
+    """Whether a method has no first parameter of its own."""
+    return "staticmethod" in names_of(node)
+
+
+def is_class_method(node: Any) -> bool:
+    """Whether a method's first parameter is the class."""
+    return "classmethod" in names_of(node) or getattr(node, "name", "") in ("__new__", "__init_subclass__")
+
+
+def reach(walk: Walk, node: Any) -> int:
+    """The minors on which a function or class is run at all: a test that is skipped elsewhere is a guarded use."""
+    mask = walk.uses.reach
+    for decorator in node.decorator_list:
+        if not isinstance(decorator, ast.Call) or not decorator.args:
+            continue
+        name = getattr(decorator.func, "attr", getattr(decorator.func, "id", "")).lower()
+        if name not in ("skipif", "skipunless"):
+            continue
+        walk.uses.quiet += 1
+        condition = truth(walk.evaluate(decorator.args[0]))
+        walk.uses.quiet -= 1
+        mask &= (condition if name == "skipunless" else not_(condition)).true
+    return mask
+
+
+def may_test_version(function: Function) -> bool:
+    """Whether it is worth while to read the body of a function at its call."""
+    if function.may_test_version is None:
+        function.may_test_version = False  # for a function that calls itself
+        function.may_test_version = _may_test_version(function)
+    return function.may_test_version
+
+
+def _may_test_version(function: Function) -> bool:
+    nodes = list(ast.walk(function.node))
+    if sum(isinstance(node, ast.stmt) for node in nodes) > LONGEST:
+        return False
+    return any(_tells(function, node) for node in nodes)
+
+
+def _tells(function: Function, node: ast.AST) -> bool:
+    if isinstance(node, ast.Attribute):
+        return node.attr in TELLING
+    if not isinstance(node, ast.Name):
+        return False
+    if node.id in TELLING:
+        return True
+    value = function.scope.find(node.id)[1]
+    if isinstance(value, Function) and value is not function:
+        return may_test_version(value)
+    return isinstance(value, (PerMinor, Choice)) or is_certain(value)
+
+
+def is_certain(value: Any) -> bool:
+    """Whether a value is a condition on the version."""
+    return isinstance(value, Truth) and value.true & value.false == 0 and bool(value.true) and bool(value.false)

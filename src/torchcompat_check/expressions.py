@@ -1,0 +1,337 @@
+"""What an expression is, and the uses of torch in it."""
+
+from __future__ import annotations
+
+import ast
+from typing import TYPE_CHECKING, Any, Callable
+
+from . import conditions, versions
+from ._minors import ALL
+from .uses import TORCH
+from .values import (
+    Choice,
+    Const,
+    Function,
+    Instance,
+    LocalClass,
+    LocalInstance,
+    Method,
+    Module,
+    Parameters,
+    PerMinor,
+    Ref,
+    Super,
+    Truth,
+    Value,
+    choice,
+    not_,
+    options,
+    truth,
+)
+
+if TYPE_CHECKING:
+    from .walk import Walk
+
+TENSOR = "torch.Tensor"
+HANDLERS: dict[type[ast.AST], Callable[[Walk, Any], Value]] = {}
+
+
+def handles(*types: type[ast.AST]) -> Callable[[Callable[[Walk, Any], Value]], Callable[[Walk, Any], Value]]:
+    """Register what reads nodes of these types."""
+
+    def register(function: Callable[[Walk, Any], Value]) -> Callable[[Walk, Any], Value]:
+        for one in types:
+            HANDLERS[one] = function
+        return function
+
+    return register
+
+
+def evaluate(walk: Walk, node: ast.AST | None) -> Value:
+    """The value of an expression; the uses in it are noted on the way."""
+    if node is None:
+        return None
+    handler = HANDLERS.get(type(node))
+    if handler is not None:
+        return handler(walk, node)
+    for child in ast.iter_child_nodes(node):
+        evaluate(walk, child)
+    return None
+
+
+def is_torch(path: str) -> bool:
+    """Whether a dotted name is one of torch's."""
+    return path.partition(".")[0] in TORCH
+
+
+@handles(ast.Name)
+def name(walk: Walk, node: ast.Name) -> Value:
+    found, value = walk.scope.find(node.id)
+    if found:
+        return value
+    for star in walk.scope.module().stars:
+        path = f"{star}.{node.id}"
+        if walk.uses.history.find(path) is not None:
+            walk.uses.name(node, path, ALL)
+            return Ref(path)
+    return None
+
+
+@handles(ast.Attribute)
+def attribute(walk: Walk, node: ast.Attribute) -> Value:
+    """A chain of attributes is looked up as a whole: `torch.nn.attention.bias` is one use, not three."""
+    names = [node.attr]
+    base = node.value
+    while isinstance(base, ast.Attribute):
+        names.append(base.attr)
+        base = base.value
+    names.reverse()
+    start = evaluate(walk, base)
+    if start is None or isinstance(start, Function):
+        return None
+    return choice([(mask, follow(walk, node, one, names, mask)) for mask, one in options(start)])
+
+
+def follow(walk: Walk, node: ast.AST, value: Value, names: list[str], mask: int) -> Value:
+    """The value of a chain of attributes of *value*, which is what it is on the minors *mask*."""
+    for index, one in enumerate(names):
+        if isinstance(value, Ref) and f"{value.path}.{one}" in versions.PATHS:
+            value = versions.VERSION
+            continue
+        if isinstance(value, (Ref, Instance)):
+            return follow_path(walk, node, value, names[index:], mask)
+        if isinstance(value, Choice):
+            return choice(
+                [(inner, follow(walk, node, each, names[index:], mask & inner)) for inner, each in value.options]
+            )
+        value = member(walk, node, value, one, mask)
+    return value
+
+
+def follow_path(walk: Walk, node: ast.AST, start: Any, names: list[str], mask: int) -> Value:
+    """The attributes *names* of an object of torch, or of another importable one."""
+    path = ".".join([start.path, *names])
+    if not is_torch(path):
+        return Ref(path)
+    before = walk.uses.history.find(start.path)
+    known = mask & (before.present if before is not None else ALL)
+    if "__code__" in names:
+        return Parameters(path.partition(".__code__")[0].replace(".__init__", ""))
+    walk.uses.name(node, path, known)
+    entry = walk.uses.history.find(path)
+    if entry is None:
+        return None
+    if entry.kinds[-1][0] in ("property", "data"):
+        return Instance(entry.returns) if entry.returns else None
+    return Ref(path, isinstance(start, Instance))
+
+
+def member(walk: Walk, node: ast.AST, value: Value, name: str, mask: int) -> Value:
+    """The attribute *name* of something that is not torch's own."""
+    if isinstance(value, Module):
+        return walk.project.member(value, name)
+    if isinstance(value, (LocalClass, LocalInstance, Super)):
+        return local_member(walk, node, value, name, mask)
+    return versions.member(value, name)
+
+
+def local_member(walk: Walk, node: ast.AST, value: Any, name: str, mask: int) -> Value:
+    """An attribute of a class of the project: its own, else that of the class of torch it comes from."""
+    cls = value if isinstance(value, LocalClass) else value.cls
+    if not isinstance(value, Super):
+        found, own = cls.find(name)
+        if found:
+            return own
+    bases = cls.torch_bases()
+    if bases is None:
+        return None
+    for base in bases:
+        path = f"{base}.{name}"
+        entry = walk.uses.history.find(path) if is_torch(base) else None
+        if entry is not None:
+            before = walk.uses.history.find(base)
+            walk.uses.name(node, path, mask & (before.present if before else ALL))
+            return (
+                Ref(path, not isinstance(value, LocalClass)) if entry.kinds[-1][0] not in ("property", "data") else None
+            )
+    return None
+
+
+@handles(ast.Call)
+def call(walk: Walk, node: ast.Call) -> Value:
+    """A call: its function, its arguments, and what it gives."""
+    function = evaluate(walk, node.func)
+    arguments = [evaluate(walk, argument) for argument in node.args]
+    keywords = {keyword.arg: evaluate(walk, keyword.value) for keyword in node.keywords}
+    if isinstance(node.func, ast.Name) and function is None:
+        return conditions.builtin(walk, node, node.func.id, arguments)
+    if function is None:
+        return None
+    return choice([(mask, called(walk, node, one, mask, arguments, keywords)) for mask, one in options(function)])
+
+
+def called(
+    walk: Walk, node: ast.Call, function: Value, mask: int, arguments: list[Value], keywords: dict[Any, Value]
+) -> Value:
+    """What a call of *function* gives."""
+    if isinstance(function, Ref):
+        if is_torch(function.path):
+            return call_torch(walk, node, function, mask)
+        return conditions.known_function(walk, node, function.path, arguments, keywords)
+    if isinstance(function, Function):
+        return walk.inline(function, arguments, keywords)
+    if isinstance(function, LocalClass):
+        return call_class(walk, node, function, mask)
+    if isinstance(function, Method):
+        return versions.call_method(function, arguments)
+    if isinstance(function, Parameters):
+        return function
+    return None
+
+
+def call_torch(walk: Walk, node: ast.Call, function: Ref, mask: int) -> Value:
+    """A call of torch's own function, class or method."""
+    path = function.path
+    entry = walk.uses.history.find(path)
+    if entry is None:
+        return None
+    walk.uses.call(node, path, mask, function.bound or entry.kinds[-1][0] != "method")
+    if entry.kinds[-1][0] == "class":
+        return Instance(path)
+    return Instance(entry.returns) if entry.returns else None
+
+
+def call_class(walk: Walk, node: ast.Call, cls: LocalClass, mask: int) -> Value:
+    """A call of a class of the project: its own `__init__`, or that of the class of torch it comes from."""
+    bases = cls.torch_bases()
+    if bases and not cls.find("__init__")[0] and not cls.find("__new__")[0]:
+        for base in bases[:1]:
+            if is_torch(base):
+                walk.uses.call(node, base, mask, True)
+    return LocalInstance(cls)
+
+
+@handles(ast.BinOp)
+def operation(walk: Walk, node: ast.BinOp) -> Value:
+    left, right = evaluate(walk, node.left), evaluate(walk, node.right)
+    if Instance(TENSOR) in (left, right):
+        return Instance(TENSOR)
+    return versions.operation(node.op, left, right)
+
+
+@handles(ast.UnaryOp)
+def unary(walk: Walk, node: ast.UnaryOp) -> Value:
+    value = evaluate(walk, node.operand)
+    if isinstance(node.op, ast.Not):
+        return not_(truth(value))
+    if isinstance(node.op, ast.USub) and isinstance(value, Const) and isinstance(value.value, (int, float)):
+        return Const(-value.value)
+    return value if value == Instance(TENSOR) else None
+
+
+@handles(ast.BoolOp)
+def boolean(walk: Walk, node: ast.BoolOp) -> Value:
+    """`a and b`: b is only read where a is true; so much of version tests is written that way."""
+    before = walk.uses.reach
+    is_and = isinstance(node.op, ast.And)
+    true, false = (ALL, 0) if is_and else (0, ALL)
+    values = []
+    for part in node.values:
+        value = evaluate(walk, part)
+        values.append(value)
+        one = truth(value)
+        if is_and:
+            true, false = true & one.true, false | one.false
+            walk.uses.reach &= one.true
+        else:
+            true, false = true | one.true, false & one.false
+            walk.uses.reach &= one.false
+    walk.uses.reach = before
+    if not is_and and not isinstance(values[0], Truth):
+        return first_true(values)
+    return Truth(true, false)
+
+
+def first_true(values: list[Value]) -> Value:
+    """`a or b` as a value: a where it is true, else b."""
+    first = truth(values[0])
+    return choice([(first.true, values[0]), (first.false, values[-1] if len(values) == 2 else None)])
+
+
+@handles(ast.Compare)
+def compare(walk: Walk, node: ast.Compare) -> Value:
+    left = evaluate(walk, node.left)
+    true, false = ALL, 0
+    for operator, part in zip(node.ops, node.comparators):
+        right = evaluate(walk, part)
+        one = conditions.compare(walk, operator, left, right)
+        true, false = true & one.true, false | one.false
+        left = right
+    return Truth(true, false)
+
+
+@handles(ast.IfExp)
+def conditional(walk: Walk, node: ast.IfExp) -> Value:
+    condition = truth(evaluate(walk, node.test))
+    before = walk.uses.reach
+    walk.uses.reach = before & condition.true
+    first = evaluate(walk, node.body)
+    walk.uses.reach = before & condition.false
+    second = evaluate(walk, node.orelse)
+    walk.uses.reach = before
+    return choice([(condition.true, first), (condition.false, second)])
+
+
+@handles(ast.Subscript)
+def subscript(walk: Walk, node: ast.Subscript) -> Value:
+    value = evaluate(walk, node.value)
+    index = evaluate(walk, node.slice)
+    if value == Instance(TENSOR):
+        return value
+    return versions.subscript(value, node.slice, index)
+
+
+@handles(ast.Tuple, ast.List)
+def sequence(walk: Walk, node: Any) -> Value:
+    values = [evaluate(walk, element) for element in node.elts]
+    if all(isinstance(value, Const) for value in values):
+        return Const(tuple(value.value for value in values if isinstance(value, Const)))
+    if all(isinstance(value, (Const, PerMinor)) for value in values):
+        return versions.combined(values)
+    return None
+
+
+@handles(ast.GeneratorExp, ast.ListComp, ast.SetComp)
+def comprehension(walk: Walk, node: Any) -> Value:
+    return walk.comprehension(node, [node.elt])
+
+
+@handles(ast.DictComp)
+def dict_comprehension(walk: Walk, node: ast.DictComp) -> Value:
+    walk.comprehension(node, [node.key, node.value])
+    return None
+
+
+@handles(ast.Lambda)
+def anonymous(walk: Walk, node: ast.Lambda) -> Value:
+    walk.defer(node)
+    return Function(node, walk.scope)
+
+
+def named(walk: Walk, node: Any) -> Value:
+    """`(name := value)`, from Python 3.8 on."""
+    value = evaluate(walk, node.value)
+    walk.scope.bind(node.target.id, value)
+    return value
+
+
+def constant(walk: Walk, node: Any) -> Value:
+    """A literal; Python 3.7 has a class for each kind of it."""
+    if hasattr(node, "value"):
+        return Const(node.value) if not isinstance(node.value, bool) else Truth(*((ALL, 0) if node.value else (0, ALL)))
+    return Const(getattr(node, "n", getattr(node, "s", None)))
+
+
+for _type in ("Constant", "Num", "Str", "Bytes", "NameConstant", "NamedExpr"):
+    if hasattr(ast, _type) and (_type in ("Constant", "NamedExpr") or not hasattr(ast, "NamedExpr")):
+        HANDLERS[getattr(ast, _type)] = named if _type == "NamedExpr" else constant

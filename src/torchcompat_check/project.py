@@ -1,0 +1,86 @@
+"""The files around the one that is read: many projects keep their version tests in one module of their own."""
+
+from __future__ import annotations
+
+import ast
+import os
+from typing import TYPE_CHECKING
+
+from .history import load
+from .uses import TORCH
+from .values import Module, Value
+
+if TYPE_CHECKING:
+    from .walk import Walk
+
+
+class Project:
+    """Finds and reads the modules that a file imports from its own package; each is read once."""
+
+    def __init__(self) -> None:
+        self._walks: dict[str, Walk | None] = {}
+        self._roots: dict[str, str] = {}
+        self._files: dict[str, Module | None] = {}
+
+    def walk(self, path: str, source: str) -> Walk:
+        """Read the statements of a module; the bodies of its functions wait."""
+        from .walk import Walk  # it needs this module, too
+
+        tree = ast.parse(source, path)
+        file = os.path.abspath(path)
+        one = Walk(path, source, load(), self)
+        self._walks[file] = one
+        one.module(tree)
+        return one
+
+    def root(self, folder: str) -> str:
+        """The folder that holds the outermost package around *folder*."""
+        if folder not in self._roots:
+            if os.path.isfile(os.path.join(folder, "__init__.py")):
+                self._roots[folder] = self.root(os.path.dirname(folder))
+            else:
+                self._roots[folder] = folder
+        return self._roots[folder]
+
+    def module(self, path: str, name: str, level: int) -> Module | None:
+        """The module of the project that `from ..name import` in the file *path* means."""
+        if not level and name.partition(".")[0] in TORCH:
+            return None
+        folder = os.path.dirname(os.path.abspath(path))
+        if level:
+            for _ in range(level - 1):
+                folder = os.path.dirname(folder)
+            return self._file(os.path.join(folder, *name.split(".")) if name else folder)
+        return self._file(os.path.join(self.root(folder), *name.split(".")))
+
+    def _file(self, base: str) -> Module | None:
+        if base not in self._files:
+            files = (os.path.join(base, "__init__.py"), f"{base}.py")
+            self._files[base] = next((Module(file) for file in files if os.path.isfile(file)), None)
+        return self._files[base]
+
+    def names(self, module: Module) -> dict[str, Value]:
+        """The names that a module of the project binds, so far."""
+        if module.file not in self._walks:
+            self._walks[module.file] = None
+            self._read(module.file)
+        walk = self._walks[module.file]
+        return walk.scope.module().names if walk is not None else {}
+
+    def _read(self, file: str) -> None:
+        """Read a module for what it binds; one that cannot be read binds nothing that is known."""
+        from .reading import read_text
+
+        try:
+            self.walk(file, read_text(file))
+        except (OSError, SyntaxError, ValueError, RecursionError):
+            self._walks[file] = None
+
+    def member(self, module: Module, name: str) -> Value:
+        """What a module of the project calls *name*: something that it binds, or a module in it."""
+        names = self.names(module)
+        if name in names:
+            return names[name]
+        if os.path.basename(module.file) == "__init__.py":
+            return self._file(os.path.join(os.path.dirname(module.file), name))
+        return None

@@ -1,0 +1,55 @@
+"""Names and their values, by scope; and how two branches of a program join."""
+
+from __future__ import annotations
+
+from .values import LocalClass, Value, choice
+
+
+class Scope:
+    """The names of a module, a function or a class body. *outer* is where a name is looked up next."""
+
+    def __init__(self, outer: Scope | None = None) -> None:
+        self.names: dict[str, Value] = {}
+        self.outer = outer
+        self.cls: LocalClass | None = None  # in the body of a class and in its methods
+        self.is_class = False
+        self.globals: list[str] = []
+        self.stars: list[str] = []
+
+    def module(self) -> Scope:
+        """The scope of the module."""
+        scope = self
+        while scope.outer is not None:
+            scope = scope.outer
+        return scope
+
+    def find(self, name: str) -> tuple[bool, Value]:
+        """(whether *name* is bound in this scope or one around it, its value)."""
+        scope: Scope | None = self
+        while scope is not None:
+            if name in scope.names:
+                return True, scope.names[name]
+            scope = scope.outer
+        return False, None
+
+    def bind(self, name: str, value: Value) -> None:
+        """Bind *name* here, or in the module where the function says `global`."""
+        target = self.module() if name in self.globals else self
+        target.names[name] = value
+
+
+def join(first: dict[str, Value], reach: int, second: dict[str, Value], other: int) -> dict[str, Value]:
+    """The names after two branches that end on the minors *reach* and *other*; one that ends nowhere does not count."""
+    if not reach:
+        return second
+    if not other:
+        return first
+    if first == second:
+        return first
+    joined = {name: value if name in second else choice([(reach, value)]) for name, value in first.items()}
+    for name, value in second.items():
+        if name not in first:
+            joined[name] = choice([(other, value)])
+        elif first[name] is not value:
+            joined[name] = choice([(reach, first[name]), (other, value)])
+    return joined

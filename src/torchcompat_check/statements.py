@@ -1,0 +1,313 @@
+"""What each kind of statement binds, and where the statements in it run."""
+
+from __future__ import annotations
+
+import ast
+from typing import TYPE_CHECKING, Any, Callable
+
+from . import decorators
+from ._minors import ALL
+from .scope import Scope, join
+from .uses import TORCH, Frame
+from .values import Const, Function, LocalClass, Ref, truth
+
+if TYPE_CHECKING:
+    from .walk import Walk
+
+Handler = Callable[["Walk", Any], None]
+HANDLERS: dict[type[ast.AST], Handler] = {}
+
+# What a handler catches of the ways in which a name of torch can be missing: a module, a name in an import, an
+# attribute, an argument.
+CAUGHT: dict[str, set[str]] = {
+    "ModuleNotFoundError": {"module"},
+    "ImportError": {"module", "import"},
+    "AttributeError": {"attribute"},
+    "TypeError": {"type"},
+    "Exception": {"module", "import", "attribute", "type"},
+    "BaseException": {"module", "import", "attribute", "type"},
+}
+
+
+def handles(*types: str) -> Callable[[Handler], Handler]:
+    """Register what reads statements of these types, of which this Python may not have all."""
+
+    def register(function: Handler) -> Handler:
+        for one in types:
+            if hasattr(ast, one):
+                HANDLERS[getattr(ast, one)] = function
+        return function
+
+    return register
+
+
+@handles("Import")
+def import_(walk: Walk, node: ast.Import) -> None:
+    for alias in node.names:
+        if alias.name.partition(".")[0] in TORCH:
+            walk.uses.name(place(alias, node), alias.name, ALL, "module")
+        value = walk.project.module(walk.path, alias.name, 0)
+        if alias.asname:
+            walk.scope.bind(alias.asname, value or Ref(alias.name))
+        else:
+            top = alias.name.partition(".")[0]
+            walk.scope.bind(top, walk.project.module(walk.path, top, 0) or Ref(top))
+
+
+@handles("ImportFrom")
+def import_from(walk: Walk, node: ast.ImportFrom) -> None:
+    module = node.module or ""
+    local = walk.project.module(walk.path, module, node.level)
+    for alias in node.names:
+        name = alias.asname or alias.name
+        if alias.name == "*":
+            star(walk, module, local, node)
+        elif local is not None:
+            walk.scope.bind(name, walk.project.member(local, alias.name))
+        elif node.level:
+            walk.scope.bind(name, None)
+        else:
+            if module.partition(".")[0] in TORCH:
+                walk.uses.imported(place(alias, node), module, alias.name)
+            walk.scope.bind(name, Ref(f"{module}.{alias.name}"))
+
+
+def star(walk: Walk, module: str, local: Any, node: ast.ImportFrom) -> None:
+    """`from module import *`."""
+    if local is not None:
+        for name, value in walk.project.names(local).items():
+            if not name.startswith("_"):
+                walk.scope.bind(name, value)
+    elif not node.level and module.partition(".")[0] in TORCH:
+        walk.uses.name(node, module, ALL, "module")
+        walk.scope.module().stars.append(module)
+
+
+def place(alias: ast.alias, node: ast.stmt) -> ast.AST:
+    """An imported name has a place of its own from Python 3.10 on."""
+    return alias if hasattr(alias, "lineno") else node
+
+
+@handles("Assign")
+def assign(walk: Walk, node: ast.Assign) -> None:
+    value = walk.evaluate(node.value)
+    for target in node.targets:
+        walk.bind(target, value)
+
+
+@handles("AnnAssign")
+def annotated_assign(walk: Walk, node: ast.AnnAssign) -> None:
+    if not walk.in_function and not walk.lazy_annotations:
+        walk.evaluate(node.annotation)
+    value = walk.evaluate(node.value) if node.value is not None else None
+    walk.bind(node.target, value or walk.annotated(node.annotation, walk.scope))
+
+
+@handles("AugAssign")
+def augmented(walk: Walk, node: ast.AugAssign) -> None:
+    walk.evaluate(node.value)
+    if isinstance(node.target, ast.Name):
+        value = walk.evaluate(ast.copy_location(ast.Name(node.target.id, ast.Load()), node.target))
+        walk.bind(node.target, value if not isinstance(value, Const) else None)
+    else:
+        walk.bind(node.target, None)
+
+
+@handles("If")
+def if_(walk: Walk, node: ast.If) -> None:
+    if is_type_checking(node.test):
+        reach, walk.uses.reach = walk.uses.reach, 0
+        walk.block(node.body)
+        walk.uses.reach = reach
+        walk.block(node.orelse)
+        return
+    condition = truth(walk.evaluate(node.test))
+    walk.branches(condition, lambda: walk.block(node.body), lambda: walk.block(node.orelse))
+
+
+def is_type_checking(node: ast.AST) -> bool:
+    """`TYPE_CHECKING` and `typing.TYPE_CHECKING`."""
+    return getattr(node, "id", getattr(node, "attr", "")) == "TYPE_CHECKING"
+
+
+@handles("While")
+def while_(walk: Walk, node: ast.While) -> None:
+    condition = truth(walk.evaluate(node.test))
+    loop(walk, node, condition.true)
+
+
+@handles("For", "AsyncFor")
+def for_(walk: Walk, node: Any) -> None:
+    walk.evaluate(node.iter)
+    walk.bind(node.target, None)
+    loop(walk, node, ALL)
+
+
+def loop(walk: Walk, node: Any, mask: int) -> None:
+    """The body may run or not, so that it ends nothing."""
+    reach, names = walk.uses.reach, dict(walk.scope.names)
+    walk.uses.reach &= mask
+    walk.block(node.body)
+    walk.scope.names = join(walk.scope.names, walk.uses.reach, names, reach)
+    walk.uses.reach = reach
+    walk.block(node.orelse)
+
+
+@handles("Try", "TryStar")
+def try_(walk: Walk, node: Any) -> None:
+    """Where the body fails for want of a name, the handlers run; no use in it counts that one of them catches."""
+    reach, names = walk.uses.reach, walk.scope.names
+    frame = Frame(set().union(*[caught(handler.type) for handler in node.handlers]) if node.handlers else set())
+    walk.scope.names = dict(names)
+    walk.uses.frames.append(frame)
+    walk.block(node.body)
+    walk.uses.frames.pop()
+    walk.block(node.orelse)
+    ended, after = walk.uses.reach, walk.scope.names
+    failed = frame.failed & reach or reach
+    for handler in node.handlers:
+        walk.uses.reach, walk.scope.names = failed if catches(handler, frame) else reach, dict(names)
+        if handler.name:
+            walk.scope.bind(handler.name, None)
+        walk.block(handler.body)
+        after = join(after, ended, walk.scope.names, walk.uses.reach)
+        ended |= walk.uses.reach
+    walk.uses.reach, walk.scope.names = ended, after
+    walk.block(node.finalbody)
+
+
+def catches(handler: ast.ExceptHandler, frame: Frame) -> bool:
+    """Whether this handler is one for a missing name."""
+    return bool(caught(handler.type) & frame.kinds)
+
+
+def caught(node: Any) -> set[str]:
+    """The kinds of a missing name that an `except` clause catches."""
+    if node is None:
+        return CAUGHT["BaseException"]
+    if isinstance(node, ast.Tuple):
+        return set().union(*[caught(element) for element in node.elts]) if node.elts else set()
+    return CAUGHT.get(getattr(node, "id", getattr(node, "attr", "")), set())
+
+
+@handles("With", "AsyncWith")
+def with_(walk: Walk, node: Any) -> None:
+    reach, frames = walk.uses.reach, len(walk.uses.frames)
+    for item in node.items:
+        value = walk.evaluate(item.context_expr)
+        if item.optional_vars is not None:
+            walk.bind(item.optional_vars, value)
+        suppressed = kinds_suppressed(item.context_expr)
+        if suppressed:
+            walk.uses.frames.append(Frame(suppressed))
+    suppresses = len(walk.uses.frames) > frames
+    walk.block(node.body)
+    del walk.uses.frames[frames:]
+    if suppresses:
+        walk.uses.reach = reach
+
+
+def kinds_suppressed(node: ast.AST) -> set[str]:
+    """What `contextlib.suppress(ImportError)` and `pytest.raises` catch."""
+    if not isinstance(node, ast.Call) or getattr(node.func, "id", getattr(node.func, "attr", "")) not in (
+        "suppress",
+        "raises",
+    ):
+        return set()
+    return set().union(*[caught(argument) for argument in node.args]) if node.args else set()
+
+
+@handles("FunctionDef", "AsyncFunctionDef")
+def function(walk: Walk, node: Any) -> None:
+    for decorator in node.decorator_list:
+        walk.evaluate(decorator)
+    for default in (*node.args.defaults, *node.args.kw_defaults):
+        if default is not None:
+            walk.evaluate(default)
+    if not walk.lazy_annotations:
+        read_annotations(walk, node)
+    before, walk.uses.reach = walk.uses.reach, decorators.reach(walk, node)
+    walk.defer(node)
+    walk.uses.reach = before
+    walk.scope.bind(node.name, Function(node, walk.scope))
+
+
+def read_annotations(walk: Walk, node: Any) -> None:
+    """The annotations of a signature run with its `def`."""
+    arguments = node.args
+    every = [
+        *getattr(arguments, "posonlyargs", []),
+        *arguments.args,
+        *arguments.kwonlyargs,
+        arguments.vararg,
+        arguments.kwarg,
+    ]
+    for argument in every:
+        if argument is not None and argument.annotation is not None:
+            walk.evaluate(argument.annotation)
+    if node.returns is not None:
+        walk.evaluate(node.returns)
+
+
+@handles("ClassDef")
+def class_(walk: Walk, node: ast.ClassDef) -> None:
+    for decorator in node.decorator_list:
+        walk.evaluate(decorator)
+    cls = LocalClass(node.name, [walk.evaluate(base) for base in node.bases])
+    for keyword in node.keywords:
+        walk.evaluate(keyword.value)
+    outer, reach = walk.scope, walk.uses.reach
+    walk.scope = Scope(outer)
+    walk.scope.cls, walk.scope.is_class = cls, True
+    walk.uses.reach = decorators.reach(walk, node)
+    walk.block(node.body)
+    cls.names.update(walk.scope.names)
+    cls.names.update(dict.fromkeys(set(attributes_of_self(node)) - set(cls.names)))
+    walk.scope, walk.uses.reach = outer, reach
+    outer.bind(node.name, cls)
+
+
+def attributes_of_self(node: ast.ClassDef) -> list[str]:
+    """The names that the methods of a class bind in `self`, or in whatever their first parameter is called."""
+    return [
+        inner.attr
+        for inner in ast.walk(node)
+        if isinstance(inner, ast.Attribute) and isinstance(inner.ctx, ast.Store) and isinstance(inner.value, ast.Name)
+    ]
+
+
+@handles("Return")
+def return_(walk: Walk, node: ast.Return) -> None:
+    value = walk.evaluate(node.value)
+    if walk.returns is not None:
+        walk.returns.append((walk.uses.reach, value))
+    walk.uses.reach = 0
+
+
+@handles("Raise")
+def raise_(walk: Walk, node: ast.Raise) -> None:
+    walk.evaluate(node.exc)
+    walk.evaluate(node.cause)
+    walk.uses.reach = 0
+
+
+@handles("Continue", "Break")
+def leave(walk: Walk, node: ast.stmt) -> None:
+    walk.uses.reach = 0
+
+
+@handles("Assert")
+def assert_(walk: Walk, node: ast.Assert) -> None:
+    condition = truth(walk.evaluate(node.test))
+    walk.evaluate(node.msg)
+    walk.uses.reach &= condition.true
+
+
+@handles("Global")
+def global_(walk: Walk, node: ast.Global) -> None:
+    walk.scope.globals.extend(node.names)
+
+
+@handles("Expr")
+def expression(walk: Walk, node: ast.Expr) -> None:
+    walk.evaluate(node.value)

@@ -1,0 +1,160 @@
+"""What counts as a use of torch: a name, an argument; and whether somebody catches its absence."""
+
+from __future__ import annotations
+
+import ast
+import re
+from typing import Any
+
+from ._minors import ALL, MINORS
+from .finding import Finding
+from .history import Entry, History
+
+TORCH = ("torch", "functorch")
+
+
+class Frame:
+    """A `try` statement around the code that is read: what its handlers catch, and on which minors they had to."""
+
+    def __init__(self, kinds: set[str]) -> None:
+        self.kinds = kinds
+        self.failed = 0
+
+
+class Uses:
+    """Collects the findings of one file."""
+
+    def __init__(self, path: str, source: str, history: History) -> None:
+        self.path = path
+        self.history = history
+        self.findings: dict[tuple[int, int, str], Finding] = {}
+        self.frames: list[Frame] = []
+        self.quiet = 0
+        self.reach = ALL
+        self.provided: dict[str, int] = {}
+        self._source = source
+        self._lines: list[str] | None = None
+
+    def absent(self, node: ast.AST, entry: Entry, parameter: str, missing: int, kind: str) -> None:
+        """Note that on the minors *missing* the line of *node* runs without *entry* (or its *parameter*).
+
+        *kind* is what python raises then: an enclosing `try` that catches it makes the use a guarded one.
+        """
+        for frame in reversed(self.frames):
+            if kind in frame.kinds:
+                frame.failed |= missing
+                self.reach &= ~missing
+                return
+        if not self.quiet:
+            self._report(node, entry, parameter, missing)
+
+    def name(self, node: ast.AST, path: str, known: int, kind: str = "attribute") -> None:
+        """A use of the object *path*, on the minors *known* (where what it is looked up in is there)."""
+        entry = self.longest_known(path)
+        if entry is None:
+            return
+        missing = self.reach & known & ~entry.present & ~self.provided.get(entry.name, 0)
+        if missing:
+            self.absent(node, entry, "", missing, kind)
+
+    def imported(self, node: ast.AST, module: str, name: str) -> None:
+        """`from module import name`: python says so in another way when it is the module that is not there."""
+        entry = self.longest_known(f"{module}.{name}")
+        if entry is None:
+            return
+        missing = self.reach & ~entry.present & ~self.provided.get(entry.name, 0)
+        home = self.history.find(module)
+        there = home.present if home is not None else ALL
+        for part, kind in ((missing & ~there, "module"), (missing & there, "import")):
+            if part:
+                self.absent(node, entry, "", part, kind)
+
+    def longest_known(self, path: str) -> Entry | None:
+        """The entry of *path*, or of the longest part of it that torch ever had."""
+        while True:
+            entry = self.history.find(path)
+            if entry is not None or "." not in path:
+                return entry
+            path = path.rpartition(".")[0]
+
+    def call(self, node: ast.Call, path: str, known: int, places: bool) -> None:
+        """A call of the object *path*: its keyword arguments, and with *places* its positional ones, too."""
+        entry = self.history.find(path)
+        if entry is None or entry.parameters is None:
+            return
+        reach = self.reach & known & entry.present
+        if not reach:
+            return
+        for keyword in node.keywords:
+            if keyword.arg is not None and keyword.arg in entry.parameters:
+                missing = reach & ~(entry.parameters[keyword.arg].present | entry.takes_any)
+                if missing:
+                    self.absent(keyword, entry, keyword.arg, missing, "type")
+        if places and node.args and not entry.overloaded:
+            self._positional(node.args, entry, reach)
+
+    def _positional(self, arguments: list[ast.expr], entry: Entry, reach: int) -> None:
+        """Report the first positional argument for which some torch has no place."""
+        places = [(name, one) for name, one in (entry.parameters or {}).items() if not one.keyword_only]
+        for count, (argument, (name, _)) in enumerate(zip(arguments, places), 1):
+            if isinstance(argument, ast.Starred):
+                return
+            missing = reach & ~entry.takes_more & fewer(places, count)
+            if missing:
+                self.absent(argument, entry, name, missing, "type")
+                return
+
+    def _report(self, node: ast.AST, entry: Entry, parameter: str, missing: int) -> None:
+        line, column, end_line, end_column = self._place(node)
+        present = entry.present
+        if parameter and entry.parameters is not None:
+            present &= entry.parameters[parameter].present | entry.takes_any
+        key = (line, column, parameter)
+        before = self.findings.get(key)
+        if before is not None:
+            self.findings[key] = before._replace(missing=before.missing | missing)
+            return
+        self.findings[key] = Finding(
+            self.path,
+            line,
+            column,
+            end_line,
+            end_column,
+            entry.name,
+            parameter,
+            present,
+            missing,
+            self.history.shim(entry.name),
+        )
+
+    def _place(self, node: Any) -> tuple[int, int, int, int]:
+        """Where a node is; `keyword` and `alias` have a place of their own from Python 3.9 and 3.10 on."""
+        if not hasattr(node, "lineno"):
+            node = node.value
+        line, column = node.lineno, node.col_offset
+        end_line = getattr(node, "end_lineno", None) or line
+        end_column = getattr(node, "end_col_offset", None)
+        return (
+            line,
+            self._characters(line, column) + 1,
+            end_line,
+            (self._characters(end_line, end_column) if end_column is not None else self._characters(line, column)) + 1,
+        )
+
+    def _characters(self, line: int, octets: int) -> int:
+        """`ast` counts columns in octets of UTF-8; people and editors count characters."""
+        if self._lines is None:
+            self._lines = re.split("\r\n|\r|\n", self._source)
+        text = self._lines[line - 1] if line <= len(self._lines) else ""
+        return octets if text.isascii() else len(text.encode()[:octets].decode(errors="ignore"))
+
+
+def fewer(places: list[tuple[str, Any]], count: int) -> int:
+    """The minors on which fewer than *count* of the *places* are there."""
+    if all(one.present == ALL for _, one in places[:count]):
+        return 0
+    mask = 0
+    for index in range(len(MINORS)):
+        if sum(one.present >> index & 1 for _, one in places) < count:
+            mask |= 1 << index
+    return mask

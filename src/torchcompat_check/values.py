@@ -1,0 +1,236 @@
+"""What the analysis knows of a value: which object of torch it is, or what it is on each minor. `None`: not known."""
+
+from __future__ import annotations
+
+import ast
+from typing import TYPE_CHECKING, Any, NamedTuple, Sequence, Union
+
+from ._minors import ALL, MINORS
+
+if TYPE_CHECKING:
+    from .scope import Scope
+
+
+class Ref(NamedTuple):
+    """An importable object by its dotted name: `torch.nn.Linear`, `packaging.version.parse`; a method may be bound."""
+
+    path: str
+    bound: bool = False
+
+
+class Instance(NamedTuple):
+    """An instance of a class of torch."""
+
+    path: str
+
+
+class Const(NamedTuple):
+    """A literal: number, string, None, or a tuple or list of such."""
+
+    value: Any
+
+
+class Truth(NamedTuple):
+    """A condition: the minors on which it may be true, and those on which it may be false."""
+
+    true: int
+    false: int
+
+
+class PerMinor(NamedTuple):
+    """A plain value that is known for each minor: the version as a string, as numbers, its parts."""
+
+    values: tuple[Any, ...]
+
+
+class Parameters(NamedTuple):
+    """The names that `inspect.signature(FUNCTION).parameters` holds."""
+
+    path: str
+
+
+class Method(NamedTuple):
+    """A method of a plain value."""
+
+    receiver: Any
+    name: str
+
+
+class Module(NamedTuple):
+    """A module of the project that is read, not of torch."""
+
+    file: str
+
+
+class Choice(NamedTuple):
+    """One of several values, each on its minors: a name that is bound in both branches of a condition."""
+
+    options: tuple[tuple[int, Value], ...]
+
+
+class Function:
+    """A function or a lambda of the project."""
+
+    def __init__(self, node: ast.AST, scope: Scope) -> None:
+        self.node = node
+        self.scope = scope
+        self.may_test_version: bool | None = None
+
+
+class LocalClass:
+    """A class of the project: its bases and what its body and its methods bind."""
+
+    def __init__(self, name: str, bases: Sequence[Value]) -> None:
+        self.name = name
+        self.bases = list(bases)
+        self.names: dict[str, Value] = {}
+
+    def find(self, name: str) -> tuple[bool, Value]:
+        """(whether a class of the project binds *name*, its value)."""
+        if name in self.names:
+            return True, self.names[name]
+        for base in self.bases:
+            if isinstance(base, LocalClass) and base is not self:
+                found, value = base.find(name)
+                if found:
+                    return True, value
+        return False, None
+
+    def bind(self, name: str, value: Value) -> None:
+        """Bind *name* in the class or in `self`; bound twice to different things it is not known."""
+        before = self.names.get(name, value)
+        self.names[name] = value if before is value or before == value else None
+
+    def torch_bases(self) -> list[str] | None:
+        """The classes of torch it comes from; None where a base is not known, which may bind anything."""
+        paths: list[str] = []
+        for base in self.bases:
+            if isinstance(base, Ref):
+                paths.append(base.path)
+            elif isinstance(base, LocalClass) and base is not self:
+                more = base.torch_bases()
+                if more is None:
+                    return None
+                paths.extend(more)
+            else:
+                return None
+        return paths
+
+
+class LocalInstance(NamedTuple):
+    """An instance of a class of the project: `self`."""
+
+    cls: LocalClass
+
+
+class Super(NamedTuple):
+    """`super()` in a method of a class of the project."""
+
+    cls: LocalClass
+
+
+Value = Union[
+    None,
+    Ref,
+    Instance,
+    Const,
+    Truth,
+    PerMinor,
+    Parameters,
+    Method,
+    Module,
+    Choice,
+    Function,
+    LocalClass,
+    LocalInstance,
+    Super,
+]
+
+UNKNOWN = Truth(ALL, ALL)
+
+
+def options(value: Value) -> tuple[tuple[int, Value], ...]:
+    """The values that *value* may be, each with its minors."""
+    return value.options if isinstance(value, Choice) else ((ALL, value),)
+
+
+def choice(pairs: Sequence[tuple[int, Value]]) -> Value:
+    """A value out of several; not known where they are many."""
+    flat: list[tuple[int, Value]] = []
+    for mask, value in pairs:
+        for inner, single in options(value):
+            if mask & inner:
+                add_option(flat, mask & inner, single)
+    if len(flat) == 1 and flat[0][0] == ALL:
+        return flat[0][1]
+    return Choice(tuple(flat)) if 0 < len(flat) <= 4 else None
+
+
+def add_option(flat: list[tuple[int, Value]], mask: int, value: Value) -> None:
+    """Add an option, joined with an equal one if there is."""
+    for index, (other_mask, other) in enumerate(flat):
+        if other is value or (isinstance(value, tuple) and type(other) is type(value) and other == value):
+            flat[index] = (other_mask | mask, other)
+            return
+    flat.append((mask, value))
+
+
+def not_(truth: Truth) -> Truth:
+    """The opposite."""
+    return Truth(truth.false, truth.true)
+
+
+def per_minor_truth(values: Sequence[Any]) -> Truth:
+    """A condition out of a plain value for each minor."""
+    mask = 0
+    for index, value in enumerate(values):
+        if value:
+            mask |= 1 << index
+    return Truth(mask, ALL & ~mask)
+
+
+def truth(value: Value) -> Truth:
+    """When a value counts as true."""
+    if value is None:
+        return UNKNOWN
+    if isinstance(value, Truth):
+        return value
+    if isinstance(value, Const):
+        return Truth(ALL, 0) if value.value else Truth(0, ALL)
+    if isinstance(value, PerMinor):
+        return per_minor_truth(value.values)
+    if isinstance(value, Choice):
+        return choice_truth(value)
+    if isinstance(value, (Ref, Module, Function, LocalClass, Parameters)):
+        return Truth(ALL, 0) if not isinstance(value, Ref) or value.path.startswith(("torch", "functorch")) else UNKNOWN
+    return UNKNOWN
+
+
+def choice_truth(value: Choice) -> Truth:
+    """When one of several values counts as true."""
+    true = false = covered = 0
+    for mask, single in value.options:
+        inner = truth(single)
+        true |= mask & inner.true
+        false |= mask & inner.false
+        covered |= mask
+    rest = ALL & ~covered
+    return Truth(true | rest, false | rest)
+
+
+def plain(value: Value) -> tuple[Any, ...] | None:
+    """The plain value of each minor, where that is known."""
+    if isinstance(value, PerMinor):
+        return value.values
+    if isinstance(value, Const):
+        return (value.value,) * len(MINORS)
+    if isinstance(value, Truth) and value.true & value.false == 0 and value.true | value.false == ALL:
+        return tuple(bool(value.true >> index & 1) for index in range(len(MINORS)))
+    return None
+
+
+def of_plain(values: Sequence[Any]) -> Value:
+    """A value out of plain ones."""
+    if all(isinstance(value, bool) for value in values):
+        return per_minor_truth(values)
+    return PerMinor(tuple(values))

@@ -1,0 +1,256 @@
+"""Reads one file: statement by statement, on the minors on which each of them runs."""
+
+from __future__ import annotations
+
+import ast
+from typing import Any, Callable, Sequence
+
+from . import decorators, expressions, statements, versions
+from ._minors import ALL
+from .finding import Finding
+from .history import History
+from .project import Project
+from .scope import Scope, join
+from .uses import TORCH, Uses
+from .values import (
+    Const,
+    Function,
+    Instance,
+    LocalClass,
+    LocalInstance,
+    Ref,
+    Truth,
+    Value,
+    choice,
+    truth,
+)
+
+INLINE_DEPTH = 4
+
+
+def check_source(source: str, path: str, project: Project | None = None) -> list[Finding]:
+    """The uses of torch in a file that some torch from 1.2 to 2.15 does not have, in the order of the file.
+
+    Raises SyntaxError where this Python cannot read the file.
+    """
+    project = project or Project()
+    walk = project.walk(path, source)
+    walk.functions()
+    return sorted(walk.uses.findings.values(), key=lambda one: (one.line, one.column, one.name, one.parameter))
+
+
+class Deferred:
+    """A function whose body is read when the names around it are all bound."""
+
+    def __init__(self, node: Any, scope: Scope, reach: int, cls: LocalClass | None) -> None:
+        self.node = node
+        self.scope = scope
+        self.reach = reach
+        self.cls = cls
+
+
+class Walk:
+    """The state of reading one file. `uses.reach` is where the present statement runs; 0 after one that never ends."""
+
+    def __init__(self, path: str, source: str, history: History, project: Project) -> None:
+        self.path = path
+        self.project = project
+        self.uses = Uses(path, source, history)
+        self.scope = Scope()
+        self.deferred: list[Deferred] = []
+        self.returns: list[tuple[int, Value]] | None = None
+        self.depth = 0
+        self.in_function = False
+        self.lazy_annotations = False
+
+    def module(self, tree: ast.Module) -> None:
+        """Read the statements of the module; the bodies of functions wait."""
+        self.lazy_annotations = any(
+            isinstance(one, ast.ImportFrom)
+            and one.module == "__future__"
+            and any(a.name == "annotations" for a in one.names)
+            for one in tree.body
+        )
+        self.block(tree.body)
+
+    def functions(self) -> None:
+        """Read the bodies of the functions, outer ones first."""
+        while self.deferred:
+            waiting, self.deferred = self.deferred, []
+            for one in waiting:
+                self._function(one)
+
+    def block(self, body: Sequence[ast.stmt]) -> None:
+        """Statements in order."""
+        for statement in body:
+            handler = statements.HANDLERS.get(type(statement))
+            if handler is not None:
+                handler(self, statement)
+            else:
+                for child in ast.iter_child_nodes(statement):
+                    self.evaluate(child)
+
+    def evaluate(self, node: ast.AST | None) -> Value:
+        """The value of an expression."""
+        return expressions.evaluate(self, node)
+
+    def defer(self, node: Any) -> None:
+        """Read the body of a function later."""
+        if self.returns is None:
+            self.deferred.append(Deferred(node, self.scope, self.uses.reach, self.scope.cls))
+
+    def _function(self, one: Deferred) -> None:
+        scope = Scope(outer_of(one.scope))
+        arguments = one.node.args
+        every = [*getattr(arguments, "posonlyargs", []), *arguments.args, *arguments.kwonlyargs]
+        for argument in every:
+            scope.names[argument.arg] = self.annotated(argument.annotation, one.scope)
+        for rest in (arguments.vararg, arguments.kwarg):
+            if rest is not None:
+                scope.names[rest.arg] = None
+        if one.cls is not None and every and not decorators.is_static(one.node):
+            scope.names[every[0].arg] = one.cls if decorators.is_class_method(one.node) else LocalInstance(one.cls)
+            scope.cls = one.cls
+        before = self.scope, self.uses.reach, self.in_function
+        self.scope, self.uses.reach, self.in_function = scope, one.reach, True
+        if isinstance(one.node, ast.Lambda):
+            self.evaluate(one.node.body)
+        else:
+            self.block(one.node.body)
+        self.scope, self.uses.reach, self.in_function = before
+
+    def annotated(self, node: ast.AST | None, scope: Scope) -> Value:
+        """What an annotation says of a value, without a use of it: a class of torch."""
+        text = getattr(node, "value", getattr(node, "s", None))
+        if isinstance(text, str) and not isinstance(node, ast.Attribute):
+            try:
+                node = ast.parse(text, mode="eval").body
+            except (SyntaxError, ValueError):
+                return None
+        if not isinstance(node, (ast.Name, ast.Attribute)):
+            return None
+        before, self.scope = self.scope, scope
+        self.uses.quiet += 1
+        frames, self.uses.frames = self.uses.frames, []
+        value = self.evaluate(node)
+        self.uses.frames = frames
+        self.uses.quiet -= 1
+        self.scope = before
+        if isinstance(value, Ref) and value.path.startswith(TORCH):
+            entry = self.uses.history.find(value.path)
+            return Instance(entry.home) if entry is not None and entry.kinds[-1][0] == "class" else None
+        return LocalInstance(value) if isinstance(value, LocalClass) else None
+
+    def branches(self, condition: Truth, first: Callable[[], None], second: Callable[[], None]) -> None:
+        """Two branches, each on the minors of the condition, and what is known after both."""
+        reach, names = self.uses.reach, self.scope.names
+        self.uses.reach, self.scope.names = reach & condition.true, dict(names)
+        first()
+        ended, after = self.uses.reach, self.scope.names
+        self.uses.reach, self.scope.names = reach & condition.false, dict(names)
+        second()
+        self.scope.names = join(after, ended, self.scope.names, self.uses.reach)
+        self.uses.reach |= ended
+
+    def comprehension(self, node: Any, elements: Sequence[ast.AST]) -> Value:
+        """A comprehension; its value where it runs over the parts of a version."""
+        scope, reach = self.scope, self.uses.reach
+        inner = Scope(scope)
+        inner.cls = scope.cls
+        known: list[Value] | None = None
+        for generator in node.generators:
+            values = versions.elements(self.evaluate(generator.iter))
+            self.scope = inner
+            self.bind(generator.target, None)
+            known = values if len(node.generators) == 1 else None
+            for condition in generator.ifs:
+                self.uses.reach &= truth(self.evaluate(condition)).true
+        for element in elements:
+            self.evaluate(element)
+        value = self._each(node, known) if known and len(elements) == 1 else None
+        self.scope, self.uses.reach = scope, reach
+        return value
+
+    def _each(self, node: Any, known: list[Value]) -> Value:
+        """The tuple that a comprehension over known values gives."""
+        generator, found = node.generators[0], []
+        if not isinstance(generator.target, ast.Name):
+            return None
+        for one in known:
+            self.scope.names[generator.target.id] = one
+            conditions = [truth(self.evaluate(condition)) for condition in generator.ifs]
+            if all(condition.false == 0 for condition in conditions):
+                found.append(self.evaluate(node.elt))
+            elif not any(condition.true == 0 for condition in conditions):
+                return None
+        return versions.combined(found)
+
+    def inline(self, function: Function, arguments: Sequence[Value], keywords: dict[Any, Value]) -> Value:
+        """What a function of the project gives, where that may depend on the version: `torch_ge("2.0")`."""
+        node = function.node
+        if not isinstance(node, (ast.FunctionDef, ast.Lambda)) or self.depth >= INLINE_DEPTH:
+            return None
+        if not decorators.may_test_version(function):
+            return None
+        scope = Scope(outer_of(function.scope))
+        bind_arguments(self, scope, node.args, arguments, keywords)
+        before = self.scope, self.uses.reach, self.returns, self.uses.frames
+        self.scope, self.uses.reach, self.returns, self.uses.frames = scope, ALL, [], []
+        self.depth += 1
+        self.uses.quiet += 1
+        if isinstance(node, ast.Lambda):
+            self.returns.append((ALL, self.evaluate(node.body)))
+        else:
+            self.block(node.body)
+            self.returns.append((self.uses.reach, Const(None)))
+        found = choice([(mask, value) for mask, value in self.returns if mask])
+        self.uses.quiet -= 1
+        self.depth -= 1
+        self.scope, self.uses.reach, self.returns, self.uses.frames = before
+        return found
+
+    def bind(self, target: ast.AST, value: Value) -> None:
+        """An assignment to *target*."""
+        if isinstance(target, ast.Name):
+            self.scope.bind(target.id, value)
+        elif isinstance(target, (ast.Tuple, ast.List)):
+            parts = versions.elements(value) or []
+            for index, element in enumerate(target.elts):
+                self.bind(element, parts[index] if len(parts) == len(target.elts) else None)
+        elif isinstance(target, ast.Starred):
+            self.bind(target.value, None)
+        elif isinstance(target, ast.Attribute):
+            self._bind_attribute(target, value)
+        else:
+            for child in ast.iter_child_nodes(target):
+                self.evaluate(child)
+
+    def _bind_attribute(self, target: ast.Attribute, value: Value) -> None:
+        """`self.x = value`; `torch.x = value`, which provides a name of torch's."""
+        owner = self.evaluate(target.value)
+        if isinstance(owner, LocalInstance):
+            owner.cls.bind(target.attr, value)
+        elif isinstance(owner, Ref) and owner.path.startswith(TORCH):
+            path = f"{owner.path}.{target.attr}"
+            self.uses.provided[path] = self.uses.provided.get(path, 0) | self.uses.reach
+
+
+def outer_of(scope: Scope) -> Scope:
+    """Where the names of a function are looked up: not in the class whose method it is."""
+    return scope.outer if scope.cls is not None and scope.is_class and scope.outer is not None else scope
+
+
+def bind_arguments(
+    walk: Walk, scope: Scope, parameters: ast.arguments, arguments: Sequence[Value], keywords: dict[Any, Value]
+) -> None:
+    """Bind the parameters of a function that is read in the place of its call."""
+    names = [one.arg for one in [*getattr(parameters, "posonlyargs", []), *parameters.args]]
+    only = [one.arg for one in parameters.kwonlyargs]
+    for name, default in zip(names[len(names) - len(parameters.defaults) :], parameters.defaults):
+        scope.names[name] = walk.evaluate(default)
+    for name, given in zip(only, parameters.kw_defaults):
+        scope.names[name] = walk.evaluate(given)
+    scope.names.update(zip(names, arguments))
+    scope.names.update((name, value) for name, value in keywords.items() if name in names or name in only)
+    for name in (*names, *only):
+        scope.names.setdefault(name, None)

@@ -1,0 +1,420 @@
+"""The analysis of one file. Each line that must be found says so: `# > NAME[(PARAMETER)] WHEN`, where WHEN is where it exists.
+
+The ranges are facts of torch's releases, read off the release notes and the history of torch's sources, not off our data.
+"""
+
+import re
+import textwrap
+
+import pytest
+
+from torchcompat_check._minors import ranges
+from torchcompat_check.walk import check_source
+
+EXPECTED = re.compile(r"# > (.*)$")
+
+
+def expected(source):
+    """The findings that the comments of *source* ask for: (line, name or name(parameter), when)."""
+    found = []
+    for number, line in enumerate(source.split("\n"), 1):
+        match = EXPECTED.search(line)
+        for one in match.group(1).split("; ") if match else ():
+            name, when = one.split(" ", 1)
+            found.append((number, name, when.strip()))
+    return found
+
+
+def findings(source, path="example.py"):
+    """What is found, in the same form."""
+    return [
+        (one.line, f"{one.name}({one.parameter})" if one.parameter else one.name, ranges(one.present))
+        for one in check_source(source, path)
+    ]
+
+
+def check(source):
+    source = textwrap.dedent(source)
+    assert sorted(findings(source)) == sorted(expected(source))
+
+
+NAMES = {
+    "imports": """
+        import torch
+        import torch.nn.functional as F
+        import torch.nn.attention  # > torch.nn.attention 2.3-
+        from torch import nn, inference_mode  # > torch.inference_mode 1.9-
+        from torch.nn import RMSNorm as Norm  # > torch.nn.RMSNorm 2.4-
+        from torch.amp import GradScaler  # > torch.amp.GradScaler 2.3-
+        from torch._six import container_abcs  # > torch._six.container_abcs 1.2-1.8
+    """,
+    "aliases": """
+        import torch, torch as t
+        import torch.nn.functional as F
+        from torch import nn
+        from torch.nn import functional
+        F.scaled_dot_product_attention  # > torch.nn.functional.scaled_dot_product_attention 2.0-
+        functional.mish  # > torch.nn.functional.mish 1.9-
+        nn.functional.mish  # > torch.nn.functional.mish 1.9-
+        t.compile  # > torch.compile 2.0-
+        L = torch.linalg  # > torch.linalg 1.7-
+        L.svd  # > torch.linalg.svd 1.8-
+        f = torch.func.vmap  # > torch.func.vmap 2.0-
+    """,
+    "in functions and classes": """
+        import torch
+        from torch import nn
+
+        class Net(nn.Module):
+            norm = nn.RMSNorm  # > torch.nn.RMSNorm 2.4-
+
+            @torch.inference_mode()  # > torch.inference_mode 1.9-
+            def forward(self, x):
+                import torch.nn.functional as F
+                with torch.autocast("cuda"):  # > torch.autocast 1.10-
+                    return F.mish(x)  # > torch.nn.functional.mish 1.9-
+
+        async def run():
+            return [torch.compile(f) for f in ()], lambda: torch.compile  # > torch.compile 2.0-
+    """,
+    "gone names": """
+        import torch
+        torch.rfft(x, 1)  # > torch.rfft 1.2-1.7
+        torch.symeig(x)  # > torch.symeig 1.2-1.13
+    """,
+    "a star": """
+        from torch.nn import *
+        Linear(1, 1)
+        RMSNorm(1)  # > torch.nn.RMSNorm 2.4-
+    """,
+    "every use counts, a name bound by an import only there": """
+        from torch import compile  # > torch.compile 2.0-
+        compile(f)
+        compile(g)
+    """,
+    "unknown names are not ours to judge": """
+        import torch, numpy
+        torch.no_such_name
+        torch.ops.my.op(1)
+        numpy.compile
+        compile("1", "", "eval")
+    """,
+}
+
+PARAMETERS = {
+    "keywords": """
+        import torch
+        import torch.nn.functional as F
+        F.gelu(x, approximate="tanh")  # > torch.nn.functional.gelu(approximate) 1.12-
+        torch.nn.Transformer(bias=False, d_model=2)  # > torch.nn.Transformer(bias) 2.1-
+        torch.meshgrid(x, y, indexing="ij")  # > torch.meshgrid(indexing) 1.10-
+        torch.load("f", weights_only=True)  # > torch.load(weights_only) 1.13-
+        torch.load("f", pickle_protocol=1)
+    """,
+    "positional": """
+        import torch.nn.functional as F
+        F.gelu(x, "tanh")
+        F.huber_loss(a, b)  # > torch.nn.functional.huber_loss 1.9-
+    """,
+    "through a name": """
+        from torch.optim import SGD, Adam
+        make = Adam
+        make([], 0.1, foreach=True)  # > torch.optim.Adam(foreach) 1.12-
+        SGD([], lr=0.1, maximize=True)  # > torch.optim.SGD(maximize) 1.11-
+    """,
+    "methods": """
+        import torch
+        x = torch.zeros(2)
+        x.nbytes  # > torch.Tensor.nbytes 2.1-
+        (x + 1).nbytes  # > torch.Tensor.nbytes 2.1-
+        torch.ones(1)[0].nanmedian()  # > torch.Tensor.nanmedian 1.8-
+        model = torch.nn.Linear(1, 1)
+        model.zero_grad(set_to_none=True)  # > torch.nn.Linear.zero_grad(set_to_none) 1.7-
+        def f(y: torch.Tensor, z: "torch.Tensor"):
+            y.nbytes  # > torch.Tensor.nbytes 2.1-
+            return z.nbytes  # > torch.Tensor.nbytes 2.1-
+        def g(x):
+            x.nbytes
+    """,
+    "self": """
+        from torch import nn
+
+        class Net(nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.lin = nn.Linear(1, 1)
+                self.register_full_backward_hook(f)  # > torch.nn.Module.register_full_backward_hook 1.8-
+                self.register_buffer("a", None, persistent=False)  # > torch.nn.Module.register_buffer(persistent) 1.6-
+                self.mine()
+
+            def mine(self):
+                self.get_submodule("a")  # > torch.nn.Module.get_submodule 1.9-
+
+        class Other(Mixin, nn.Module):
+            def f(self):
+                self.get_submodule("a")
+
+        class Third(nn.Module):
+            def get_submodule(self):
+                self.get_submodule("a")
+    """,
+}
+
+GUARDS = {
+    "hasattr": """
+        import torch
+        if hasattr(torch, "compile"):
+            torch.compile(f)
+        else:
+            torch.compile(f)  # > torch.compile 2.0-
+        torch.compile if hasattr(torch, "compile") else None
+        hasattr(torch, "compile") and torch.compile(f)
+        if not hasattr(torch, "compile"):
+            pass
+        elif ready:
+            torch.compile(f)
+        if hasattr(torch, "compile") and ready:
+            torch.compile(f)
+        if hasattr(torch, "compile") or ready:
+            torch.compile(f)  # > torch.compile 2.0-
+        if hasattr(torch, "compile"):
+            torch.accelerator  # > torch.accelerator 2.6-
+    """,
+    "getattr": """
+        import torch
+        f = getattr(torch, "compile", None)
+        if f is not None:
+            torch.compile
+        if f:
+            torch.compile
+        getattr(torch, "compile")  # > torch.compile 2.0-
+        norm = getattr(torch.nn, "RMSNorm", torch.nn.LayerNorm)
+    """,
+    "try of an import": """
+        try:
+            from torch.amp import GradScaler
+        except ImportError:
+            from torch.cuda.amp import GradScaler  # > torch.cuda.amp.GradScaler 1.5-
+        try:
+            import torch.nn.attention
+        except ModuleNotFoundError:
+            pass
+        try:
+            from torch import compile  # > torch.compile 2.0-
+        except ModuleNotFoundError:
+            pass
+        try:
+            from torch import compile  # > torch.compile 2.0-
+        except AttributeError:
+            pass
+    """,
+    "a flag": """
+        import torch
+        try:
+            from torch import vmap
+            HAS_VMAP = True
+        except ImportError:
+            HAS_VMAP = False
+        if HAS_VMAP:
+            torch.vmap
+        if not HAS_VMAP:
+            raise ImportError("no vmap")
+        torch.vmap
+    """,
+    "try of an attribute": """
+        import torch
+        try:
+            torch.compile
+        except AttributeError:
+            torch.symeig
+        try:
+            torch.compile  # > torch.compile 2.0-
+        except ImportError:
+            pass
+        try:
+            torch.nn.functional.gelu(x, approximate="tanh")
+        except TypeError:
+            pass
+        try:
+            torch.compile
+        except Exception:
+            pass
+        else:
+            torch.compile
+        try:
+            x = torch.compile  # > torch.compile 2.0-
+        finally:
+            pass
+    """,
+    "suppress": """
+        import contextlib, torch
+        with contextlib.suppress(AttributeError):
+            torch.compile
+        with contextlib.suppress(ValueError):
+            torch.compile  # > torch.compile 2.0-
+    """,
+    "leaving early": """
+        import torch
+        def f():
+            if not hasattr(torch, "compile"):
+                return None
+            return torch.compile
+
+        def g():
+            for x in y:
+                if not hasattr(torch, "compile"):
+                    continue
+                torch.compile
+            torch.compile  # > torch.compile 2.0-
+
+        def h():
+            assert hasattr(torch, "compile")
+            torch.compile
+    """,
+    "type checking": """
+        from __future__ import annotations
+        from typing import TYPE_CHECKING
+        import torch
+        if TYPE_CHECKING:
+            from torch.nn.attention import SDPBackend
+        def f(x: torch.nn.attention.SDPBackend) -> torch.amp.GradScaler: ...
+    """,
+    "annotations that run": """
+        import torch
+        def f(x: torch.amp.GradScaler) -> None:  # > torch.amp.GradScaler 2.3-
+            y: torch.amp.GradScaler
+        z: torch.amp.GradScaler = None  # > torch.amp.GradScaler 2.3-
+        w: "torch.amp.GradScaler"
+    """,
+    "skipped tests": """
+        import pytest, unittest, torch
+        @pytest.mark.skipif(not hasattr(torch, "compile"), reason="")
+        def test_a():
+            torch.compile
+        @unittest.skipUnless(hasattr(torch, "compile"), "")
+        class A:
+            def test(self):
+                torch.compile
+        @pytest.mark.skipif(hasattr(torch, "compile"), reason="")
+        def test_b():
+            torch.compile  # > torch.compile 2.0-
+    """,
+    "find_spec and signature": """
+        import importlib.util, inspect, torch
+        if importlib.util.find_spec("torch.func"):
+            import torch.func
+        if "indexing" in inspect.signature(torch.meshgrid).parameters:
+            torch.meshgrid(x, indexing="ij")
+        if "dynamic" in inspect.signature(torch.compile).parameters:  # > torch.compile 2.0-
+            pass
+        if "approximate" in inspect.signature(torch.nn.GELU).parameters:
+            torch.nn.GELU(approximate="tanh")
+    """,
+    "a patch": """
+        import torch
+        if not hasattr(torch, "compile"):
+            torch.compile = lambda f: f
+        torch.compile(f)
+    """,
+}
+
+# Every style of version test in use: each must know that torch.compile (since 2.0) may be used behind it.
+VERSION_TESTS = [
+    "version.parse(torch.__version__) >= version.parse('2.0')",
+    "Version(torch.__version__) >= Version('2.0.0')",
+    "parse(torch.__version__).release >= (2, 0)",
+    "parse(torch.__version__) > parse('1.13.1')",
+    "not version.parse(torch.__version__) < version.parse('2.0')",
+    "version.parse('2.0') <= version.parse(torch.__version__)",
+    "LooseVersion(torch.__version__) >= LooseVersion('2.0')",
+    "LooseVersion(torch.__version__) >= '2.0'",
+    "parse_version(torch.__version__) >= parse_version('2.0')",
+    "torch.__version__ >= '2.0'",
+    "torch.__version__ >= (2, 0)",
+    "torch.torch_version.TorchVersion(torch.__version__) >= '2.0'",
+    "torch.__version__.startswith('2.')",
+    "torch.__version__[0] == '2'",
+    "int(torch.__version__.split('.')[0]) >= 2",
+    "int(torch.__version__[0]) > 1",
+    "tuple(int(x) for x in torch.__version__.split('.')[:2]) >= (2, 0)",
+    "[int(x) for x in torch.__version__.split('+')[0].split('.')] >= [2, 0]",
+    "tuple(map(int, torch.__version__.split('.')[:2])) >= (2, 0)",
+    "list(map(int, torch.__version__.split('+')[0].split('.')[:2])) >= [2, 0]",
+    "tuple(int(x) for x in torch.__version__.split('.') if x.isdigit()) >= (2,)",
+    "tuple(int(x) for x in re.match(r'(\\d+)\\.(\\d+)', torch.__version__).groups()) >= (2, 0)",
+    "float('.'.join(torch.__version__.split('.')[:2])) >= 2.0",
+    "MAJOR >= 2",
+    "(MAJOR, MINOR) >= (2, 0)",
+    "MAJOR > 1 or (MAJOR == 1 and MINOR > 13)",
+    "TORCH_2",
+    "torch_ge('2.0')",
+    "torch_ge_parts(2, 0)",
+    "compare_version('torch', operator.ge, '2.0.0')",
+    "RequirementCache('torch>=2.0')",
+    "is_torch_version('>=', '2.0')",
+    "is_torch_version('>=', '2.0.0') and flag",
+    "is_torch_greater_or_equal('2.0')",
+    "version.parse(importlib.metadata.version('torch')) >= version.parse('2.0')",
+    "version.parse(version.parse(torch.__version__).base_version) >= version.parse('2.0')",
+    "version.parse(torch.__version__).major >= 2",
+    "not torch.__version__.startswith(('0.', '1.'))",
+    "torch.__version__.split('.')[0] in ('2', '3')",
+    "all([torch_ge('2.0'), torch_ge('1.13')])",
+    "operator.ge(version.parse(torch.__version__), version.parse('2.0'))",
+    "_compare('ge', '2.0')",
+]
+
+PREAMBLE = """
+import importlib.metadata, operator, re, sys
+import torch
+from accelerate.utils import is_torch_version
+from distutils.version import LooseVersion
+from functools import lru_cache
+from lightning_utilities.core.imports import RequirementCache, compare_version
+from packaging import version
+from packaging.version import Version, parse
+from pkg_resources import parse_version
+from transformers.utils.import_utils import is_torch_greater_or_equal
+
+TORCH_VERSION = version.parse(version.parse(torch.__version__).base_version)
+TORCH_2 = TORCH_VERSION >= version.parse("2.0")
+MAJOR, MINOR = (int(part) for part in torch.__version__.split(".")[:2])
+
+@lru_cache()
+def torch_ge(wanted):
+    return TORCH_VERSION >= version.parse(wanted)
+
+def torch_ge_parts(major: int, minor: int = 0):
+    if MAJOR != major:
+        return MAJOR > major
+    return MINOR >= minor
+
+def _compare(how, wanted):
+    if how == "ge":
+        return TORCH_VERSION >= version.parse(wanted)
+    return TORCH_VERSION < version.parse(wanted)
+
+"""
+
+
+@pytest.mark.parametrize("source", list(NAMES.values()), ids=list(NAMES))
+def test_names(source):
+    check(source)
+
+
+@pytest.mark.parametrize("source", list(PARAMETERS.values()), ids=list(PARAMETERS))
+def test_parameters(source):
+    check(source)
+
+
+@pytest.mark.parametrize("source", list(GUARDS.values()), ids=list(GUARDS))
+def test_guards(source):
+    check(source)
+
+
+@pytest.mark.parametrize("condition", VERSION_TESTS)
+def test_version_tests(condition):
+    source = f"{PREAMBLE}if {condition}:\n    torch.compile(f)\nelse:\n    torch.symeig(x)\n"
+    assert findings(source) == []
+    source = f"{PREAMBLE}if {condition}:\n    torch.symeig(x)\n"
+    assert [name for _, name, _ in findings(source)] == ["torch.symeig"]
