@@ -106,8 +106,9 @@ def test_learning_rate_as_a_tensor(impl):
 
 
 def test_complex_parameters(impl):
-    if not hasattr(torch, "view_as_real"):
-        pytest.skip("complex tensors before torch 1.6")
+    if not at_least(1, 7):
+        # https://github.com/pytorch/pytorch/issues/41857
+        pytest.skip("no complex gradients before torch 1.6, and the conjugates of today's on 1.6")
     results = []
     for kind in ("real", "complex"):
         pair = torch.nn.Parameter(torch.tensor([[0.5, -1.0], [2.0, 0.3]], dtype=torch.float64))
