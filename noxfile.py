@@ -214,7 +214,7 @@ def bench(session, torch, needs):
     [nox.param(python, torch, needs, id="torch-" + minor) for minor, torch, python, needs in MATRIX],
 )
 def history(session, torch, needs):
-    """Write down what one torch offers, and fold that into the API history; `nox -s history` does so for every torch."""
+    """Write down what one torch offers, and fold that into the API history."""
     try:
         if "--delete" in session.posargs:
             session.env["UV_CACHE_DIR"] = str(Path(session.create_tmp(), "uv-cache"))

@@ -5,7 +5,6 @@ working directory are set. Modules are imported in a process of their own, which
 end it. Modules that want a package which is not there are read, not run.
 """
 
-import glob
 import importlib
 import inspect
 import json
@@ -63,8 +62,9 @@ class Torch:
     """The modules of the installed torch, and which object of them is known by which names."""
 
     def __init__(self, dead):
-        import torch  # noqa: F401
+        import torch
 
+        self.version = torch.__version__
         self.first = {name: dict(vars(sys.modules[name])) for name in sorted(sys.modules) if name.startswith("torch")}
         self.first = {name: held for name, held in self.first.items() if is_wanted(name)}
         self.paths = modules_of(os.path.dirname(torch.__file__))
@@ -113,7 +113,8 @@ class Torch:
     def fail(self, name, attempt, error):
         """Note a failure, on the second attempt."""
         if attempt == 2:
-            self.failed.append((name, type(error).__name__ + ": " + str(error).splitlines()[0][:100] if str(error) else ""))
+            first = (str(error).splitlines() or [""])[0]
+            self.failed.append((name, type(error).__name__ + ": " + first[:100]))
         return False
 
     def names_of(self, module):
@@ -150,7 +151,7 @@ class Torch:
                     found.update({name: value for name, value in cls.__dict__.items() if name not in found})
             config = held.__dict__.get("_config")
             if isinstance(config, dict):
-                found.update({str(name): None for name in config if str(name).isidentifier()})
+                found.update(dict.fromkeys(name for name in config if str(name).isidentifier()))
         elif "__getattr__" in held.__dict__ and module in self.paths:
             found.update(answered(held, sources.strings(self.paths[module]) - set(found)))
         return found
@@ -164,9 +165,8 @@ class Torch:
         if foreign:
             return False
         home = getattr(value, "__module__", None)
-        if inspect.isclass(value) or inspect.isroutine(value):
-            return assigned or home is None or signatures.is_ours(home)
-        return True
+        # Also of what typing makes, such as Optional, which torch._jit_internal hands on.
+        return assigned or not isinstance(home, str) or signatures.is_ours(home)
 
     def homes(self):
         """{dotted name: the name under which its object is described}."""
@@ -179,7 +179,7 @@ class Torch:
             value = self.names[names[0]]
             own = "{}.{}".format(getattr(value, "__module__", None), getattr(value, "__qualname__", None))
             chosen = own if own in names else min(names, key=rank)
-            found.update({name: chosen for name in names})
+            found.update(dict.fromkeys(names, chosen))
         return found
 
 
@@ -252,6 +252,9 @@ class Dump:
                 self.class_names[value] = name
             if not is_private(name):
                 self.public.add(home)
+        # Those that they inherit from as well: torch.optim.lr_scheduler._LRScheduler has what StepLR has.
+        for cls in [cls for cls, name in self.class_names.items() if name in self.public]:
+            self.public.update(self.class_names[base] for base in cls.__mro__ if base in self.class_names)
         for name in sorted(torch.modules):
             self.records[name] = {"k": "module"}
         for name, value in torch.names.items():
@@ -358,10 +361,8 @@ def work(out, dead):
     """Import, describe and write."""
     found = Torch(dead)
     dump = Dump(found)
-    import torch
-
     content = {
-        "torch": str(torch.__version__).partition("+")[0],
+        "torch": str(found.version).partition("+")[0],
         "python": "{}.{}".format(*sys.version_info),
         "unread": sorted(found.unread),
         "failed": sorted(found.failed) + [[name, "ends the process"] for name in sorted(dead)],
@@ -374,23 +375,21 @@ def work(out, dead):
 def main(out):
     """Run workers until one comes to its end."""
     out = os.path.abspath(out)
-    environment = {key: value for key, value in os.environ.items() if key in ("PATH", "HOME", "LD_LIBRARY_PATH", "TMPDIR")}
+    environment = {key: os.environ[key] for key in ("PATH", "LD_LIBRARY_PATH", "TMPDIR") if key in os.environ}
     environment.update(PYTHONHASHSEED="0", LC_ALL="C.UTF-8", CUDA_VISIBLE_DEVICES="", OMP_NUM_THREADS="1", TERM="dumb")
     dead = []
     with tempfile.TemporaryDirectory() as folder:
         environment["HOME"] = folder
         while True:
             command = [sys.executable, "-W", "ignore", os.path.join(HERE, "dump.py"), "--worker", out] + dead
-            code = subprocess.run(command, cwd=folder, env=environment, stdin=subprocess.DEVNULL, timeout=LIMIT).returncode
+            done = subprocess.run(command, cwd=folder, env=environment, stdin=subprocess.DEVNULL, timeout=LIMIT)
             mark = os.path.join(folder, "importing")
-            if not code:
+            if not done.returncode:
                 return 0
             if not os.path.exists(mark) or len(dead) > 20:
-                return code
+                return done.returncode
             with open(mark) as file:
                 name = file.read()
-            if not name:
-                return code
             dead.append(name)
             os.remove(mark)
 

@@ -1,4 +1,4 @@
-"""Write `src/torchcompat_check/shims.txt`, or with --check tell whether it is stale: torch's name, torchcompat's, since when.
+"""Write `src/torchcompat_check/shims.txt`, or with --check tell whether it is stale.
 
 The file says to what does not import torch what `torchcompat.SHIMS` declares; it is the same on every torch.
 """
@@ -17,7 +17,7 @@ COMMENT = """\
 
 
 def oldest(shim):
-    """The oldest torch on which a shim does its work: that of the native, where the fallback only says that it cannot."""
+    """The oldest torch on which a shim works: that of the native, where the fallback only says that it cannot."""
     return shim.since if summary(shim).startswith("UnsupportedError") else "1.2"
 
 

@@ -76,7 +76,7 @@ def dispatched(function):
 
 
 def returned(function):
-    """"torch.Tensor" if that is what a function is annotated to return."""
+    """ "torch.Tensor" if that is what a function is annotated to return."""
     annotation = getattr(function, "__annotations__", {})
     annotation = annotation.get("return") if isinstance(annotation, dict) else None
     return "torch.Tensor" if annotation is torch.Tensor or annotation in ("Tensor", "torch.Tensor") else ""
@@ -186,13 +186,13 @@ def from_error(function, owner):
 
 
 def from_listing(line):
-    """[(name, sign, default)] of "Tensor input, *, torch.dtype dtype"; such a line has no defaults."""
+    """[(name, sign, default)] of "Tensor input, *, Tensor out = None"; only newer torch writes some of the defaults."""
     found, sign = [], ""
     for part in line.strip("() ").split(", "):
         if part == "*":
             sign = "*"
         elif part:
-            found.append((part.rpartition(" ")[2].partition("=")[0], sign, None))
+            found.append((part.partition("=")[0].strip().rpartition(" ")[2], sign, None))
     return found
 
 
@@ -201,7 +201,7 @@ def only_listed(overloads, listed):
     if not listed:
         return overloads
     names = {name for parameters, _ in listed for name, _, _ in parameters} | {"self"}
-    known = [([each for each in parameters if each[0].lstrip("*") in names], answer) for parameters, answer in overloads]
+    known = [([each for each in told if each[0].lstrip("*") in names], answer) for told, answer in overloads]
     return known + listed
 
 
@@ -258,9 +258,12 @@ def of_builtin(function, module, owner, name):
     ours = getattr(function, "__name__", name)
     if ours != name:
         overloads = overloads + STUBS.overloads(module, owner, ours)
-    tensor = owner in TENSORS or module in ("torch", "torch.nn.functional") or "torch._C._" in str(
-        getattr(function, "__module__", "")
-    ) or ours.startswith(("fft_", "linalg_", "special_"))
+    tensor = (
+        owner in TENSORS
+        or module in ("torch", "torch.nn.functional")
+        or "torch._C._" in str(getattr(function, "__module__", ""))
+        or ours.startswith(("fft_", "linalg_", "special_"))
+    )
     if tensor and owner in ("",) + TENSORS:
         overloads = overloads + [from_schema(each) for each in schemas(ours)]
     if not overloads:

@@ -93,9 +93,10 @@ def instance_attributes(path):
 def assigned_to(function, owner):
     """The attributes of the variable *owner* that a function assigns."""
     for node in ast.walk(function):
-        if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
-            if isinstance(node.value, ast.Name) and node.value.id == owner:
-                yield node.attr
+        if not isinstance(node, ast.Attribute) or not isinstance(node.ctx, ast.Store):
+            continue
+        if isinstance(node.value, ast.Name) and node.value.id == owner:
+            yield node.attr
 
 
 def text(node):

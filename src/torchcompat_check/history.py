@@ -7,11 +7,11 @@ The file lists every name of torch once, sorted, and under it the parameters tha
      in_features
      device 1.9- =None
 
-A name's line tells its kinds, each with the minors that have it: "1.2-1.7,1.9-" stands for 1.2 to 1.7 and from 1.9 to the
-newest; `= HOME` is a name for the object that is described under HOME. Parts after ` ; ` begin with a mark:
-`(` a base within torch, `>` what a call returns, `~ unknown` parameters are not known, `~ overloads` the parameters are
-those of several overloads together. A parameter's line tells its states, separated by ` ; `: the minors, `*` if it
-is keyword-only or `/` if it has no keyword, and `=` its default. Minors are left out where they are those of the class,
+A name's line tells its kinds, each with the minors that have it: "1.2-1.7,1.9-" stands for 1.2 to 1.7 and from 1.9 to
+the newest; `= HOME` is a name for the object that is described under HOME. Parts after ` ; ` begin with a mark: `(` a
+base within torch, `>` what a call returns, `~ unknown` parameters are not known, `~ overloads` the parameters are those
+of several overloads together. A parameter's line tells its states, separated by ` ; `: the minors, `*` if it is
+keyword-only or `/` if it has no keyword, and `=` its default. Minors are left out where they are those of the class,
 function or method itself.
 
 Nothing is parsed before it is asked for: names are found by bisection in the text.
@@ -22,7 +22,7 @@ from __future__ import annotations
 import functools
 import re
 from pathlib import Path
-from typing import Dict, Iterator, List, NamedTuple, Tuple
+from typing import Iterable, Iterator, NamedTuple
 
 from . import shims
 from ._minors import ALL, INDEX, MINORS
@@ -44,7 +44,7 @@ class Parameter(NamedTuple):
     present: int
     keyword_only: int
     positional_only: int
-    defaults: List[Tuple["str | None", int]]
+    defaults: list[tuple[str | None, int]]
 
 
 @functools.lru_cache(maxsize=None)
@@ -64,11 +64,11 @@ class Record:
     def __init__(self, name: str, text: str) -> None:
         self.name = name
         head, _, self._lines = text.partition("\n")
-        self.kinds: Dict[str, int] = {}
-        self.homes: Dict[str, int] = {}
-        self.bases: Dict[str, int] = {}
-        self.returns: Dict[str, int] = {}
-        self.flags: Dict[str, int] = {}
+        self.kinds: dict[str, int] = {}
+        self.homes: dict[str, int] = {}
+        self.bases: dict[str, int] = {}
+        self.returns: dict[str, int] = {}
+        self.flags: dict[str, int] = {}
         marked = {"(": self.bases, ">": self.returns, "~": self.flags, "=": self.homes}
         for part in head.split(" ;"):
             words = part.split()
@@ -93,7 +93,7 @@ class Record:
         """Where its parameters are known."""
         return self.callable & ~self.flags.get("unknown", 0)
 
-    def parameters(self) -> "Iterator[Tuple[str, int, str, str | None]]":
+    def parameters(self) -> Iterator[tuple[str, int, str, str | None]]:
         """(name, mask, sign, default) of each state of each parameter."""
         for line in self._lines.split("\n"):
             name, _, rest = line[1:].partition(" ")
@@ -104,9 +104,9 @@ class Record:
                 yield name, mask, words[0] if words else "", default if equals else None
 
 
-def _union(masks: "Iterator[int] | List[int] | object") -> int:
+def _union(masks: Iterable[int]) -> int:
     found = 0
-    for mask in masks:  # type: ignore[attr-defined]
+    for mask in masks:
         found |= mask
     return found
 
@@ -114,15 +114,16 @@ def _union(masks: "Iterator[int] | List[int] | object") -> int:
 class Entry:
     """What torch has under one name, through aliases and bases: parts of records, each for some minors."""
 
-    def __init__(self, name: str, parts: List[Tuple[Record, int]]) -> None:
+    def __init__(self, name: str, parts: list[tuple[Record, int]]) -> None:
         self.name = name
         self.parts = parts
         self.present = _union([mask for _, mask in parts])
+        self._parsed: dict[str, list[tuple[int, str, str | None]]] | None = None
 
     @property
-    def kinds(self) -> List[Tuple[str, int]]:
+    def kinds(self) -> list[tuple[str, int]]:
         """(kind, mask), the oldest first."""
-        found: Dict[str, int] = {}
+        found: dict[str, int] = {}
         for record, part in self.parts:
             for kind, mask in record.kinds.items():
                 if mask & part:
@@ -134,9 +135,9 @@ class Entry:
         return next((kind for kind, mask in self.kinds if mask >> INDEX[minor] & 1), "")
 
     @property
-    def homes(self) -> List[Tuple[str, int]]:
+    def homes(self) -> list[tuple[str, int]]:
         """(where the object is described, mask), the oldest first; one name after the other where it moved."""
-        found: Dict[str, int] = {}
+        found: dict[str, int] = {}
         for record, mask in self.parts:
             found[record.name] = found.get(record.name, 0) | mask
         return sorted(found.items(), key=lambda item: item[1].bit_length())
@@ -153,9 +154,15 @@ class Entry:
         return found.pop() if len(found) == 1 else ""
 
     @property
-    def bases(self) -> List[Tuple[str, int]]:
+    def bases(self) -> list[tuple[str, int]]:
         """(base within torch, mask) of a class."""
-        return [(base, mask & part) for record, part in self.parts for base, mask in record.bases.items() if mask & part]
+        found = ((base, mask & part) for record, part in self.parts for base, mask in record.bases.items())
+        return [(base, mask) for base, mask in found if mask]
+
+    @property
+    def callable(self) -> int:
+        """Where it is a function, a method or a class."""
+        return _union([record.callable & part for record, part in self.parts])
 
     @property
     def unknown(self) -> int:
@@ -167,9 +174,14 @@ class Entry:
         """Where the parameters are those of several overloads, so that their order tells nothing."""
         return _union([record.flags.get("overloads", 0) & part for record, part in self.parts])
 
-    @functools.cached_property if hasattr(functools, "cached_property") else property  # type: ignore[misc]
-    def _states(self) -> "Dict[str, List[Tuple[int, str, str | None]]]":
-        found: Dict[str, List[Tuple[int, str, str | None]]] = {}
+    @property
+    def _states(self) -> dict[str, list[tuple[int, str, str | None]]]:
+        if self._parsed is None:
+            self._parsed = self._parse()
+        return self._parsed
+
+    def _parse(self) -> dict[str, list[tuple[int, str, str | None]]]:
+        found: dict[str, list[tuple[int, str, str | None]]] = {}
         for record, part in sorted(self.parts, key=lambda item: -item[1].bit_length()):
             for name, mask, sign, default in record.parameters():
                 if mask & part:
@@ -177,8 +189,8 @@ class Entry:
         return found
 
     @property
-    def parameters(self) -> "Dict[str, Parameter] | None":
-        """The parameters, or None where nothing is known of them on any torch. `*args` and `**kwargs` are not listed."""
+    def parameters(self) -> dict[str, Parameter] | None:
+        """The parameters, or None if nothing is known of them on any torch; `*args` and `**kwargs` are not listed."""
         if not any(record.known & part for record, part in self.parts):
             return None
         return {name: _parameter(states) for name, states in self._states.items() if name[0] != "*"}
@@ -212,8 +224,8 @@ class Entry:
         return f"Entry({self.name!r}, present={self.present:#x}, kinds={self.kinds!r})"
 
 
-def _parameter(states: "List[Tuple[int, str, str | None]]") -> Parameter:
-    defaults: "Dict[str | None, int]" = {}
+def _parameter(states: list[tuple[int, str, str | None]]) -> Parameter:
+    defaults: dict[str | None, int] = {}
     for mask, _, default in states:
         defaults[default] = defaults.get(default, 0) | mask
     return Parameter(
@@ -228,11 +240,11 @@ class History:
     """The names of torch, by bisection in the text of the file."""
 
     def __init__(self, text: str) -> None:
-        self._text = text
-        self._records: "Dict[str, Record | None]" = {}
-        self._entries: "Dict[str, Entry | None]" = {}
+        self._text = "\n" + text
+        self._records: dict[str, Record | None] = {}
+        self._entries: dict[str, Entry | None] = {}
 
-    def find(self, name: str) -> "Entry | None":
+    def find(self, name: str) -> Entry | None:
         """What torch has under a dotted name, or None if no torch is known to have it.
 
         The name may go through aliases (`torch.nn.Linear.forward`) and name what a class inherits.
@@ -247,23 +259,23 @@ class History:
         found = shims.find(self, name)
         return found.name if found is not None else ""
 
-    def names(self) -> List[str]:
+    def names(self) -> list[str]:
         """Every name of the file."""
         lines = self._text.split("\n")
         return [line.partition(" ")[0] for line in lines if line and line[0] not in " #"]
 
-    def record(self, name: str) -> "Record | None":
+    def record(self, name: str) -> Record | None:
         """The lines of a name, or None."""
         if name not in self._records:
             self._records[name] = self._search(name)
         return self._records[name]
 
-    def _search(self, name: str) -> "Record | None":
+    def _search(self, name: str) -> Record | None:
         text, low, high = self._text, 0, len(self._text)
         # The record looked for, if there is one, begins between low and high.
         while low < high:
             middle = (low + high) // 2
-            match = _RECORD.search(text, middle, high)
+            match = _RECORD.search(text, middle, high + 1)
             if match is None:
                 high = middle
                 continue
@@ -278,11 +290,11 @@ class History:
                 high = middle
         return None
 
-    def _resolve(self, name: str, mask: int, depth: int) -> List[Tuple[Record, int]]:
+    def _resolve(self, name: str, mask: int, depth: int) -> list[tuple[Record, int]]:
         """The parts of records that a name stands for on the minors of *mask*."""
         if not mask or depth > DEEPEST:
             return []
-        parts: List[Tuple[Record, int]] = []
+        parts: list[tuple[Record, int]] = []
         record = self.record(name)
         if record is not None:
             if record.own & mask:

@@ -1,10 +1,10 @@
-"""Which of torchcompat's names stands in for which of torch's: the reader of shims.txt, which history/shims.py writes."""
+"""Which of torchcompat's names stands in for which of torch's: the reader of shims.txt."""
 
 from __future__ import annotations
 
 import functools
 from pathlib import Path
-from typing import Any, Dict, NamedTuple
+from typing import Any, NamedTuple
 
 
 class Shim(NamedTuple):
@@ -15,7 +15,7 @@ class Shim(NamedTuple):
 
 
 @functools.lru_cache(maxsize=None)
-def load() -> Dict[str, Shim]:
+def load() -> dict[str, Shim]:
     """{torch's name: shim}."""
     text = Path(__file__).with_name("shims.txt").read_text(encoding="utf-8")
     rows = (line.split() for line in text.splitlines() if not line.startswith("#"))
@@ -23,7 +23,7 @@ def load() -> Dict[str, Shim]:
 
 
 @functools.lru_cache(maxsize=None)
-def _by_home(history: Any) -> Dict[str, Shim]:
+def _by_home(history: Any) -> dict[str, Shim]:
     """The shims by where torch's newest keeps the object, which is how two names for one object are told."""
     found = {}
     for torch, shim in load().items():
