@@ -1,5 +1,6 @@
-"""The analysis of one file. Each line that must be found says so: `# > NAME[(PARAMETER)] WHEN`, where WHEN is where it exists.
+"""The analysis of one file.
 
+Each line on which something must be found says so: `# > NAME[(PARAMETER)] WHEN`, where WHEN is where it exists.
 The ranges are facts of torch's releases, read off the release notes and the history of torch's sources, not off our data.
 """
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Callable
 from . import decorators
 from ._minors import ALL
 from .scope import Scope, join
-from .uses import TORCH, Frame
+from .uses import TORCH, Frame, Guard
 from .values import Const, Function, LocalClass, Ref, truth
 
 if TYPE_CHECKING:
@@ -122,7 +122,13 @@ def if_(walk: Walk, node: ast.If) -> None:
         walk.block(node.orelse)
         return
     condition = truth(walk.evaluate(node.test))
+    guard = Guard(node)
+    outer = walk.uses.guards
+    if condition.true != ALL or condition.false != ALL:
+        walk.uses.guards = [*outer, guard]
     walk.branches(condition, lambda: walk.block(node.body), lambda: walk.block(node.orelse))
+    walk.uses.guards = outer
+    walk.uses.close(guard)
 
 
 def is_type_checking(node: ast.AST) -> bool:
@@ -157,7 +163,8 @@ def loop(walk: Walk, node: Any, mask: int) -> None:
 def try_(walk: Walk, node: Any) -> None:
     """Where the body fails for want of a name, the handlers run; no use in it counts that one of them catches."""
     reach, names = walk.uses.reach, walk.scope.names
-    frame = Frame(set().union(*[caught(handler.type) for handler in node.handlers]) if node.handlers else set())
+    kinds = set().union(*[caught(handler.type) for handler in node.handlers]) if node.handlers else set()
+    frame = Frame(node, kinds)
     walk.scope.names = dict(names)
     walk.uses.frames.append(frame)
     walk.block(node.body)
@@ -174,6 +181,7 @@ def try_(walk: Walk, node: Any) -> None:
         ended |= walk.uses.reach
     walk.uses.reach, walk.scope.names = ended, after
     walk.block(node.finalbody)
+    walk.uses.close(frame)
 
 
 def catches(handler: ast.ExceptHandler, frame: Frame) -> bool:
@@ -199,7 +207,7 @@ def with_(walk: Walk, node: Any) -> None:
             walk.bind(item.optional_vars, value)
         suppressed = kinds_suppressed(item.context_expr)
         if suppressed:
-            walk.uses.frames.append(Frame(suppressed))
+            walk.uses.frames.append(Frame(node, suppressed))
     suppresses = len(walk.uses.frames) > frames
     walk.block(node.body)
     del walk.uses.frames[frames:]

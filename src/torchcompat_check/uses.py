@@ -6,17 +6,27 @@ import ast
 import re
 from typing import Any
 
-from ._minors import ALL, MINORS
+from . import shims
+from ._minors import ALL, MINORS, at_least, minors_of
 from .finding import Finding
 from .history import Entry, History
 
 TORCH = ("torch", "functorch")
 
 
-class Frame:
+class Guard:
+    """A statement that keeps code from a torch that lacks something, and what that is: {name: torchcompat's name}."""
+
+    def __init__(self, node: ast.stmt) -> None:
+        self.node = node
+        self.names: dict[str, str] = {}
+
+
+class Frame(Guard):
     """A `try` statement around the code that is read: what its handlers catch, and on which minors they had to."""
 
-    def __init__(self, kinds: set[str]) -> None:
+    def __init__(self, node: ast.stmt, kinds: set[str]) -> None:
+        super().__init__(node)
         self.kinds = kinds
         self.failed = 0
 
@@ -29,6 +39,8 @@ class Uses:
         self.history = history
         self.findings: dict[tuple[int, int, str], Finding] = {}
         self.frames: list[Frame] = []
+        self.guards: list[Guard] = []
+        self.needless: list[Guard] = []
         self.quiet = 0
         self.reach = ALL
         self.provided: dict[str, int] = {}
@@ -43,6 +55,7 @@ class Uses:
         for frame in reversed(self.frames):
             if kind in frame.kinds:
                 frame.failed |= missing
+                frame.names[entry.name] = self._shim(entry, parameter, missing)
                 self.reach &= ~missing
                 return
         if not self.quiet:
@@ -56,6 +69,23 @@ class Uses:
         missing = self.reach & known & ~entry.present & ~self.provided.get(entry.name, 0)
         if missing:
             self.absent(node, entry, "", missing, kind)
+        elif not self.quiet:
+            self._kept(entry)
+
+    def _kept(self, entry: Entry) -> None:
+        """A use that a condition keeps from an older torch. What a newer one has lost is on the branch that would go."""
+        older = ALL & ~entry.present & ~at_least(minors_of(entry.present)[-1])
+        for guard in self.guards:
+            if older & ~self.reach:
+                guard.names[entry.name] = self._shim(entry, "", older)
+        for frame in self.frames:
+            if older & frame.failed:
+                frame.names[entry.name] = self._shim(entry, "", older)
+
+    def close(self, guard: Guard) -> None:
+        """The end of a guard. It is needless if torchcompat has all that it keeps from an older torch."""
+        if not self.quiet and guard.names and all(guard.names.values()):
+            self.needless.append(guard)
 
     def imported(self, node: ast.AST, module: str, name: str) -> None:
         """`from module import name`: python says so in another way when it is the module that is not there."""
@@ -124,8 +154,18 @@ class Uses:
             parameter,
             present,
             missing,
-            self.history.shim(entry.name),
+            self._shim(entry, parameter, missing),
         )
+
+    def _shim(self, entry: Entry, parameter: str, missing: int) -> str:
+        """torchcompat's name, if that works wherever this one does not: it takes the parameters of the newest torch."""
+        shim = shims.find(self.history, entry.name)
+        if shim is None or missing & ~at_least(shim.oldest):
+            return ""
+        newest = at_least(MINORS[-1])
+        if parameter and not (entry.parameters or {})[parameter].present & newest:
+            return ""
+        return shim.name
 
     def _place(self, node: Any) -> tuple[int, int, int, int]:
         """Where a node is; `keyword` and `alias` have a place of their own from Python 3.9 and 3.10 on."""
