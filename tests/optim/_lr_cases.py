@@ -31,6 +31,9 @@ def lrs_of(made):
 def run(scheduler, steps=STEPS):
     """The learning rates at epoch 0 (now), 1, ..., *steps*."""
     seen = [lrs_of(scheduler.optimizer)]
+    for group in scheduler.optimizer.param_groups:
+        for param in group["params"]:  # torch 1.8's Adadelta reads what only a parameter with a gradient sets
+            param.grad = torch.zeros_like(param)
     scheduler.optimizer.step()  # once is enough that no scheduler complains
     for _ in range(steps):
         scheduler.step()
