@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import io
 import os
+import re
 import stat
 import sys
 import tokenize
@@ -22,6 +23,9 @@ _WIDE_MARKS = (
     (codecs.BOM_UTF16_LE, "UTF-16"),
     (codecs.BOM_UTF16_BE, "UTF-16"),
 )
+
+
+_LONG_CHAIN = re.compile(r"(?:\.\w+){3000}")
 
 
 class Source(NamedTuple):
@@ -84,13 +88,13 @@ def source_of(path: str, data: bytes) -> Source:
     """The code in *data*, the content of *path*."""
     text = decode(data)
     if not is_notebook(path):
-        refuse_long_ladders(text)
+        refuse_long_chains(text)
         return Source(text)
     code, cells, problems = cells_of(path, text)
     return Source(code, cells, problems)
 
 
-def refuse_long_ladders(text: str) -> None:
-    """Python 3.7 and 3.8 crash in ``ast.parse`` on an `if` with tens of thousands of `elif`: its tree is that deep."""
-    if sys.version_info < (3, 9) and text.count("elif") > 5000:
+def refuse_long_chains(text: str) -> None:
+    """Python 3.7 and 3.8 crash on, or take, what later ones refuse as too deep: `elif` and attributes by the thousand."""
+    if sys.version_info < (3, 9) and (text.count("elif") > 5000 or _LONG_CHAIN.search(text)):
         raise BadFile("nested too deeply to be read")
