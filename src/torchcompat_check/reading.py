@@ -95,6 +95,6 @@ def source_of(path: str, data: bytes) -> Source:
 
 
 def refuse_long_chains(text: str) -> None:
-    """Python 3.7 and 3.8 crash on, or take, what later ones refuse as too deep: `elif` and attributes by the thousand."""
+    """Python 3.7 and 3.8 crash on, or take, what later ones call too deep: `elif` and attributes by the thousand."""
     if sys.version_info < (3, 9) and (text.count("elif") > 5000 or _LONG_CHAIN.search(text)):
         raise BadFile("nested too deeply to be read")
