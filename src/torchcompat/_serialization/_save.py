@@ -13,7 +13,7 @@ from typing import Any, Iterator
 
 import torch
 
-from .._torch import UnsupportedError, at_least, find, is_version
+from .._torch import UnsupportedError, at_least, at_most, find
 from . import _dtypes
 from ._settings import skips_data
 from ._source import is_path
@@ -22,7 +22,7 @@ from ._zip_writer import ZipWriter
 
 _torch: Any = torch
 _LATE = [find(f"torch.uint{bits}") for bits in (16, 32, 64)] if not at_least(2, 6) else []
-_CRASHES_ON_CSR = is_version(1, 10)
+_CRASHES_ON_CSR = at_least(1, 9) and at_most(1, 10)  # https://github.com/pytorch/pytorch/pull/71963
 _CLASSES = {dtype: name for name, dtype in _dtypes.STORAGES.items() if name != "UntypedStorage"}
 
 
@@ -92,9 +92,9 @@ def _dtype_of(obj: Any, is_typed: bool) -> str:
 
 
 def _refuse_what_ends_the_process(obj: Any) -> None:
-    # Torch 1.10 looks for the storage of a tensor in CSR form, which has none, where there is nothing to be read.
+    # Torch 1.9 and 1.10 look for the storage of a tensor in CSR form, which has none, and read what is not there.
     if _CRASHES_ON_CSR and isinstance(obj, torch.Tensor) and obj.layout == _torch.sparse_csr:
-        raise UnsupportedError("torch 1.10 cannot write a sparse tensor in CSR form: convert it by to_dense()")
+        raise UnsupportedError("torch 1.9 and 1.10 cannot write a sparse tensor in CSR form: convert it by to_dense()")
 
 
 def _reduced(obj: Any) -> Any:

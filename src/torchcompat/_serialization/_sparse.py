@@ -101,8 +101,10 @@ def _compressed(layout: Any, compressed: Any, plain: Any, values: Any, size: Any
         if validate is not None:
             _validate(validate, compressed, plain, values, size, layout)
         return make(compressed, plain, values, size, layout=layout, **_UNCHECKED)
-    if kind == "torch.sparse_csr" and find("torch.sparse_csr_tensor"):
-        return _torch.sparse_csr_tensor(compressed, plain, values, size, **_UNCHECKED)
+    # torch 1.9 keeps the function to itself: https://github.com/pytorch/pytorch/pull/58994
+    make_csr = find("torch.sparse_csr_tensor") or find("torch._sparse_csr_tensor")
+    if kind == "torch.sparse_csr" and make_csr is not None:
+        return make_csr(compressed, plain, values, size, **_UNCHECKED)
     raise UnsupportedError(f"the file holds a tensor of layout {kind}, which torch {torch.__version__} cannot make")
 
 
