@@ -218,7 +218,7 @@ def history(session, torch, needs):
     try:
         if "--delete" in session.posargs:
             session.env["UV_CACHE_DIR"] = str(Path(session.create_tmp(), "uv-cache"))
-        session.install("torch==" + torch, *needs, "packaging", "typing-extensions")
+        session.install("torch==" + torch, *needs, "packaging", "setuptools", "typing-extensions")
         dump = str(Path(session.create_tmp(), "dump.json"))
         session.run("python", "history/dump.py", dump)
         session.run("python", "history/merge.py", dump)

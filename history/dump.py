@@ -65,6 +65,8 @@ class Torch:
         import torch
 
         self.version = torch.__version__
+        # Some modules, functorch.dim for one, add to the class when they are imported.
+        self.tensor = {name for cls in torch.Tensor.__mro__ for name in vars(cls)}
         self.first = {name: dict(vars(sys.modules[name])) for name in sorted(sys.modules) if name.startswith("torch")}
         self.first = {name: held for name, held in self.first.items() if is_wanted(name)}
         self.paths = modules_of(os.path.dirname(torch.__file__))
@@ -121,6 +123,7 @@ class Torch:
         """{dotted name: object} of a module: what is torch's own, and what it takes from elsewhere in torch."""
         held = self.modules[module]
         imported, own = sources.bindings(module, self.paths[module]) if module in self.paths else ({}, set())
+        loops = sources.loop_variables(self.paths[module]) if module in self.paths else ()
         exported = getattr(held, "__all__", None)
         exported = set(exported) if isinstance(exported, (list, tuple)) else set()
         found = {}
@@ -128,7 +131,7 @@ class Torch:
             dotted = module + "." + name
             if name.startswith("__") and name != "__version__" and dotted not in self.modules:
                 continue
-            if not isinstance(name, str) or not name.isidentifier():
+            if not name.isidentifier() or name in loops:
                 continue
             foreign = name in imported and not signatures.is_ours(imported[name][0]) and name not in own
             if module in ALL_NAMES or name in exported or self.is_own(module, name, value, name in own, foreign):
@@ -261,6 +264,8 @@ class Dump:
             self.add(name, value, homes.get(name, name))
         for name in torch.unread:
             self.records.update(sources.unread_module(name, torch.paths[name]))
+        for name in torch.unread:
+            sources.add_starred(self.records, name, torch.paths[name])
 
     def add(self, name, value, home):
         """Describe one attribute of a module."""
@@ -319,6 +324,8 @@ class Dump:
         path = self.torch.paths.get(held.__module__)
         for name, value in sorted(held.__dict__.items()):
             if not isinstance(name, str) or owner + "." + name in self.records or not is_kept(name, cls):
+                continue
+            if owner == "torch.Tensor" and name not in self.torch.tensor:
                 continue
             self.add_member(owner + "." + name, value, module, owner.rpartition(".")[2])
         if path:

@@ -60,6 +60,14 @@ def bindings(module, path):
     return imported, own
 
 
+def loop_variables(path):
+    """The names that nothing but a loop of a module's top level binds; what they are in the end may be chance."""
+    loops = [node for node in statements(read(path).body) if isinstance(node, ast.For)]
+    found = {part.id for node in loops for part in ast.walk(node.target) if isinstance(part, ast.Name)}
+    imported, own = bindings("", path)
+    return found - own - set(imported)
+
+
 def strings(path):
     """Every string in a source that could be a name: candidates for what a module's `__getattr__` answers."""
     found = set()
@@ -182,10 +190,27 @@ def unread_module(module, path):
         elif isinstance(node, (ast.Assign, ast.AnnAssign)):
             records.update({module + "." + name: {"k": "data"} for name in targets(node)})
         elif isinstance(node, ast.ImportFrom) and absolute(module, package, node).split(".")[0] == module.split(".")[0]:
-            for alias in node.names:
+            for alias in node.names if node.names[0].name != "*" else ():
                 home = absolute(module, package, node) + "." + alias.name
                 records[module + "." + (alias.asname or alias.name)] = {"h": home}
     return {name: record for name, record in records.items() if not name.rpartition(".")[2].startswith("__")}
+
+
+def starred(module, path):
+    """The modules of which a module imports everything."""
+    package = os.path.basename(path).startswith("__init__.")
+    for node in statements(read(path).body):
+        if isinstance(node, ast.ImportFrom) and node.names[0].name == "*":
+            yield absolute(module, package, node)
+
+
+def add_starred(records, module, path):
+    """Add aliases for what a module that was not imported takes over from others as a whole."""
+    for source in starred(module, path):
+        for name in [each for each in records if each.rpartition(".")[0] == source]:
+            last = name.rpartition(".")[2]
+            if not last.startswith("_") and records[name].get("k") != "module":
+                records.setdefault(module + "." + last, {"h": records[name].get("h", name)})
 
 
 def unread_class(module, node, imported):

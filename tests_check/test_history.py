@@ -138,7 +138,6 @@ torch.export.export 2.1-
 torch.export.Dim 2.2-
 torch.export.dynamic_dim 2.1-2.4
 torch.export.export_for_training 2.5-2.10
-torch.onnx.dynamo_export 2.0-2.8
 torch.onnx.set_training 1.2-1.5
 torch.jit.optimize_frozen_module 1.8
 torch.jit.get_trace_graph 1.2-1.3
@@ -239,7 +238,7 @@ torch.utils.data.DataLoader prefetch_factor 2 1.7-1.13 | None 2.0-
 torch.optim.LBFGS tolerance_grad 1e-05 1.2 | 1e-07 1.3-
 torch.onnx.export do_constant_folding False 1.2-1.4 | True 1.5-
 torch.nn.TransformerEncoder enable_nested_tensor False 1.12 | True 1.13-
-torch.save _use_new_zipfile_serialization False 1.2-1.5 | True 1.6-
+torch.save _use_new_zipfile_serialization False 1.4-1.5 | True 1.6-
 """
 
 
@@ -356,7 +355,16 @@ def test_the_reader_reads_every_mark():
 
 
 def test_a_chain_of_aliases_that_bites_its_tail_ends():
-    assert History("torch.a = torch.b 1.2-\ntorch.b = torch.a 1.2-\n").find("torch.a") is None
+    entry = History("torch.a = torch.b 1.2-\ntorch.b = torch.a 1.2-\n").find("torch.a")
+    assert entry.present == ALL
+    assert entry.kinds == [("data", ALL)]
+
+
+def test_an_alias_of_what_is_not_described_is_there():
+    entry = History("torch.a = torch.b 1.3-1.5\n").find("torch.a")
+    assert ranges(entry.present) == "1.3-1.5"
+    assert entry.parameters is None
+    assert entry.accepts("anything") == entry.present
 
 
 def test_every_record_can_be_found_and_read():

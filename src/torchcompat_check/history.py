@@ -125,7 +125,7 @@ class Entry:
         """(kind, mask), the oldest first."""
         found: dict[str, int] = {}
         for record, part in self.parts:
-            for kind, mask in record.kinds.items():
+            for kind, mask in [*record.kinds.items(), ("data", ~record.own)]:
                 if mask & part:
                     found[kind] = found.get(kind, 0) | mask & part
         return sorted(found.items(), key=lambda item: item[1] & -item[1])
@@ -301,7 +301,10 @@ class History:
                 parts.append((record, record.own & mask))
             mask &= ~record.own
             for home, where in record.homes.items():
-                parts += self._resolve(home, where & mask, depth + 1)
+                there = self._resolve(home, where & mask, depth + 1)
+                # An alias exists even where nothing more is known of its object.
+                unknown = where & mask & ~_union(each for _, each in there)
+                parts += there + ([(record, unknown)] if unknown else [])
                 mask &= ~where
         parent, _, last = name.rpartition(".")
         if not parent:
