@@ -23,8 +23,8 @@ IMPORTANT = ["torch", "torch.nn", "torch.nn.functional", "torch.nn.init", "torch
 IMPORTANT += ["torch.utils.data", "torch.nn.utils", "torch.autograd", "torch.cuda", "torch.linalg", "torch.Tensor"]
 IMPORTANT += ["torch.nn.Module", "torch.optim.Optimizer", "torch.distributions", "torch.jit", "torch.func"]
 SAMPLES = 1500
-# What comes and goes with the machine, or with what else is imported: not with torch.
-ELSEWHERE = ("torch.utils.tensorboard", "torch.utils.cpp_extension")
+# What comes and goes with the packages that are installed, and a variable that a loop leaves over.
+ELSEWHERE = ("torch.utils.tensorboard", "torch.utils.cpp_extension", "torch.utils.benchmark", "torch.jit.method")
 
 NAMES = load().names()
 
@@ -58,6 +58,12 @@ def is_there(name):
     return True
 
 
+def is_own(value):
+    """Whether an object is torch's, and not what a module of torch imported from elsewhere or left over from a loop."""
+    home = getattr(value, "__module__", None) or type(value).__module__
+    return home.partition(".")[0] in ("torch", "functorch")
+
+
 def is_sure(name):
     """Whether the name can be looked up: instances have attributes that their classes have not."""
     entry = load().find(name)
@@ -73,7 +79,7 @@ def wrong(names):
     problems = []
     for name in names:
         says = bool(load().find(name).present & BIT)
-        if is_sure(name) and is_there(name) != says:
+        if is_sure(name) and is_there(name) != says and (says or is_own(found(name))):
             problems.append("{} is {}".format(name, "missing" if says else "there"))
     return problems
 
