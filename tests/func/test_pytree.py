@@ -229,7 +229,7 @@ def _containers(children):
     )
 
 
-ANY = st.recursive(LEAVES, _containers, max_leaves=10)
+ANY = st.recursive(LEAVES, _containers, max_leaves=5)
 
 
 @given(tree=ANY)
