@@ -150,7 +150,7 @@ class Torch:
             if isinstance(inner, types.ModuleType):
                 found.update(inner.__dict__)
             for cls in type(held).__mro__:
-                if cls is not types.ModuleType and cls is not object and issubclass(cls, types.ModuleType):
+                if cls is not types.ModuleType and cls is not object:
                     found.update({name: value for name, value in cls.__dict__.items() if name not in found})
             config = held.__dict__.get("_config")
             if isinstance(config, dict):
