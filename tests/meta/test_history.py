@@ -25,6 +25,8 @@ IMPORTANT += ["torch.nn.Module", "torch.optim.Optimizer", "torch.distributions",
 SAMPLES = 1500
 # What comes and goes with the packages that are installed, and a variable that a loop leaves over.
 ELSEWHERE = ("torch.utils.tensorboard", "torch.utils.cpp_extension", "torch.utils.benchmark", "torch.jit.method")
+# Attributes of torch.nn.quantized are modules of torch.ao, and its own modules, when imported, others.
+ELSEWHERE += ("torch.nn.quantized",)
 
 NAMES = load().names()
 
