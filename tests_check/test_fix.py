@@ -40,8 +40,8 @@ CASES = {
         "import torch\nimport torchcompat\n\ntorchcompat.accelerator.current_accelerator().type\n",
     ),
     "an argument": (
-        'import torch\ntorch.meshgrid(x, y, indexing="ij")\ntorch.meshgrid(x, y)\n',
-        'import torch\nimport torchcompat\n\ntorchcompat.meshgrid(x, y, indexing="ij")\ntorch.meshgrid(x, y)\n',
+        'import torch\ntorch.meshgrid(x, indexing="ij")\ntorch.meshgrid(x, y)\n',
+        'import torch\nimport torchcompat\n\ntorchcompat.meshgrid(x, indexing="ij")\ntorch.meshgrid(x, y)\n',
     ),
     "an import of one name": ("from torch import inference_mode\n", "from torchcompat import inference_mode\n"),
     "an import of several": (
@@ -80,11 +80,13 @@ CASES = {
     ),
     "a module that is loaded on demand": (
         "import torch\ntorch.nn.attention.bias.causal_lower_right(1, 2)\n",
-        "import torch\nimport torchcompat.nn.attention.bias\n\ntorchcompat.nn.attention.bias.causal_lower_right(1, 2)\n",
+        "import torch\nimport torchcompat.nn.attention.bias\n\n"
+        "torchcompat.nn.attention.bias.causal_lower_right(1, 2)\n",
     ),
     "after the docstring and the future": (
         '"""Doc."""\nfrom __future__ import annotations\n\nimport torch\n\ntorch.compile(f)\n',
-        '"""Doc."""\nfrom __future__ import annotations\n\nimport torch\nimport torchcompat\n\ntorchcompat.compile(f)\n',
+        '"""Doc."""\nfrom __future__ import annotations\n\n'
+        "import torch\nimport torchcompat\n\ntorchcompat.compile(f)\n",
     ),
 }
 
@@ -102,14 +104,14 @@ def fix(source):
     return fixed(source, check_source(source, "example.py"))
 
 
-@pytest.mark.parametrize("before, after", list(CASES.values()), ids=list(CASES))
+@pytest.mark.parametrize(("before", "after"), list(CASES.values()), ids=list(CASES))
 def test_a_rewrite(before, after):
     before, after = textwrap.dedent(before), textwrap.dedent(after)
     assert fix(before) == after
     compile(after, "example.py", "exec")
 
 
-@pytest.mark.parametrize("before, after", list(CASES.values()), ids=list(CASES))
+@pytest.mark.parametrize(("before", "after"), list(CASES.values()), ids=list(CASES))
 def test_what_was_rewritten_stays(before, after):
     once = fix(textwrap.dedent(before))
     assert fix(once) == once

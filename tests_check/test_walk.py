@@ -1,7 +1,7 @@
 """The analysis of one file.
 
 Each line on which something must be found says so: `# > NAME[(PARAMETER)] WHEN`, where WHEN is where it exists.
-The ranges are facts of torch's releases, read off the release notes and the history of torch's sources, not off our data.
+The ranges are facts of torch's releases, read off its release notes and its sources, not off our data.
 """
 
 import re
@@ -76,12 +76,12 @@ NAMES = {
                     return F.mish(x)  # > torch.nn.functional.mish 1.9-
 
         async def run():
-            return [torch.compile(f) for f in ()], lambda: torch.compile  # > torch.compile 2.0-
+            return [torch.compile(f) for f in ()], lambda: torch.compile  # > torch.compile 2.0-; torch.compile 2.0-
     """,
     "gone names": """
         import torch
         torch.rfft(x, 1)  # > torch.rfft 1.2-1.7
-        torch.symeig(x)  # > torch.symeig 1.2-1.13
+        torch.ifft(x, 1)  # > torch.ifft 1.2-1.7
     """,
     "a star": """
         from torch.nn import *
@@ -227,7 +227,7 @@ GUARDS = {
         try:
             torch.compile
         except AttributeError:
-            torch.symeig
+            torch.no_grad
         try:
             torch.compile  # > torch.compile 2.0-
         except ImportError:
@@ -308,8 +308,57 @@ GUARDS = {
             torch.meshgrid(x, indexing="ij")
         if "dynamic" in inspect.signature(torch.compile).parameters:  # > torch.compile 2.0-
             pass
-        if "approximate" in inspect.signature(torch.nn.GELU).parameters:
-            torch.nn.GELU(approximate="tanh")
+        if "approximate" in inspect.signature(torch.nn.functional.gelu).parameters:
+            torch.nn.functional.gelu(x, approximate="tanh")
+    """,
+    "a comment": """
+        import torch
+        def f():  # torchcompat: needs torch >= 2.0
+            torch.compile
+            torch.accelerator  # > torch.accelerator 2.6-
+        class A:  # torchcompat: needs torch >= 2.0, < 2.6
+            x = torch.compile
+            def f(self):
+                torch.compile
+        def g():  # it needs torch >= 2.0
+            torch.compile  # > torch.compile 2.0-
+    """,
+    "private functions run where they are called": """
+        import torch
+        def _new():
+            torch.compile
+            torch.accelerator  # > torch.accelerator 2.6-
+        def _used_elsewhere_as_well():
+            torch.compile  # > torch.compile 2.0-
+        def _unused():
+            torch.compile  # > torch.compile 2.0-
+        def _inner():
+            torch.compile
+        def _outer():
+            _inner()
+        def public():
+            torch.compile  # > torch.compile 2.0-
+        if hasattr(torch, "compile"):
+            _new()
+            _used_elsewhere_as_well()
+            table = [_outer]
+            public()
+        _used_elsewhere_as_well()
+    """,
+    "a comparison that fails on a torch runs on neither branch there": """
+        import torch
+        if torch.__version__ >= (2, 0):
+            torch.compile
+        else:
+            torch.autocast
+            torch.compile  # > torch.compile 2.0-
+    """,
+    "conditions that are only partly known": """
+        import torch
+        if torch.__version__ >= "2.0" and flag:
+            torch.compile
+        else:
+            torch.compile  # > torch.compile 2.0-
     """,
     "a patch": """
         import torch
@@ -331,8 +380,6 @@ VERSION_TESTS = [
     "LooseVersion(torch.__version__) >= '2.0'",
     "parse_version(torch.__version__) >= parse_version('2.0')",
     "torch.__version__ >= '2.0'",
-    "torch.__version__ >= (2, 0)",
-    "torch.torch_version.TorchVersion(torch.__version__) >= '2.0'",
     "torch.__version__.startswith('2.')",
     "torch.__version__[0] == '2'",
     "int(torch.__version__.split('.')[0]) >= 2",
@@ -353,12 +400,15 @@ VERSION_TESTS = [
     "compare_version('torch', operator.ge, '2.0.0')",
     "RequirementCache('torch>=2.0')",
     "is_torch_version('>=', '2.0')",
-    "is_torch_version('>=', '2.0.0') and flag",
     "is_torch_greater_or_equal('2.0')",
     "version.parse(importlib.metadata.version('torch')) >= version.parse('2.0')",
     "version.parse(version.parse(torch.__version__).base_version) >= version.parse('2.0')",
     "version.parse(torch.__version__).major >= 2",
     "not torch.__version__.startswith(('0.', '1.'))",
+    "torchcompat.at_least(2)",
+    "torchcompat.torch_version >= (2, 0)",
+    "not at_most(1)",
+    "torchcompat.has('torch.compile')",
     "torch.__version__.split('.')[0] in ('2', '3')",
     "all([torch_ge('2.0'), torch_ge('1.13')])",
     "operator.ge(version.parse(torch.__version__), version.parse('2.0'))",
@@ -373,6 +423,8 @@ from distutils.version import LooseVersion
 from functools import lru_cache
 from lightning_utilities.core.imports import RequirementCache, compare_version
 from packaging import version
+import torchcompat
+from torchcompat import at_most
 from packaging.version import Version, parse
 from pkg_resources import parse_version
 from transformers.utils.import_utils import is_torch_greater_or_equal
@@ -415,7 +467,6 @@ def test_guards(source):
 
 @pytest.mark.parametrize("condition", VERSION_TESTS)
 def test_version_tests(condition):
-    source = f"{PREAMBLE}if {condition}:\n    torch.compile(f)\nelse:\n    torch.symeig(x)\n"
-    assert findings(source) == []
-    source = f"{PREAMBLE}if {condition}:\n    torch.symeig(x)\n"
-    assert [name for _, name, _ in findings(source)] == ["torch.symeig"]
+    source = f"{PREAMBLE}if {condition}:\n    torch.compile(f)\n    torch.rfft(x, 1)\nelse:\n    torch.compile(f)\n"
+    found = [(one.name, ranges(one.missing)) for one in check_source(source, "example.py")]
+    assert found == [("torch.rfft", "2.0-"), ("torch.compile", "1.2-1.13")]

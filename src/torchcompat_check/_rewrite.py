@@ -13,7 +13,6 @@ from libcst.metadata import MetadataWrapper, PositionProvider
 from .finding import Finding
 from .fix import ON_DEMAND
 
-
 _Line = Union[cst.SimpleStatementLine, cst.SimpleStatementSuite]
 
 

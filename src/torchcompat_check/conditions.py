@@ -153,6 +153,8 @@ def has_parameter(walk: Walk, path: str, name: Value) -> Truth:
 def known_function(walk: Walk, node: ast.Call, path: str, arguments: list[Value], keywords: dict[Any, Value]) -> Value:
     """A call of a function that is neither torch's nor the project's."""
     last = path.rpartition(".")[2]
+    if path.startswith("torchcompat."):
+        return ours(last, arguments, walk.uses.history)
     special = LIBRARY.get(last)
     if special is not None:
         value = special(walk, node, arguments)
@@ -211,6 +213,13 @@ def compare_to_version(walk: Walk, node: ast.Call, arguments: list[Value]) -> Va
     return versions.apply(function, PARSED, versions.apply(versions.parse, than)) if function else None
 
 
+def compare_to_version_of(sign: str, minor: str) -> Truth:
+    """`>= 1.12` as a condition; of a minor, its patch releases do not count."""
+    wanted = tuple(int(part) for part in minor.split("."))
+    known = versions.operation(SIGNS[sign](), versions.apply(lambda release: release[:2], RELEASE), Const(wanted))
+    return known if isinstance(known, Truth) else UNKNOWN
+
+
 def at_least(walk: Walk, node: ast.Call, arguments: list[Value]) -> Value:
     """`is_torch_greater_or_equal("2.4")` of transformers."""
     if not arguments or not isinstance(arguments[0], Const):
@@ -235,6 +244,32 @@ def requirement(walk: Walk, node: ast.Call, arguments: list[Value]) -> Value:
             return versions.operation(SIGNS[sign](), PARSED, versions.apply(versions.parse, Const(than.strip())))
     return None
 
+
+def numbers(arguments: list[Value]) -> tuple[int, ...] | None:
+    """The integers of `at_least(2, 4)`."""
+    values = [argument.value for argument in arguments if isinstance(argument, Const)]
+    return tuple(values) if len(values) == len(arguments) and all(isinstance(one, int) for one in values) else None
+
+
+def ours(name: str, arguments: list[Value], history: Any) -> Value:
+    """What torchcompat itself offers to ask what the installed torch is."""
+    wanted = numbers(arguments)
+    if name in RELEASE_TESTS and wanted:
+        return versions.apply(lambda release: RELEASE_TESTS[name](release, wanted), RELEASE)
+    if name in ("has", "find") and len(arguments) == 1 and is_torch_name(arguments[0]):
+        path = arguments[0].value if isinstance(arguments[0], Const) else ""
+        entry = history.find(path)
+        there = entry.present if entry is not None else 0
+        return choice([(there, Ref(path)), (ALL & ~there, Const(None))]) if entry is not None else None
+    return None
+
+
+RELEASE = versions.KNOWN["torchcompat.torch_version"]
+RELEASE_TESTS: dict[str, Callable[[Any, Any], bool]] = {
+    "at_least": lambda release, wanted: release >= (*wanted, 0, 0)[:3],
+    "at_most": lambda release, wanted: release[: len(wanted)] <= wanted,
+    "is_version": lambda release, wanted: release[: len(wanted)] == wanted,
+}
 
 PARSED = versions.apply(versions.parse, versions.VERSION)
 SIGNS: dict[Any, Any] = {">=": ast.GtE, "<=": ast.LtE, "==": ast.Eq, "!=": ast.NotEq, ">": ast.Gt, "<": ast.Lt}

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import ast
+import re
 from typing import TYPE_CHECKING, Any, Sequence
 
-from .values import Choice, Function, PerMinor, Truth, not_, truth
+from . import conditions
+from ._minors import ALL
+from .values import Choice, Function, Imported, PerMinor, Truth, not_, truth
 
 if TYPE_CHECKING:
     from .walk import Walk
@@ -24,6 +27,8 @@ TELLING = {
     ),
 }
 LONGEST = 20
+BOUND = re.compile(r"(>=|<=|==|<|>)\s*(\d+\.\d+)")
+COMMENT = re.compile(r"#\s*torchcompat:\s*needs torch\s+((?:(?:>=|<=|==|<|>)\s*\d+\.\d+\s*,?\s*)+)")
 
 
 def names_of(node: Any) -> Sequence[str]:
@@ -46,8 +51,11 @@ def is_class_method(node: Any) -> bool:
 
 
 def reach(walk: Walk, node: Any) -> int:
-    """The minors on which a function or class is run at all: a test that is skipped elsewhere is a guarded use."""
-    mask = walk.uses.reach
+    """The minors on which a function or class is run at all: a test that is skipped elsewhere is a guarded use.
+
+    A comment on its first line may say so, too: `def f():  # torchcompat: needs torch >= 1.12, < 2.9`.
+    """
+    mask = walk.uses.reach & said(walk.uses.line(node.lineno))
     for decorator in node.decorator_list:
         if not isinstance(decorator, ast.Call) or not decorator.args:
             continue
@@ -58,6 +66,18 @@ def reach(walk: Walk, node: Any) -> int:
         condition = truth(walk.evaluate(decorator.args[0]))
         walk.uses.quiet -= 1
         mask &= (condition if name == "skipunless" else not_(condition)).true
+    return mask
+
+
+def said(line: str) -> int:
+    """The minors that the comment on a line names; all if there is none."""
+    match = COMMENT.search(line) if "torchcompat:" in line else None
+    if match is None:
+        return ALL
+    mask = ALL
+    for sign, minor in BOUND.findall(match.group(1)):
+        truth_ = conditions.compare_to_version_of(sign, minor)
+        mask &= truth_.true
     return mask
 
 
@@ -84,6 +104,8 @@ def _tells(function: Function, node: ast.AST) -> bool:
     if node.id in TELLING:
         return True
     value = function.scope.find(node.id)[1]
+    if isinstance(value, Imported):
+        return True  # reading the function will tell
     if isinstance(value, Function) and value is not function:
         return may_test_version(value)
     return isinstance(value, (PerMinor, Choice)) or is_certain(value)

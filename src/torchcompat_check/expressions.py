@@ -12,13 +12,13 @@ from .values import (
     Choice,
     Const,
     Function,
+    Imported,
     Instance,
     LocalClass,
     LocalInstance,
     Method,
     Module,
     Parameters,
-    PerMinor,
     Ref,
     Super,
     Truth,
@@ -67,6 +67,11 @@ def is_torch(path: str) -> bool:
 @handles(ast.Name)
 def name(walk: Walk, node: ast.Name) -> Value:
     found, value = walk.scope.find(node.id)
+    if isinstance(value, Imported):
+        value = walk.project.member(Module(value.file), value.name)
+        walk.scope.settle(node.id, value)
+    if isinstance(value, Function) and value.is_private:
+        walk.reached(value)
     if found:
         return value
     for star in walk.scope.module().stars:
@@ -95,8 +100,8 @@ def attribute(walk: Walk, node: ast.Attribute) -> Value:
 def follow(walk: Walk, node: ast.AST, value: Value, names: list[str], mask: int) -> Value:
     """The value of a chain of attributes of *value*, which is what it is on the minors *mask*."""
     for index, one in enumerate(names):
-        if isinstance(value, Ref) and f"{value.path}.{one}" in versions.PATHS:
-            value = versions.VERSION
+        if isinstance(value, Ref) and f"{value.path}.{one}" in versions.KNOWN:
+            value = versions.KNOWN[f"{value.path}.{one}"]
             continue
         if isinstance(value, (Ref, Instance)):
             return follow_path(walk, node, value, names[index:], mask)
@@ -296,9 +301,7 @@ def sequence(walk: Walk, node: Any) -> Value:
     values = [evaluate(walk, element) for element in node.elts]
     if all(isinstance(value, Const) for value in values):
         return Const(tuple(value.value for value in values if isinstance(value, Const)))
-    if all(isinstance(value, (Const, PerMinor)) for value in values):
-        return versions.combined(values)
-    return None
+    return versions.combined(values)
 
 
 @handles(ast.GeneratorExp, ast.ListComp, ast.SetComp)

@@ -6,12 +6,17 @@ import ast
 import os
 from typing import TYPE_CHECKING
 
+from . import conditions
 from .history import load
 from .uses import TORCH
-from .values import Module, Value
+from .values import Imported, Module, Ref, Value
 
 if TYPE_CHECKING:
     from .walk import Walk
+
+
+# torchcompat's own tests for the installed torch are known by name, in its own source, too.
+OURS = os.path.join("torchcompat", "_torch.py")
 
 
 class Project:
@@ -26,8 +31,12 @@ class Project:
         """Read the statements of a module; the bodies of its functions wait."""
         from .walk import Walk  # it needs this module, too
 
-        tree = ast.parse(source, path)
         file = os.path.abspath(path)
+        before = self._walks.get(file)
+        if before is not None and before.uses.source == source:
+            before.uses.path = path
+            return before
+        tree = ast.parse(source, path)
         one = Walk(path, source, load(), self)
         self._walks[file] = one
         one.module(tree)
@@ -78,9 +87,15 @@ class Project:
 
     def member(self, module: Module, name: str) -> Value:
         """What a module of the project calls *name*: something that it binds, or a module in it."""
+        if module.file.endswith(OURS):
+            return conditions.RELEASE if name == "torch_version" else Ref(f"torchcompat.{name}")
         names = self.names(module)
         if name in names:
-            return names[name]
+            value = names[name]
+            if isinstance(value, Imported):
+                names[name] = None  # for modules that import each other
+                names[name] = value = self.member(Module(value.file), value.name)
+            return value
         if os.path.basename(module.file) == "__init__.py":
             return self._file(os.path.join(os.path.dirname(module.file), name))
         return None

@@ -32,6 +32,15 @@ class Scope:
             scope = scope.outer
         return False, None
 
+    def settle(self, name: str, value: Value) -> None:
+        """Keep what an import turned out to bring, where it is bound."""
+        scope: Scope | None = self
+        while scope is not None:
+            if name in scope.names:
+                scope.names[name] = value
+                return
+            scope = scope.outer
+
     def bind(self, name: str, value: Value) -> None:
         """Bind *name* here, or in the module where the function says `global`."""
         target = self.module() if name in self.globals else self

@@ -5,11 +5,11 @@ from __future__ import annotations
 import ast
 from typing import TYPE_CHECKING, Any, Callable
 
-from . import decorators
+from . import decorators, versions
 from ._minors import ALL
 from .scope import Scope, join
 from .uses import TORCH, Frame, Guard
-from .values import Const, Function, LocalClass, Ref, truth
+from .values import Const, Function, Imported, LocalClass, Ref, truth
 
 if TYPE_CHECKING:
     from .walk import Walk
@@ -63,17 +63,20 @@ def import_from(walk: Walk, node: ast.ImportFrom) -> None:
         if alias.name == "*":
             star(walk, module, local, node)
         elif local is not None:
-            walk.scope.bind(name, walk.project.member(local, alias.name))
+            walk.scope.bind(name, Imported(local.file, alias.name))
         elif node.level:
             walk.scope.bind(name, None)
         else:
             if module.partition(".")[0] in TORCH:
                 walk.uses.imported(place(alias, node), module, alias.name)
-            walk.scope.bind(name, Ref(f"{module}.{alias.name}"))
+            path = f"{module}.{alias.name}"
+            walk.scope.bind(name, versions.KNOWN.get(path) or Ref(path))
 
 
 def star(walk: Walk, module: str, local: Any, node: ast.ImportFrom) -> None:
     """`from module import *`."""
+    if local is not None and not walk.uses.reach:
+        return  # behind TYPE_CHECKING, where a package may import all of itself
     if local is not None:
         for name, value in walk.project.names(local).items():
             if not name.startswith("_"):
@@ -234,10 +237,11 @@ def function(walk: Walk, node: Any) -> None:
             walk.evaluate(default)
     if not walk.lazy_annotations:
         read_annotations(walk, node)
+    made = Function(node, walk.scope)
     before, walk.uses.reach = walk.uses.reach, decorators.reach(walk, node)
-    walk.defer(node)
+    walk.defer(node, made)
     walk.uses.reach = before
-    walk.scope.bind(node.name, Function(node, walk.scope))
+    walk.scope.bind(node.name, made)
 
 
 def read_annotations(walk: Walk, node: Any) -> None:
@@ -261,7 +265,7 @@ def read_annotations(walk: Walk, node: Any) -> None:
 def class_(walk: Walk, node: ast.ClassDef) -> None:
     for decorator in node.decorator_list:
         walk.evaluate(decorator)
-    cls = LocalClass(node.name, [walk.evaluate(base) for base in node.bases])
+    cls = LocalClass(node, [walk.evaluate(base) for base in node.bases])
     for keyword in node.keywords:
         walk.evaluate(keyword.value)
     outer, reach = walk.scope, walk.uses.reach
@@ -270,18 +274,8 @@ def class_(walk: Walk, node: ast.ClassDef) -> None:
     walk.uses.reach = decorators.reach(walk, node)
     walk.block(node.body)
     cls.names.update(walk.scope.names)
-    cls.names.update(dict.fromkeys(set(attributes_of_self(node)) - set(cls.names)))
     walk.scope, walk.uses.reach = outer, reach
     outer.bind(node.name, cls)
-
-
-def attributes_of_self(node: ast.ClassDef) -> list[str]:
-    """The names that the methods of a class bind in `self`, or in whatever their first parameter is called."""
-    return [
-        inner.attr
-        for inner in ast.walk(node)
-        if isinstance(inner, ast.Attribute) and isinstance(inner.ctx, ast.Store) and isinstance(inner.value, ast.Name)
-    ]
 
 
 @handles("Return")

@@ -44,7 +44,7 @@ class Uses:
         self.quiet = 0
         self.reach = ALL
         self.provided: dict[str, int] = {}
-        self._source = source
+        self.source = source
         self._lines: list[str] | None = None
 
     def absent(self, node: ast.AST, entry: Entry, parameter: str, missing: int, kind: str) -> None:
@@ -73,7 +73,7 @@ class Uses:
             self._kept(entry)
 
     def _kept(self, entry: Entry) -> None:
-        """A use that a condition keeps from an older torch. What a newer one has lost is on the branch that would go."""
+        """A use that a condition keeps from an older torch; what a newer one lost is in the branch that would go."""
         older = ALL & ~entry.present & ~at_least(minors_of(entry.present)[-1])
         for guard in self.guards:
             if older & ~self.reach:
@@ -117,7 +117,7 @@ class Uses:
             return
         for keyword in node.keywords:
             if keyword.arg is not None and keyword.arg in entry.parameters:
-                missing = reach & ~(entry.parameters[keyword.arg].present | entry.takes_any)
+                missing = reach & ~(entry.parameters[keyword.arg].present | takes_any(entry))
                 if missing:
                     self.absent(keyword, entry, keyword.arg, missing, "type")
         if places and node.args and not entry.overloaded:
@@ -138,7 +138,7 @@ class Uses:
         line, column, end_line, end_column = self._place(node)
         present = entry.present
         if parameter and entry.parameters is not None:
-            present &= entry.parameters[parameter].present | entry.takes_any
+            present &= entry.parameters[parameter].present | takes_any(entry)
         key = (line, column, parameter)
         before = self.findings.get(key)
         if before is not None:
@@ -181,12 +181,25 @@ class Uses:
             (self._characters(end_line, end_column) if end_column is not None else self._characters(line, column)) + 1,
         )
 
+    def line(self, number: int) -> str:
+        """A line of the source, by its number from 1 on."""
+        if self._lines is None:
+            self._lines = re.split("\r\n|\r|\n", self.source)
+        return self._lines[number - 1] if number <= len(self._lines) else ""
+
     def _characters(self, line: int, octets: int) -> int:
         """`ast` counts columns in octets of UTF-8; people and editors count characters."""
-        if self._lines is None:
-            self._lines = re.split("\r\n|\r|\n", self._source)
-        text = self._lines[line - 1] if line <= len(self._lines) else ""
+        text = self.line(line)
         return octets if text.isascii() else len(text.encode()[:octets].decode(errors="ignore"))
+
+
+# Functions with `**kwargs` that have no use for another name: they raise, or hand it on to what does.
+REFUSING = ("torch.load", "torch.serialization.load", "torch.meshgrid", "torch.functional.meshgrid")
+
+
+def takes_any(entry: Entry) -> int:
+    """The minors on which any keyword is taken."""
+    return 0 if entry.name in REFUSING else entry.takes_any
 
 
 def fewer(places: list[tuple[str, Any]], count: int) -> int:

@@ -62,6 +62,13 @@ class Module(NamedTuple):
     file: str
 
 
+class Imported(NamedTuple):
+    """What a module of the project calls *name*; that module is read when somebody asks."""
+
+    file: str
+    name: str
+
+
 class Choice(NamedTuple):
     """One of several values, each on its minors: a name that is bound in both branches of a condition."""
 
@@ -69,26 +76,41 @@ class Choice(NamedTuple):
 
 
 class Function:
-    """A function or a lambda of the project."""
+    """A function or a lambda of the project. A private one runs on the minors on which something *reached* it."""
 
     def __init__(self, node: ast.AST, scope: Scope) -> None:
         self.node = node
         self.scope = scope
+        self.is_private = scope.outer is None and getattr(node, "name", "").startswith("_")
+        self.reached = 0
         self.may_test_version: bool | None = None
 
 
 class LocalClass:
     """A class of the project: its bases and what its body and its methods bind."""
 
-    def __init__(self, name: str, bases: Sequence[Value]) -> None:
-        self.name = name
+    def __init__(self, node: ast.ClassDef, bases: Sequence[Value]) -> None:
         self.bases = list(bases)
         self.names: dict[str, Value] = {}
+        self._node = node
+        self._stored: set[str] | None = None
+
+    def _binds(self, name: str) -> bool:
+        """Whether a method binds *name* in `self`, or in whatever else: then its value is not known."""
+        if self._stored is None:
+            self._stored = {
+                node.attr
+                for node in ast.walk(self._node)
+                if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store)
+            }
+        return name in self._stored
 
     def find(self, name: str) -> tuple[bool, Value]:
         """(whether a class of the project binds *name*, its value)."""
         if name in self.names:
             return True, self.names[name]
+        if self._binds(name):
+            return True, None
         for base in self.bases:
             if isinstance(base, LocalClass) and base is not self:
                 found, value = base.find(name)
@@ -139,6 +161,7 @@ Value = Union[
     Parameters,
     Method,
     Module,
+    Imported,
     Choice,
     Function,
     LocalClass,

@@ -13,7 +13,7 @@ from typing import Any, Callable, Sequence
 
 from packaging.version import Version
 
-from ._minors import MINORS
+from ._minors import ALL, MINORS, mask_of
 from .values import Const, Method, Parameters, PerMinor, Truth, Value, of_plain, plain
 
 # The last patch release of each minor, which is the one that the history was taken from.
@@ -85,7 +85,6 @@ VERSION = PerMinor(
     tuple(text if index < MINORS.index("1.10") else TorchVersion(text) for index, text in enumerate(PATCHES))
 )
 
-PATHS = ("torch.__version__", "torch.version.__version__", "torch.torch_version.__version__")
 METHODS = {
     *("split", "rsplit", "partition", "rpartition", "startswith", "endswith", "strip", "lstrip", "rstrip", "replace"),
     *("lower", "upper", "isdigit", "isnumeric", "isdecimal", "removeprefix", "removesuffix", "join", "find", "index"),
@@ -94,6 +93,11 @@ METHODS = {
 VERSION_PARTS = {"release", "major", "minor", "micro", "base_version", "public", "local", "version", "pre", "dev"}
 VERSION_PARTS |= {"is_prerelease", "is_devrelease", "is_postrelease"}
 
+
+KNOWN: dict[str, Value] = {
+    **dict.fromkeys(("torch.__version__", "torch.version.__version__", "torch.torch_version.__version__"), VERSION),
+    "torchcompat.torch_version": PerMinor(tuple(Version(text).release for text in PATCHES)),
+}
 
 # Functions by the last part of their name: the same ones are imported from many places.
 FUNCTIONS: dict[str, Callable[..., Any]] = {
@@ -155,29 +159,45 @@ OPERATORS: dict[type[ast.AST], Callable[[Any, Any], Any]] = {
 
 
 def apply(function: Callable[..., Any], *arguments: Value) -> Value:
-    """A pure function of plain values, for each minor; not known where it fails on one."""
-    columns = [plain(argument) for argument in arguments]
-    if not any(isinstance(argument, (PerMinor, Truth)) for argument in arguments):
+    """A pure function of plain values, for each minor; not known where one of them is not.
+
+    Where a comparison raises, as that of a string with a tuple does, the code runs on neither branch.
+    """
+    if all(isinstance(argument, Const) for argument in arguments):
         return constant(function, arguments)
+    columns = [plain(argument) for argument in arguments]
+    if any(column is None for column in columns):
+        return None
     rows: list[Any] = []
     for row in zip(*[column for column in columns if column is not None]):
-        if len(row) != len(arguments):
-            return None
         try:
             rows.append(function(*row))
-        except Exception:  # what the code under reading would raise there is not our business
-            return None
-    return of_plain(rows)
+        except Exception:  # what the code that is read would raise there, be it what it may
+            rows.append(FAILED)
+    return of_rows(rows)
+
+
+FAILED = object()
+
+
+def of_rows(rows: list[Any]) -> Value:
+    """A value out of one for each minor, of which some could not be had."""
+    known = [row for row in rows if row is not FAILED]
+    if len(known) == len(rows):
+        return of_plain(rows)
+    if not known or not all(isinstance(row, bool) for row in known):
+        return None
+    true, false = (mask_of(MINORS[at] for at, row in enumerate(rows) if row is wanted) for wanted in (True, False))
+    return Truth(true, false)
 
 
 def constant(function: Callable[..., Any], arguments: Sequence[Value]) -> Value:
     """The same of literals alone."""
-    if not all(isinstance(argument, Const) for argument in arguments):
-        return None
     try:
-        return Const(function(*[argument.value for argument in arguments if isinstance(argument, Const)]))
+        result = function(*[argument.value for argument in arguments if isinstance(argument, Const)])
     except Exception:  # as above
         return None
+    return Truth(*((ALL, 0) if result else (0, ALL))) if isinstance(result, bool) else Const(result)
 
 
 def function(path: str) -> Callable[..., Any] | None:

@@ -58,6 +58,7 @@ class Walk:
         self.uses = Uses(path, source, history)
         self.scope = Scope()
         self.deferred: list[Deferred] = []
+        self._private: dict[Function, Deferred] = {}
         self.returns: list[tuple[int, Value]] | None = None
         self.depth = 0
         self.in_function = False
@@ -74,11 +75,29 @@ class Walk:
         self.block(tree.body)
 
     def functions(self) -> None:
-        """Read the bodies of the functions, outer ones first."""
+        """Read the bodies of the functions: outer ones first, private ones where something reaches them."""
+        self._drain()
+        for function, deferred in list(self._private.items()):
+            if not function.reached:
+                self.deferred.append(deferred)
+        self._private.clear()
+        self._drain()
+
+    def _drain(self) -> None:
         while self.deferred:
             waiting, self.deferred = self.deferred, []
             for one in waiting:
                 self._function(one)
+
+    def reached(self, function: Function) -> None:
+        """A private function of the module is mentioned on the present minors: its body runs on these alone."""
+        new = self.uses.reach & ~function.reached
+        one = self._private.get(function)
+        if one is None or not new or self.uses.quiet:
+            return
+        function.reached |= new
+        if one.reach & new:
+            self.deferred.append(Deferred(one.node, one.scope, one.reach & new, one.cls))
 
     def block(self, body: Sequence[ast.stmt]) -> None:
         """Statements in order."""
@@ -94,10 +113,15 @@ class Walk:
         """The value of an expression."""
         return expressions.evaluate(self, node)
 
-    def defer(self, node: Any) -> None:
+    def defer(self, node: Any, function: Function | None = None) -> None:
         """Read the body of a function later."""
-        if self.returns is None:
-            self.deferred.append(Deferred(node, self.scope, self.uses.reach, self.scope.cls))
+        if self.returns is not None:
+            return
+        one = Deferred(node, self.scope, self.uses.reach, self.scope.cls)
+        if function is not None and function.is_private:
+            self._private[function] = one
+        else:
+            self.deferred.append(one)
 
     def _function(self, one: Deferred) -> None:
         scope = Scope(outer_of(one.scope))
@@ -251,6 +275,8 @@ def bind_arguments(
     for name, given in zip(only, parameters.kw_defaults):
         scope.names[name] = walk.evaluate(given)
     scope.names.update(zip(names, arguments))
+    if parameters.vararg is not None:
+        scope.names[parameters.vararg.arg] = versions.combined(arguments[len(names) :])
     scope.names.update((name, value) for name, value in keywords.items() if name in names or name in only)
     for name in (*names, *only):
         scope.names.setdefault(name, None)
