@@ -13,8 +13,8 @@ import torch
 from .. import _accelerator as this
 from .._accelerator import positional_only
 from .._device_module import missing
-from .._shim import polyfill
-from .._torch import UnsupportedError, find
+from .._shim import Limit, polyfill
+from .._torch import UnsupportedError, find, is_version
 from . import memory as memory
 from . import random as random
 from .memory import (
@@ -92,11 +92,21 @@ def is_available() -> bool:
     return found is not None and found.is_available()
 
 
-@polyfill("torch.accelerator.device_count", since="2.8", link="https://github.com/pytorch/pytorch/pull/149924")
+# Torch 2.7 raises where there is no driver.
+_RAISES = "https://github.com/pytorch/pytorch/pull/149924" if is_version(2, 7) else None
+
+
+@polyfill(
+    "torch.accelerator.device_count",
+    since="2.6",
+    link=_ADDED,
+    limits=[Limit("no driver", "raises where there is no driver", "native", "2.7", "2.7")],
+    wrong=_RAISES,
+)
 def device_count() -> int:
     """The number of devices of the accelerator that this process can use.
 
-    In torch since 2.8. Fallback: asks as :func:`torchcompat.best_device` does, which does not start CUDA; torch 2.7
+    In torch since 2.6. Fallback: asks as :func:`torchcompat.best_device` does, which does not start CUDA; torch 2.7
     raises where there is no driver.
     """
     found = this.functions()

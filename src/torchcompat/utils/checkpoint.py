@@ -16,6 +16,7 @@ import torch.utils.checkpoint
 
 from .._shim import Limit, is_forced, polyfill
 from .._torch import at_least, at_most, compiling, find
+from ..accelerator import current_accelerator
 from ._checkpoint_run import overrides, run
 
 __all__ = [
@@ -107,11 +108,8 @@ def set_checkpoint_debug_enabled(enabled: bool | None) -> Iterator[None]:
 
 
 def _accelerator() -> str:
-    current = find("torch.accelerator.current_accelerator")
-    if current:
-        device = current(True) if at_least(2, 7) else current()
-        return device.type if device is not None else "cpu"
-    return "cuda" if torch.cuda.is_available() else "cpu"
+    device = current_accelerator(check_available=True)
+    return device.type if device is not None else "cpu"
 
 
 @polyfill(
