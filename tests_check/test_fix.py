@@ -1,6 +1,8 @@
 """`--fix`: torchcompat's names in the place of torch's; all else stays as it is."""
 
+import json
 import textwrap
+from pathlib import Path
 
 import pytest
 
@@ -167,3 +169,54 @@ def test_guards_that_are_needed():
             torch.zeros(1)
     """
     assert needless(source) == []
+
+
+# The command line.
+
+
+def test_the_command_prints_a_diff_and_changes_nothing(tree, command):
+    tree({"a.py": "import torch\ntorch.compile(f)\n", "b.py": "import torch\ntorch.zeros(1)\n"})
+    code, out, err = command("--fix", "a.py", "b.py")
+    assert (code, err) == (0, "")
+    assert out == diff(
+        "a.py", "import torch\ntorch.compile(f)\n", "import torch\nimport torchcompat\n\ntorchcompat.compile(f)\n"
+    )
+    assert Path("a.py").read_text() == "import torch\ntorch.compile(f)\n"
+
+
+def test_the_command_writes(tree, command):
+    tree({"a.py": "\ufeff# é\r\nimport torch\r\ntorch.compile(f)\r\n".encode()})
+    assert command("--fix", "--write", ".") == (0, "1 file changed\n", "")
+    after = "\ufeff# é\r\nimport torch\r\nimport torchcompat\r\n\r\ntorchcompat.compile(f)\r\n"
+    assert Path("a.py").read_bytes() == after.encode()
+    assert command("--fix", "--write", ".") == (0, "0 files changed\n", "")
+
+
+def test_the_command_keeps_to_the_gate(tree, command):
+    tree({"a.py": "import torch\ntorch.compile(f)\ntorch.accelerator.is_available()\n"})
+    _, out, _ = command("--fix", "--min", "2.0", "a.py")
+    assert "+torchcompat.accelerator.is_available()" in out
+    assert "+torchcompat.compile" not in out
+
+
+def test_the_command_names_needless_guards(tree, command):
+    tree({"a.py": "import torch\nif hasattr(torch, 'compile'):\n    torch.compile(f)\n"})
+    _, out, err = command("--fix", "a.py")
+    assert out == ""
+    assert err == "a.py:2: needless with torchcompat: torch.compile -> torchcompat.compile\n"
+
+
+def test_the_command_leaves_notebooks_alone(tree, command):
+    cell = {"cell_type": "code", "source": ["import torch\n", "torch.compile(f)\n"], "metadata": {}}
+    text = json.dumps({"cells": [{**cell, "outputs": [], "execution_count": None}], "metadata": {}, "nbformat": 4})
+    tree({"a.ipynb": text})
+    code, out, err = command("--fix", "--write", "a.ipynb")
+    assert (code, out) == (0, "0 files changed\n")
+    assert "notebooks are not rewritten" in err
+    assert Path("a.ipynb").read_text() == text
+
+
+@pytest.mark.parametrize("arguments", [["--write", "a.py"], ["--fix", "-"]])
+def test_bad_usage(tree, command, arguments):
+    tree({"a.py": ""})
+    assert command(*arguments)[0] == 2

@@ -82,6 +82,9 @@ NAMES = {
         import torch
         torch.rfft(x, 1)  # > torch.rfft 1.2-1.7
         torch.ifft(x, 1)  # > torch.ifft 1.2-1.7
+        torch.symeig(x)  # > torch.symeig 1.2-1.13
+        x = torch.zeros(1, 1)
+        x.qr()  # > torch.Tensor.qr 1.2-2.13
     """,
     "a star": """
         from torch.nn import *
@@ -235,6 +238,10 @@ GUARDS = {
         try:
             torch.nn.functional.gelu(x, approximate="tanh")
         except TypeError:
+            pass
+        try:
+            torch.symeig(x)
+        except RuntimeError:
             pass
         try:
             torch.compile

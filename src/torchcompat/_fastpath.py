@@ -58,7 +58,7 @@ _EMBED_DIM = Condition(
 _DIMS = Condition(
     "dims", "The input is not 3-D; give an unbatched one a batch dimension of 1.", lambda c: c.inputs[0].dim() != 3
 )
-_AUTOCAST = Condition(
+_AUTOCAST = Condition(  # torchcompat: needs torch >= 1.12
     "autocast",
     "CUDA autocast is on (this torch asks for no other device's); leave the autocast block for this call.",
     lambda c: bool(torch.is_autocast_enabled()),

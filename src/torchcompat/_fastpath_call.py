@@ -94,7 +94,7 @@ class Call:
         return torch.is_grad_enabled() and trainable
 
 
-def any_overrides(values: tuple[Any, ...]) -> bool:
+def any_overrides(values: tuple[Any, ...]) -> bool:  # torchcompat: needs torch >= 1.12
     """Whether torch would dispatch a call with *values* to ``__torch_function__``, of a value or of an active mode."""
     return bool(torch.overrides.has_torch_function(values))
 
@@ -146,20 +146,20 @@ def off_cpu_and_cuda(tensors: Sequence[Any]) -> bool:
     return any(not (x.is_cuda or x.device.type == "cpu") for x in tensors)
 
 
-def off_devices(tensors: Sequence[Any], *more: str) -> bool:
+def off_devices(tensors: Sequence[Any], *more: str) -> bool:  # torchcompat: needs torch >= 2.1
     known = ("cpu", "cuda", torch.utils.backend_registration._privateuse1_backend_name) + more
     return any(x.device.type not in known for x in tensors)
 
 
-def tracing(exporting_too: bool) -> bool:
+def tracing(exporting_too: bool) -> bool:  # torchcompat: needs torch >= 1.13
     modes = torch.utils._python_dispatch._get_current_dispatch_mode_stack()
     proxy_tensor = sys.modules.get("torch.fx.experimental.proxy_tensor")
     if proxy_tensor is not None and any(type(mode) is proxy_tensor.ProxyTorchDispatchMode for mode in modes):
         return True
-    return exporting_too and bool(torch.compiler.is_exporting())
+    return exporting_too and bool(torch.compiler.is_exporting())  # torchcompat: needs torch >= 2.7
 
 
-def fastpath_off(call: Call) -> bool:
+def fastpath_off(call: Call) -> bool:  # torchcompat: needs torch >= 2.3
     return not torch.backends.mha.get_fastpath_enabled()
 
 

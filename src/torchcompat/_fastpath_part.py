@@ -181,7 +181,7 @@ def _goes_around(layer: list[Part]) -> bool:
     return all(given(weight) for weight in weights) or not at_least(2, 7)
 
 
-def has_tangent(part: Part) -> bool:
+def has_tangent(part: Part) -> bool:  # torchcompat: needs torch >= 1.12
     """Whether a tensor carries a forward-mode derivative."""
     forward_ad = torch.autograd.forward_ad
     if forward_ad._current_level < 0:
@@ -218,7 +218,7 @@ def empty_row(part: Part) -> bool:
     return left_out is not None and bool(left_out.all(-1).any())
 
 
-def cpu_autocast(part: Part) -> bool:
+def cpu_autocast(part: Part) -> bool:  # torchcompat: needs torch >= 1.12
     on = torch.is_autocast_enabled("cpu") if at_least(2, 4) else torch.is_autocast_cpu_enabled()
     return bool(on) and part.call.inputs[0].device.type == "cpu"
 
@@ -234,7 +234,7 @@ def hooked_inside(part: Part) -> bool:
     return any(_hooked(m) for m in layer.modules() if id(m) not in uncalled)
 
 
-def hooked_globally(part: Part) -> bool:
+def hooked_globally(part: Part) -> bool:  # torchcompat: needs torch >= 1.12
     hooks = torch.nn.modules.module
     return bool(hooks._global_forward_hooks or hooks._global_forward_pre_hooks)
 
@@ -274,7 +274,7 @@ _RELU = (F.relu, torch.relu)
 _GELU = tuple(function for function in (F.gelu, find("torch._C._nn.gelu")) if function is not None)
 
 
-def other_activation(part: Part) -> str | None:
+def other_activation(part: Part) -> str | None:  # torchcompat: needs torch >= 1.12
     """How the activation differs from the one that the fused operator computes; None if it does not."""
     layer = part.call.module
     used = layer.activation

@@ -36,13 +36,13 @@ class _Slow(_Mode):  # type: ignore[misc]
 # The modes of a thread: a list from 1.13 on, before that a chain: https://github.com/pytorch/pytorch/pull/82608
 
 
-def _modes() -> Any:
+def _modes() -> Any:  # torchcompat: needs torch >= 1.12
     if at_least(1, 13):
         return list(torch.overrides._get_current_function_mode_stack())
     return torch.overrides._get_torch_function_mode()
 
 
-def _put_modes(modes: Any) -> None:
+def _put_modes(modes: Any) -> None:  # torchcompat: needs torch >= 1.12
     if not at_least(1, 13):
         torch.overrides._set_torch_function_mode(modes)
         return
@@ -60,7 +60,7 @@ def _without_slow(modes: Any) -> Any:
     return None if type(modes) is torch.overrides.BaseTorchFunctionMode else modes
 
 
-def _with_slow(modes: Any) -> Any:
+def _with_slow(modes: Any) -> Any:  # torchcompat: needs torch >= 1.12
     if at_least(1, 13):
         return modes + [_Slow()]
     inner = torch.overrides.BaseTorchFunctionMode(inner=None) if modes is None else modes

@@ -55,7 +55,7 @@ class Flag(Recorded):
         self._owner.allow_tf32, self._level = state
 
 
-class Level(Recorded):
+class Level(Recorded):  # torchcompat: needs torch >= 1.12
     """The level of torch 1.12 to 2.8: https://github.com/pytorch/pytorch/pull/76509."""
 
     def get(self) -> str:

@@ -25,12 +25,12 @@ CONV: Sequence[Node] = (("cuda", "conv"), ("cuda", "rnn"))
 
 
 # Not by torch's attributes: up to 2.15 assigning to torch.backends.mkldnn.fp32_precision sets the generic precision.
-def _read(node: Node) -> str:
+def _read(node: Node) -> str:  # torchcompat: needs torch >= 2.9
     precision: str = torch._C._get_fp32_precision_getter(*node)
     return precision
 
 
-def _write(values: Values) -> None:
+def _write(values: Values) -> None:  # torchcompat: needs torch >= 2.9
     for node, precision in values:
         torch._C._set_fp32_precision_setter(*node, precision)
 
@@ -60,7 +60,7 @@ def _old_api(function: Any, *args: Any) -> Any:
         return function(*args)
 
 
-class Matmul(Recorded):
+class Matmul(Recorded):  # torchcompat: needs torch >= 2.9
     def get(self) -> str:
         precisions = [_read(node) for node in MATMUL]
         if "bf16" in precisions:

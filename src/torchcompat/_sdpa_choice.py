@@ -113,7 +113,7 @@ def _named(reason: str, backend: str) -> str:
 
 
 @contextlib.contextmanager
-def _aside() -> Iterator[None]:
+def _aside() -> Iterator[None]:  # torchcompat: needs torch >= 2.0
     """Out of sight of torch-function and dispatch modes, whose owners are not to see the question; without warnings."""
     from torch.utils._python_dispatch import _disable_current_modes
 
@@ -125,7 +125,7 @@ def _aside() -> Iterator[None]:
         yield
 
 
-def _lowers(device: str) -> Any:
+def _lowers(device: str) -> Any:  # torchcompat: needs torch >= 2.0
     """The dtype that autocast converts the arguments to; None if it does not."""
     key = {"cpu": "AutocastCPU", "cuda": "AutocastCUDA", "xpu": "AutocastXPU"}.get(device)
     if key is None or not torch._C._dispatch_has_kernel_for_dispatch_key("aten::scaled_dot_product_attention", key):
@@ -180,7 +180,7 @@ def _chosen(backend: str, reasons: dict[str, list[str]]) -> SdpaChoice:
     return SdpaChoice(backend, {name: found for name, found in reasons.items() if name != backend})
 
 
-def _flag_of_math() -> list[str]:
+def _flag_of_math() -> list[str]:  # torchcompat: needs torch >= 2.0
     return [] if torch.backends.cuda.math_sdp_enabled() else [_switched_off("MATH")]
 
 
@@ -239,7 +239,7 @@ def _switched_off(name: str) -> str:
 # Other devices.
 
 
-def asked(given: Arguments) -> str | None:
+def asked(given: Arguments) -> str | None:  # torchcompat: needs torch >= 2.0
     """Torch's own answer. None where it cannot be had, or not unseen by a transform or tracer that is at work."""
     plain = all(type(x) in (torch.Tensor, torch.nn.Parameter) for x in given.tensors())
     at_work = torch._C._functorch.peek_interpreter_stack() is not None or torch._C._get_tracing_state() is not None
@@ -305,7 +305,7 @@ def _reasons(name: str, backend: str, given: Arguments) -> list[str]:
     return [f"refused: {sentence}" for sentence in said or [f"torch.backends.cuda.{_QUESTIONS[name]} says no."]]
 
 
-def _debugged(question: Any, given: Arguments) -> tuple[bool, list[str]]:
+def _debugged(question: Any, given: Arguments) -> tuple[bool, list[str]]:  # torchcompat: needs torch >= 2.2
     """The answer of a ``can_use_..._attention``, and what torch says about it.
 
     Torch prints the reasons as warnings of C++, which are Python's warnings only while an operation called by Python is
@@ -322,7 +322,7 @@ def _debugged(question: Any, given: Arguments) -> tuple[bool, list[str]]:
 
 
 @contextlib.contextmanager
-def _during_an_operation(ask: Any) -> Iterator[list[Any]]:
+def _during_an_operation(ask: Any) -> Iterator[list[Any]]:  # torchcompat: needs torch >= 2.0
     from torch.utils._python_dispatch import TorchDispatchMode
 
     answers: list[Any] = []

@@ -102,7 +102,7 @@ def _row(code: str, text: str, blocks: Callable[[Any], bool], first: str = SINCE
 _FLOATS = (torch.float32, torch.float64, torch.bfloat16)
 _HEADS = "query, key and value differ in their number of heads"
 
-FLASH_ON_CPU = (
+FLASH_ON_CPU = (  # torchcompat: needs torch >= 2.0
     _row(
         "version", "This torch has no fused kernel for the CPU; torch has one since 2.1.", lambda c: True, "2.0", "2.0"
     ),

@@ -7,7 +7,7 @@ import os
 import sys
 from typing import Any, NamedTuple, Sequence
 
-from . import baseline
+from . import baseline, fix
 from ._minors import ALL, at_least, at_most
 from .config import FORMATS, BadConfig, Config, load, minor, nearest, version_range
 from .diff import BadDiff, Lines, changed_lines, chosen, git_diff
@@ -84,6 +84,9 @@ def parser() -> argparse.ArgumentParser:
     gate.add_argument("--max", type=_minor, metavar="X", help="the newest torch that must do")
     _add_choice(made.add_argument_group("what is looked at"))
     _add_output(made.add_argument_group("what is printed"))
+    fixing = made.add_argument_group("rewriting")
+    fixing.add_argument("--fix", action="store_true", help="print the change to torchcompat's names as a diff")
+    fixing.add_argument("--write", action="store_true", help="with --fix: change the files")
     return made
 
 
@@ -132,9 +135,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         made.error("--diff and --patch both say which lines changed: give one")
     if given.patch == "-" and "-" in given.paths:
         made.error("standard input is either the diff or the code: give one -")
+    if given.write and not given.fix:
+        made.error("--write changes files by --fix: give both")
+    if given.fix and "-" in given.paths:
+        made.error("--fix rewrites files, not standard input")
     try:
         return _main(given)
-    except (BadConfig, BadDiff, baseline.BadBaseline) as error:
+    except (BadConfig, BadDiff, baseline.BadBaseline, fix.NeedsLibCST) as error:
         print(f"torchcompat check: {printable(str(error))}", file=sys.stderr)
         return BAD
 
@@ -150,12 +157,29 @@ def _main(given: argparse.Namespace) -> int:
         count = baseline.write(given.write_baseline, report.shown)
         print(f"{count} finding{'s' * (count != 1)} written to {given.write_baseline}")
         return BAD if report.problems else CLEAN
+    if given.fix:
+        return _fix(given, report, jobs)
     if given.warn_unused_ignores:
         _warn(report.unused)
     sys.stdout.write(WRITERS[options.format](report))
     if report.problems:
         return BAD
     return VIOLATED if any(options.gate) and report.shown else CLEAN
+
+
+def _fix(given: argparse.Namespace, report: Report, jobs: Sequence[Job]) -> int:
+    """Print the change, or make it; and name the guards that are needless then."""
+    changed, problems = fix.fix_all(report.shown)
+    for problem in [*problems, *fix.needless(job.path for job in jobs if not job.path.endswith(".ipynb"))]:
+        print(problem_line(problem), file=sys.stderr)
+    for one in changed:
+        if given.write:
+            fix.write(one)
+        else:
+            sys.stdout.write(fix.diff(one.path, one.before, one.after))
+    if given.write:
+        print(f"{len(changed)} file{'s' * (len(changed) != 1)} changed")
+    return BAD if report.problems else CLEAN
 
 
 def _config(given: argparse.Namespace, paths: Sequence[str]) -> Config:

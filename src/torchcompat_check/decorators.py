@@ -11,6 +11,7 @@ from ._minors import ALL
 from .values import Choice, Function, Imported, PerMinor, Truth, not_, truth
 
 if TYPE_CHECKING:
+    from .uses import Uses
     from .walk import Walk
 
 # A function without any of these names does not test for a version.
@@ -51,11 +52,8 @@ def is_class_method(node: Any) -> bool:
 
 
 def reach(walk: Walk, node: Any) -> int:
-    """The minors on which a function or class is run at all: a test that is skipped elsewhere is a guarded use.
-
-    A comment on its first line may say so, too: `def f():  # torchcompat: needs torch >= 1.12, < 2.9`.
-    """
-    mask = walk.uses.reach & said(walk.uses.line(node.lineno))
+    """The minors on which a function or class is run at all: a test that is skipped elsewhere is a guarded use."""
+    mask = walk.uses.reach
     for decorator in node.decorator_list:
         if not isinstance(decorator, ast.Call) or not decorator.args:
             continue
@@ -69,15 +67,18 @@ def reach(walk: Walk, node: Any) -> int:
     return mask
 
 
-def said(line: str) -> int:
-    """The minors that the comment on a line names; all if there is none."""
-    match = COMMENT.search(line) if "torchcompat:" in line else None
-    if match is None:
-        return ALL
+def said(uses: Uses, statement: Any) -> int:
+    """The minors that a comment on the first line of a statement names, all if there is none.
+
+    It is for what the code does not show: `def f():  # torchcompat: needs torch >= 1.12, < 2.9`.
+    """
+    body = getattr(statement, "body", None)
+    last = body[0].lineno if isinstance(body, list) and body else statement.lineno + 1
     mask = ALL
-    for sign, minor in BOUND.findall(match.group(1)):
-        truth_ = conditions.compare_to_version_of(sign, minor)
-        mask &= truth_.true
+    for number in range(statement.lineno, max(last, statement.lineno + 1)):
+        match = COMMENT.search(uses.line(number))
+        for sign, minor in BOUND.findall(match.group(1)) if match else ():
+            mask &= conditions.compare_to_version_of(sign, minor).true
     return mask
 
 

@@ -6,9 +6,14 @@ The code is rewritten with LibCST, which keeps comments and formatting: https://
 from __future__ import annotations
 
 import difflib
-from typing import Sequence
+import io
+import tokenize
+from typing import Iterable, NamedTuple, Sequence
 
 from .finding import Finding
+from .project import Project
+from .reading import MAX_FILE_SIZE, decode, read_bytes
+from .report import Problem, Result
 
 # `import torchcompat` does not load these modules, as `import torch` does not load theirs.
 ON_DEMAND = (
@@ -50,3 +55,62 @@ def diff(path: str, before: str, after: str) -> str:
     """The change as a unified diff."""
     lines = difflib.unified_diff(before.splitlines(True), after.splitlines(True), f"a/{path}", f"b/{path}")
     return "".join(line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in lines)
+
+
+class Fixed(NamedTuple):
+    """What is to change in one file: its text before and after, and how it is written."""
+
+    path: str
+    before: str
+    after: str
+    encoding: str
+
+
+def fix_all(results: Iterable[Result]) -> tuple[list[Fixed], list[Problem]]:
+    """The changes that the findings of several files ask for. Notebooks are left alone."""
+    by_path: dict[str, list[Finding]] = {}
+    problems: list[Problem] = []
+    for result in results:
+        if result.cell:
+            problems.append(Problem(result.finding.path, 0, "notebooks are not rewritten"))
+        elif result.finding.shim:
+            by_path.setdefault(result.finding.path, []).append(result.finding)
+    changed = []
+    for path, findings in by_path.items():
+        try:
+            one = _fix_file(path, findings)
+        except (OSError, SyntaxError, ValueError) as error:
+            problems.append(Problem(path, 0, f"cannot be rewritten: {error}"))
+            continue
+        if one.after != one.before:
+            changed.append(one)
+    return changed, list(dict.fromkeys(problems))
+
+
+def _fix_file(path: str, findings: Sequence[Finding]) -> Fixed:
+    data = read_bytes(path, MAX_FILE_SIZE)
+    encoding = tokenize.detect_encoding(io.BytesIO(data).readline)[0]
+    before = data.decode(encoding)  # with its own ends of lines, which are to stay
+    return Fixed(path, before, fixed(before, findings), encoding)
+
+
+def write(one: Fixed) -> None:
+    """Write a changed file in the encoding that it had."""
+    with open(one.path, "wb") as file:
+        file.write(one.after.encode(one.encoding))
+
+
+def needless(paths: Iterable[str]) -> list[Problem]:
+    """The guards that nothing needs once the names in them come from torchcompat."""
+    notes = []
+    project = Project()
+    for path in paths:
+        try:
+            walk = project.walk(path, decode(read_bytes(path, MAX_FILE_SIZE)))
+            walk.functions()
+        except (OSError, SyntaxError, ValueError, RecursionError):
+            continue  # which the check itself has reported
+        for guard in sorted(walk.uses.needless, key=lambda one: one.node.lineno):
+            said = ", ".join(f"{name} -> {shim}" for name, shim in sorted(guard.names.items()))
+            notes.append(Problem(path, guard.node.lineno, f"needless with torchcompat: {said}"))
+    return notes

@@ -18,14 +18,15 @@ Handler = Callable[["Walk", Any], None]
 HANDLERS: dict[type[ast.AST], Handler] = {}
 
 # What a handler catches of the ways in which a name of torch can be missing: a module, a name in an import, an
-# attribute, an argument.
+# attribute, an argument; and a function that is there but has been removed, which raises RuntimeError.
 CAUGHT: dict[str, set[str]] = {
     "ModuleNotFoundError": {"module"},
     "ImportError": {"module", "import"},
     "AttributeError": {"attribute"},
     "TypeError": {"type"},
-    "Exception": {"module", "import", "attribute", "type"},
-    "BaseException": {"module", "import", "attribute", "type"},
+    "RuntimeError": {"runtime"},
+    "Exception": {"module", "import", "attribute", "type", "runtime"},
+    "BaseException": {"module", "import", "attribute", "type", "runtime"},
 }
 
 

@@ -45,6 +45,7 @@ class Uses:
         self.reach = ALL
         self.provided: dict[str, int] = {}
         self.source = source
+        self.has_comments = "torchcompat: needs" in source
         self._lines: list[str] | None = None
 
     def absent(self, node: ast.AST, entry: Entry, parameter: str, missing: int, kind: str) -> None:
@@ -67,9 +68,12 @@ class Uses:
         if entry is None:
             return
         missing = self.reach & known & ~entry.present & ~self.provided.get(entry.name, 0)
+        raising = self.reach & known & removed(entry.name) & entry.present
         if missing:
             self.absent(node, entry, "", missing, kind)
-        elif not self.quiet:
+        if raising:
+            self.absent(node, entry, "", raising, "runtime")
+        elif not missing and not self.quiet:
             self._kept(entry)
 
     def _kept(self, entry: Entry) -> None:
@@ -136,7 +140,7 @@ class Uses:
 
     def _report(self, node: ast.AST, entry: Entry, parameter: str, missing: int) -> None:
         line, column, end_line, end_column = self._place(node)
-        present = entry.present
+        present = entry.present & ~removed(entry.name)
         if parameter and entry.parameters is not None:
             present &= entry.parameters[parameter].present | takes_any(entry)
         key = (line, column, parameter)
@@ -195,6 +199,25 @@ class Uses:
 
 # Functions with `**kwargs` that have no use for another name: they raise, or hand it on to what does.
 REFUSING = ("torch.load", "torch.serialization.load", "torch.meshgrid", "torch.functional.meshgrid")
+
+
+# Functions, and methods of tensors, that are still there, and raise from this torch on:
+# https://github.com/pytorch/pytorch/pull/69857
+REMOVED = {
+    "solve": "1.12",
+    "eig": "1.13",
+    "lstsq": "1.13",
+    "matrix_rank": "1.13",
+    "symeig": "2.0",
+    "cholesky": "2.14",
+    "qr": "2.14",
+}
+
+
+def removed(name: str) -> int:
+    """The minors on which a name is there, but only raises."""
+    owner, _, last = name.rpartition(".")
+    return at_least(REMOVED[last]) if last in REMOVED and owner in ("torch", "torch.Tensor") else 0
 
 
 def takes_any(entry: Entry) -> int:

@@ -102,12 +102,26 @@ class Walk:
     def block(self, body: Sequence[ast.stmt]) -> None:
         """Statements in order."""
         for statement in body:
-            handler = statements.HANDLERS.get(type(statement))
-            if handler is not None:
-                handler(self, statement)
+            if self.uses.has_comments:
+                self._commented(statement)
             else:
-                for child in ast.iter_child_nodes(statement):
-                    self.evaluate(child)
+                self._statement(statement)
+
+    def _commented(self, statement: ast.stmt) -> None:
+        """A statement that may have a comment on what it needs: on other minors it does not run."""
+        reach = self.uses.reach
+        mask = decorators.said(self.uses, statement)
+        self.uses.reach &= mask
+        self._statement(statement)
+        self.uses.reach |= reach & ~mask
+
+    def _statement(self, statement: ast.stmt) -> None:
+        handler = statements.HANDLERS.get(type(statement))
+        if handler is not None:
+            handler(self, statement)
+            return
+        for child in ast.iter_child_nodes(statement):
+            self.evaluate(child)
 
     def evaluate(self, node: ast.AST | None) -> Value:
         """The value of an expression."""

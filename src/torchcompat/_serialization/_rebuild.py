@@ -291,7 +291,7 @@ def _with_metadata(tensor: Any, metadata: Any) -> Any:
         return tensor
     if type(metadata) is not dict or not all(type(value) is bool for value in metadata.values()):
         raise UnpicklingError("the metadata of a tensor are not a dict of bools")
-    for key, bit in (("conj", torch.conj), ("neg", find("torch._neg_view"))):
+    for key, bit in (("conj", find("torch.conj")), ("neg", find("torch._neg_view"))):
         if metadata.pop(key, False):
             if not at_least(1, 10):
                 raise UnsupportedError(f"the file holds a tensor with the {key} bit, which torch has since 1.10")

@@ -97,7 +97,7 @@ def _refuse_what_ends_the_process(obj: Any) -> None:
         raise UnsupportedError("torch 1.9 and 1.10 cannot write a sparse tensor in CSR form: convert it by to_dense()")
 
 
-def _reduced(obj: Any) -> Any:
+def _reduced(obj: Any) -> Any:  # torchcompat: needs torch >= 2.3
     """How a tensor is written whose dtype torch cannot write before 2.6: as 2.6 does."""
     if type(obj) is not torch.Tensor or obj.dtype not in _LATE or obj.layout != torch.strided or obj.is_meta:
         return NotImplemented

@@ -96,7 +96,7 @@ class autocast:
 
     def __enter__(self) -> autocast:
         switch = switch_of(self._kind)
-        if switch is not None:
+        if switch is not None:  # torchcompat: needs torch >= 1.6
             cache = torch.is_autocast_cache_enabled() if at_least(1, 10) else None
             self._before.append((switch.enabled(), switch.dtype(), cache))
             switch.set_enabled(self._enabled)
@@ -108,13 +108,13 @@ class autocast:
 
     def __exit__(self, exc_type: Any, exc_val: Any, exc_tb: Any) -> None:
         switch = switch_of(self._kind)
-        if switch is not None:
+        if switch is not None:  # torchcompat: needs torch >= 1.6
             if torch.autocast_decrement_nesting() == 0:
                 torch.clear_autocast_cache()
             enabled, dtype, cache = self._before.pop()
             switch.set_enabled(enabled)
             switch.set_dtype(dtype)
-            if cache is not None:
+            if cache is not None:  # torchcompat: needs torch >= 1.10
                 torch.set_autocast_cache_enabled(cache)
 
     def __call__(self, func: Callable[..., Any]) -> Callable[..., Any]:

@@ -43,7 +43,7 @@ def _effective_on_cuda(dtype: Any) -> bool:
         _refuse("autocast on CUDA", ADDED["cuda"])
     if not at_least(1, 10) and dtype != torch.float16:
         _refuse(f"autocast to {dtype} on CUDA", "1.10")
-    if dtype == torch.bfloat16 and not torch.cuda.is_bf16_supported():
+    if dtype == torch.bfloat16 and not torch.cuda.is_bf16_supported():  # torchcompat: needs torch >= 1.10
         raise RuntimeError("this CUDA device has no bfloat16: pass dtype=torch.float16")
     return True
 

@@ -61,7 +61,7 @@ def _float16_only(dtype: Any) -> None:
     """Torch 1.6 to 1.9 cast to float16 and to nothing else; who asks for more is refused before it comes to this."""
 
 
-def _set_cpu_dtype(dtype: Any) -> None:
+def _set_cpu_dtype(dtype: Any) -> None:  # torchcompat: needs torch >= 1.10
     # Torch 1.10 to 2.1 raise for another one, also where autocast is off. None is ever asked for where it is on.
     if dtype == torch.bfloat16:
         torch.set_autocast_cpu_dtype(dtype)

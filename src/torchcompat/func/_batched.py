@@ -134,7 +134,7 @@ def levels_of(*values: Any) -> Levels:
     return found
 
 
-def _refuse_function(tensor: Any) -> None:
+def _refuse_function(tensor: Any) -> None:  # torchcompat: needs torch >= 1.7
     """Raise if a torch.autograd.Function has made *tensor*, of which autograd saw only the shell.
 
     The forward of a Function runs where no gradients are recorded. Autograd then notes its backward on the shell of the

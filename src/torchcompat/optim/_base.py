@@ -36,15 +36,6 @@ BEFORE_THE_KEYWORD = {
     "nesterov": False,
 }
 
-_HOOKS = (
-    "_optimizer_step_pre_hooks",
-    "_optimizer_step_post_hooks",
-    "_optimizer_state_dict_pre_hooks",
-    "_optimizer_state_dict_post_hooks",
-    "_optimizer_load_state_dict_pre_hooks",
-    "_optimizer_load_state_dict_post_hooks",
-)
-
 # Where torch has hooks around step(), it puts them, and a label for the profiler, around step() of any subclass:
 # https://github.com/pytorch/pytorch/pull/89176
 _TORCH_HAS_STEP_HOOKS = at_least(2, 0)
@@ -91,6 +82,13 @@ def _hooked(step: Any) -> Any:
 
 class Base(torch.optim.Optimizer):  # type: ignore[misc]
     """An optimiser with the groups, hooks and state dicts of torch 2.15."""
+
+    _optimizer_step_pre_hooks: OrderedDict[int, Hook]
+    _optimizer_step_post_hooks: OrderedDict[int, Hook]
+    _optimizer_state_dict_pre_hooks: OrderedDict[int, Hook]
+    _optimizer_state_dict_post_hooks: OrderedDict[int, Hook]
+    _optimizer_load_state_dict_pre_hooks: OrderedDict[int, Hook]
+    _optimizer_load_state_dict_post_hooks: OrderedDict[int, Hook]
 
     # The entries of a parameter's state that are kept as scalar tensors; older torch kept numbers.
     _scalars: tuple[str, ...] = ("step",)
@@ -329,3 +327,6 @@ def _fitted(value: Any, param: Any, on_device: bool, key: Any = None) -> Any:
     if isinstance(value, Iterable) and not isinstance(value, str):
         return type(value)(_fitted(item, param, on_device) for item in value)  # type: ignore[call-arg]
     return value
+
+
+_HOOKS = [name for name in Base.__annotations__ if name.endswith("_hooks")]

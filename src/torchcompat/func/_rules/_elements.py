@@ -113,5 +113,5 @@ def _whole(tensor: Any, levels: Levels) -> Any:
 
 
 @rule("bucketize")
-def bucketize(func: Any, input: Any, boundaries: Any, **kwargs: Any) -> Any:
+def bucketize(func: Any, input: Any, boundaries: Any, **kwargs: Any) -> Any:  # torchcompat: needs torch >= 1.7
     return searchsorted(torch.searchsorted, boundaries, input, **kwargs)

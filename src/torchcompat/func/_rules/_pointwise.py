@@ -61,7 +61,7 @@ def _tensors(args: Any, kwargs: Any) -> list[Any]:
     return [value for value in list(args) + list(kwargs.values()) if isinstance(value, torch.Tensor)]
 
 
-def _logical_dtype(tensors: Any) -> Any:
+def _logical_dtype(tensors: Any) -> Any:  # torchcompat: needs torch >= 1.7
     """The dtype of the operation on one sample, in which a tensor without dimensions weighs less than others."""
     samples = [torch.empty([1] * min(rank(tensor), 1), dtype=tensor.dtype) for tensor in tensors]
     result = samples[0]

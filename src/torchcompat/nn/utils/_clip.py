@@ -111,7 +111,9 @@ def native_is_right(tensors: list[Any]) -> bool:
     )
 
 
-def clip_natively(parameters: list[Any], max_norm: Any, order: Any, error_if_nonfinite: bool, foreach: Any) -> Any:
+def clip_natively(
+    parameters: list[Any], max_norm: Any, order: Any, error_if_nonfinite: bool, foreach: Any
+) -> Any:  # torchcompat: needs torch >= 2.0
     """Torch's own, of 2.0 or later."""
     return _NATIVE(parameters, max_norm, order, error_if_nonfinite, foreach)
 
