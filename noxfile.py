@@ -208,6 +208,16 @@ def bench(session, torch, needs):
         delete(session)
 
 
+@nox.session(python=NEW)
+def bench_check(session):
+    """The checker's speed beside its peers', on a tree of code that uses torch."""
+    session.install("packaging", "torchfix", "vermin")
+    session.install("--no-deps", ".")
+    tree = session.create_tmp()
+    session.run("uv", "pip", "install", "-q", "--no-deps", "--target", tree, "transformers", external=True)
+    session.run("python", "benchmarks/check.py", str(Path(tree, "transformers")))
+
+
 @nox.session
 @nox.parametrize(
     "python,torch,needs",

@@ -52,7 +52,7 @@ def _text(device_type: Any) -> str:
         Limit("mtia", "raises RuntimeError for 'mtia'", "native", "2.5", "2.6"),
         Limit("maia", "raises RuntimeError for 'maia'", "native", "2.5", "2.7"),
         Limit("as", "`with autocast(...) as x` gives None", "native", "2.5", "2.8"),
-        Limit("callable", "what cannot be called is decorated all the same", "native", "2.5", "2.14"),
+        Limit("callable", "what cannot be called is decorated all the same", "native", "2.5", "2.11"),
         Limit("again", "an object that is entered again inside itself leaves autocast on", "native", "2.5"),
         Limit("script", "is not for TorchScript", "fallback"),
         Limit("fullgraph", "torch.compile breaks the graph at it", "fallback", "2.0", "2.14"),
