@@ -443,6 +443,17 @@ for _name in CASES:
     globals()["Test" + _name] = pytest.mark.shim("optim." + _name)(type("Test" + _name, _laws, {}))
 
 
+@pytest.mark.shim("optim.Muon")
+@pytest.mark.parametrize("nesterov", [False, True])
+def test_the_momentum_of_muon_is_not_written_over(impl, nesterov):
+    param = torch.nn.Parameter(torch.zeros(2, 3, dtype=torch.bfloat16))
+    param.grad = torch.ones(2, 3, dtype=torch.bfloat16)
+    optimizer = impl([param], lr=0.0, weight_decay=0.0, momentum=0.875, nesterov=nesterov)
+    optimizer.step()
+    # An eighth of the gradient, in bfloat16 without an error.
+    assert optimizer.state[param]["momentum_buffer"].float().tolist() == [[0.125] * 3] * 2
+
+
 def test_exchange_with_this_very_torch(tmp_path):
     # With another: see optim_exchange.py.
     with warnings.catch_warnings():

@@ -117,11 +117,11 @@ def _mean_square(tensor: Any, dim: int) -> Any:
     return torch.norm(tensor, p=2, dim=dim, keepdim=True).pow_(2).div_(tensor.size(dim))
 
 
-@polyfill("torch.optim.Muon", since="2.14", link="https://github.com/pytorch/pytorch/pull/187402")
+@polyfill("torch.optim.Muon", since="2.15", link="https://github.com/pytorch/pytorch/pull/194664")
 class Muon(Engine, twin("Muon")):  # type: ignore[misc]
     """Momentum whose steps are made nearly orthogonal. For the matrices inside a network; use AdamW for the rest.
 
-    In torch since 2.14. Fallback: the same steps; where this torch does not multiply bfloat16 matrices on the CPU, in
+    In torch since 2.15. Fallback: the same steps; where this torch does not multiply bfloat16 matrices on the CPU, in
     float32, rounded to bfloat16 after each operation.
     https://kellerjordan.github.io/posts/muon/, https://arxiv.org/abs/2502.16982 ("match_rms_adamw")
 
