@@ -27,6 +27,8 @@ SAMPLES = 1500
 ELSEWHERE = ("torch.utils.tensorboard", "torch.utils.cpp_extension", "torch.utils.benchmark", "torch.jit.method")
 # Attributes of torch.nn.quantized are modules of torch.ao, and its own modules, when imported, others.
 ELSEWHERE += ("torch.nn.quantized",)
+# It wants the package etcd, up to torch 2.6.
+ELSEWHERE += ("torch.distributed.elastic.rendezvous.etcd_rendezvous",)
 
 NAMES = load().names()
 

@@ -444,6 +444,7 @@ for _name in CASES:
 
 
 @pytest.mark.shim("optim.Muon")
+@pytest.mark.skipif(not at_least(1, 3), reason="torch 1.2 computes nothing in bfloat16")
 @pytest.mark.parametrize("nesterov", [False, True])
 def test_the_momentum_of_muon_is_not_written_over(impl, nesterov):
     param = torch.nn.Parameter(torch.zeros(2, 3, dtype=torch.bfloat16))
