@@ -180,7 +180,7 @@ def lint(session):
 @nox.session(python=NEW)
 def types(session):
     """mypy, strict. torch is not installed: our annotations must hold whatever torch there is."""
-    session.install("mypy==1.18.2", "packaging", "typing-extensions")
+    session.install("mypy==1.18.2", "packaging", "typing-extensions", "libcst")
     session.run("mypy")
 
 

@@ -290,10 +290,13 @@ def conditional(walk: Walk, node: ast.IfExp) -> Value:
 @handles(ast.Subscript)
 def subscript(walk: Walk, node: ast.Subscript) -> Value:
     value = evaluate(walk, node.value)
-    index = evaluate(walk, node.slice)
+    place: Any = node.slice
+    if type(place).__name__ == "Index":  # which Python up to 3.8 wraps an index in
+        place = place.value
+    index = evaluate(walk, place)
     if value == Instance(TENSOR):
         return value
-    return versions.subscript(value, node.slice, index)
+    return versions.subscript(value, place, index)
 
 
 @handles(ast.Tuple, ast.List)

@@ -232,7 +232,6 @@ def subscript(value: Value, node: ast.AST, index: Value) -> Value:
     """One part of a plain value, or several: `[0]`, `[:2]`."""
     if not isinstance(value, (PerMinor, Const)):
         return None
-    node = getattr(node, "value", node) if type(node).__name__ == "Index" else node
     if isinstance(node, ast.Slice):
         bounds = [literal(part) for part in (node.lower, node.upper, node.step)]
         return apply(lambda one: one[slice(*bounds)], value)
