@@ -91,10 +91,15 @@ def group(name):
     return nox.project.load_toml("pyproject.toml")["dependency-groups"][name]
 
 
-def install(session, *packages):
-    """Install this project, its tests' needs and *packages*; with --delete from a cache of the session's own."""
+def use_own_cache(session):
+    """With --delete, let uv download to a cache of the session's own, which goes with it."""
     if "--delete" in session.posargs:
         session.env["UV_CACHE_DIR"] = str(Path(session.create_tmp(), "uv-cache"))
+
+
+def install(session, *packages):
+    """Install this project, its tests' needs and *packages*; with --delete from a cache of the session's own."""
+    use_own_cache(session)
     session.install(*packages, *group("test"), ".")
 
 
@@ -180,7 +185,7 @@ def lint(session):
 @nox.session(python=NEW)
 def types(session):
     """mypy, strict. torch is not installed: our annotations must hold whatever torch there is."""
-    session.install("mypy==1.18.2", "packaging", "typing-extensions", "libcst")
+    session.install(*group("types"), "packaging", "typing-extensions")
     session.run("mypy")
 
 
@@ -226,8 +231,7 @@ def bench_check(session):
 def history(session, torch, needs):
     """Write down what one torch offers, and fold that into the API history."""
     try:
-        if "--delete" in session.posargs:
-            session.env["UV_CACHE_DIR"] = str(Path(session.create_tmp(), "uv-cache"))
+        use_own_cache(session)
         session.install("torch==" + torch, *needs, "packaging", "setuptools", "typing-extensions")
         dump = str(Path(session.create_tmp(), "dump.json"))
         session.run("python", "history/dump.py", dump)

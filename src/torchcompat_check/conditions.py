@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Callable
 
 from . import versions
 from ._minors import ALL
-from .uses import TORCH
+from .uses import TORCH, is_torch
 from .values import (
     UNKNOWN,
     Const,
@@ -24,6 +24,8 @@ from .values import (
 )
 
 if TYPE_CHECKING:
+    from .history import History
+    from .scope import Scope
     from .walk import Walk
 
 
@@ -72,10 +74,8 @@ def get_attribute(walk: Walk, node: ast.Call, arguments: list[Value]) -> Value:
 
 def super_(walk: Walk, node: ast.Call, arguments: list[Value]) -> Value:
     """`super()`, or `super(Class, self)`."""
-    scope = walk.scope
+    scope: Scope | None = walk.scope
     while scope is not None and scope.cls is None:
-        if scope.outer is None:
-            return None
         scope = scope.outer
     return Super(scope.cls) if scope is not None and scope.cls is not None else None
 
@@ -150,7 +150,7 @@ def has_parameter(walk: Walk, path: str, name: Value) -> Truth:
     return exactly(parameter.present & entry.present) if parameter else UNKNOWN
 
 
-def known_function(walk: Walk, node: ast.Call, path: str, arguments: list[Value], keywords: dict[Any, Value]) -> Value:
+def known_function(walk: Walk, node: ast.Call, path: str, arguments: list[Value]) -> Value:
     """A call of a function that is neither torch's nor the project's."""
     last = path.rpartition(".")[2]
     if path.startswith("torchcompat."):
@@ -166,7 +166,7 @@ def known_function(walk: Walk, node: ast.Call, path: str, arguments: list[Value]
 
 def is_torch_name(value: Value) -> bool:
     """Whether a literal is torch's name, or that of a module of it."""
-    return isinstance(value, Const) and isinstance(value.value, str) and value.value.partition(".")[0] in TORCH
+    return isinstance(value, Const) and isinstance(value.value, str) and is_torch(value.value)
 
 
 def installed_version(walk: Walk, node: ast.Call, arguments: list[Value]) -> Value:
@@ -185,10 +185,13 @@ def find_spec(walk: Walk, node: ast.Call, arguments: list[Value]) -> Value:
     """`importlib.util.find_spec("torch.distributed.tensor")`: a module, or None."""
     if not arguments or not is_torch_name(arguments[0]) or not isinstance(arguments[0], Const):
         return None
-    entry = walk.uses.history.find(arguments[0].value)
-    if entry is None:
-        return None
-    return choice([(entry.present, Ref(arguments[0].value)), (ALL & ~entry.present, Const(None))])
+    return ref_or_none(walk.uses.history, arguments[0].value)
+
+
+def ref_or_none(history: History, path: str) -> Value:
+    """The object *path* of torch where that is there, None elsewhere; not known of a name that torch never had."""
+    entry = history.find(path)
+    return None if entry is None else choice([(entry.present, Ref(path)), (ALL & ~entry.present, Const(None))])
 
 
 def import_module(walk: Walk, node: ast.Call, arguments: list[Value]) -> Value:
@@ -251,16 +254,13 @@ def numbers(arguments: list[Value]) -> tuple[int, ...] | None:
     return tuple(values) if len(values) == len(arguments) and all(isinstance(one, int) for one in values) else None
 
 
-def ours(name: str, arguments: list[Value], history: Any) -> Value:
+def ours(name: str, arguments: list[Value], history: History) -> Value:
     """What torchcompat itself offers to ask what the installed torch is."""
     wanted = numbers(arguments)
     if name in RELEASE_TESTS and wanted:
         return versions.apply(lambda release: RELEASE_TESTS[name](release, wanted), RELEASE)
     if name in ("has", "find") and len(arguments) == 1 and is_torch_name(arguments[0]):
-        path = arguments[0].value if isinstance(arguments[0], Const) else ""
-        entry = history.find(path)
-        there = entry.present if entry is not None else 0
-        return choice([(there, Ref(path)), (ALL & ~there, Const(None))]) if entry is not None else None
+        return ref_or_none(history, arguments[0].value) if isinstance(arguments[0], Const) else None
     return None
 
 

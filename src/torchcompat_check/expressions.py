@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Callable
 
 from . import conditions, versions
 from ._minors import ALL
-from .uses import TORCH
+from .uses import is_torch
 from .values import (
     Choice,
     Const,
@@ -57,11 +57,6 @@ def evaluate(walk: Walk, node: ast.AST | None) -> Value:
     for child in ast.iter_child_nodes(node):
         evaluate(walk, child)
     return None
-
-
-def is_torch(path: str) -> bool:
-    """Whether a dotted name is one of torch's."""
-    return path.partition(".")[0] in TORCH
 
 
 @handles(ast.Name)
@@ -126,7 +121,7 @@ def follow_path(walk: Walk, node: ast.AST, start: Any, names: list[str], mask: i
     entry = walk.uses.history.find(path)
     if entry is None:
         return None
-    if entry.kinds[-1][0] in ("property", "data"):
+    if entry.kind in ("property", "data"):
         return Instance(entry.returns) if entry.returns else None
     return Ref(path, isinstance(start, Instance))
 
@@ -156,9 +151,7 @@ def local_member(walk: Walk, node: ast.AST, value: Any, name: str, mask: int) ->
         if entry is not None:
             before = walk.uses.history.find(base)
             walk.uses.name(node, path, mask & (before.present if before else ALL))
-            return (
-                Ref(path, not isinstance(value, LocalClass)) if entry.kinds[-1][0] not in ("property", "data") else None
-            )
+            return Ref(path, not isinstance(value, LocalClass)) if entry.kind not in ("property", "data") else None
     return None
 
 
@@ -182,7 +175,7 @@ def called(
     if isinstance(function, Ref):
         if is_torch(function.path):
             return call_torch(walk, node, function, mask)
-        return conditions.known_function(walk, node, function.path, arguments, keywords)
+        return conditions.known_function(walk, node, function.path, arguments)
     if isinstance(function, Function):
         return walk.inline(function, arguments, keywords)
     if isinstance(function, LocalClass):
@@ -200,8 +193,8 @@ def call_torch(walk: Walk, node: ast.Call, function: Ref, mask: int) -> Value:
     entry = walk.uses.history.find(path)
     if entry is None:
         return None
-    walk.uses.call(node, path, mask, function.bound or entry.kinds[-1][0] != "method")
-    if entry.kinds[-1][0] == "class":
+    walk.uses.call(node, path, mask, function.bound or entry.kind != "method")
+    if entry.kind == "class":
         return Instance(path)
     return Instance(entry.returns) if entry.returns else None
 

@@ -130,6 +130,11 @@ class Entry:
                     found[kind] = found.get(kind, 0) | mask & part
         return sorted(found.items(), key=lambda item: item[1] & -item[1])
 
+    @property
+    def kind(self) -> str:
+        """What it became last."""
+        return self.kinds[-1][0]
+
     def kind_at(self, minor: str) -> str:
         """The kind on one torch, or ""."""
         return next((kind for kind, mask in self.kinds if mask >> INDEX[minor] & 1), "")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from . import conditions
 from .history import load
-from .uses import TORCH
+from .uses import is_torch
 from .values import Imported, Module, Ref, Value
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ class Project:
 
     def module(self, path: str, name: str, level: int) -> Module | None:
         """The module of the project that `from ..name import` in the file *path* means."""
-        if not level and name.partition(".")[0] in TORCH:
+        if not level and is_torch(name):
             return None
         folder = os.path.dirname(os.path.abspath(path))
         if level:

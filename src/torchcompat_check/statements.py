@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Callable
 from . import decorators, versions
 from ._minors import ALL
 from .scope import Scope, join
-from .uses import TORCH, Frame, Guard
+from .uses import Frame, Guard, is_torch
 from .values import Const, Function, Imported, LocalClass, Ref, truth
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def handles(*types: str) -> Callable[[Handler], Handler]:
 @handles("Import")
 def import_(walk: Walk, node: ast.Import) -> None:
     for alias in node.names:
-        if alias.name.partition(".")[0] in TORCH:
+        if is_torch(alias.name):
             walk.uses.name(place(alias, node), alias.name, ALL, "module")
         value = walk.project.module(walk.path, alias.name, 0)
         if alias.asname:
@@ -68,7 +68,7 @@ def import_from(walk: Walk, node: ast.ImportFrom) -> None:
         elif node.level:
             walk.scope.bind(name, None)
         else:
-            if module.partition(".")[0] in TORCH:
+            if is_torch(module):
                 walk.uses.imported(place(alias, node), module, alias.name)
             path = f"{module}.{alias.name}"
             walk.scope.bind(name, versions.KNOWN.get(path) or Ref(path))
@@ -82,7 +82,7 @@ def star(walk: Walk, module: str, local: Any, node: ast.ImportFrom) -> None:
         for name, value in walk.project.names(local).items():
             if not name.startswith("_"):
                 walk.scope.bind(name, value)
-    elif not node.level and module.partition(".")[0] in TORCH:
+    elif not node.level and is_torch(module):
         walk.uses.name(node, module, ALL, "module")
         walk.scope.module().stars.append(module)
 

@@ -176,7 +176,7 @@ class Walk:
         self.scope = before
         if isinstance(value, Ref) and value.path.startswith(TORCH):
             entry = self.uses.history.find(value.path)
-            return Instance(entry.home) if entry is not None and entry.kinds[-1][0] == "class" else None
+            return Instance(entry.home) if entry is not None and entry.kind == "class" else None
         return LocalInstance(value) if isinstance(value, LocalClass) else None
 
     def branches(self, condition: Truth, first: Callable[[], None], second: Callable[[], None]) -> None:
