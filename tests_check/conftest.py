@@ -66,6 +66,7 @@ def result(name="torch.compile", since=None, until=None, **given):
     given.setdefault("missing", ALL & ~present)
     outer = {key: given.pop(key) for key in ("text", "cell", "file_line") if key in given}
     values = {"path": "a.py", "line": 1, "column": 1, "parameter": "", "shim": "", "present": present}
+    values["at_import"] = True
     values.update(name=name, **given)
     values.setdefault("end_line", values["line"])
     values.setdefault("end_column", values["column"] + len(name))

@@ -44,6 +44,7 @@ NAMES = {
         import torch
         import torch.nn.functional as F
         import torch.nn.attention  # > torch.nn.attention 2.3-
+        import torch.fft  # > torch.fft 1.7-
         from torch import nn, inference_mode  # > torch.inference_mode 1.9-
         from torch.nn import RMSNorm as Norm  # > torch.nn.RMSNorm 2.4-
         from torch.amp import GradScaler  # > torch.amp.GradScaler 2.3-
@@ -183,6 +184,18 @@ GUARDS = {
             torch.compile(f)  # > torch.compile 2.0-
         if hasattr(torch, "compile"):
             torch.accelerator  # > torch.accelerator 2.6-
+    """,
+    "names of a module": """
+        import torch
+        import torch.nn.functional as F
+        has_silu = "silu" in dir(torch.nn.functional)
+        acts = dict(silu=F.silu if has_silu else None)
+        F.mish if "mish" in F.__dict__ else None
+        F.mish if "mish" in vars(F).keys() else None
+        F.mish if "mish" not in vars(F) else None  # > torch.nn.functional.mish 1.9-
+        if "compile" not in dir(torch):
+            raise ImportError
+        torch.compile(f)
     """,
     "getattr": """
         import torch
@@ -477,3 +490,26 @@ def test_version_tests(condition):
     source = f"{PREAMBLE}if {condition}:\n    torch.compile(f)\n    torch.rfft(x, 1)\nelse:\n    torch.compile(f)\n"
     found = [(one.name, ranges(one.missing)) for one in check_source(source, "example.py")]
     assert found == [("torch.rfft", "2.0-"), ("torch.compile", "1.2-1.13")]
+
+
+def test_what_runs_at_import():
+    source = """
+        import torch
+        a = torch.compile
+        def f(x=torch.compile):
+            return torch.compile
+        class C(torch.nn.RMSNorm):
+            b = torch.inference_mode
+            c = lambda: torch.inference_mode
+        d = [torch.compile for _ in ()]
+    """
+    found = check_source(textwrap.dedent(source), "example.py")
+    assert [(one.line, one.at_import) for one in found] == [
+        (3, True),
+        (4, True),
+        (5, False),
+        (6, True),
+        (7, True),
+        (8, False),
+        (9, True),
+    ]

@@ -13,6 +13,7 @@ from .values import (
     Const,
     Function,
     Instance,
+    Names,
     Parameters,
     Ref,
     Super,
@@ -51,10 +52,20 @@ def exactly(mask: int) -> Truth:
     return Truth(mask, ALL & ~mask)
 
 
+def has_name(walk: Walk, owner: Value, name: Value) -> Truth:
+    """When *owner* has an attribute *name*."""
+    mask = present(walk, owner, name)
+    return UNKNOWN if mask is None else exactly(mask)
+
+
 def has_attribute(walk: Walk, node: ast.Call, arguments: list[Value]) -> Value:
     """`hasattr(owner, name)`."""
-    mask = present(walk, arguments[0], arguments[1]) if len(arguments) == 2 else None
-    return UNKNOWN if mask is None else exactly(mask)
+    return has_name(walk, *arguments) if len(arguments) == 2 else UNKNOWN
+
+
+def names_of(walk: Walk, node: ast.Call, arguments: list[Value]) -> Value:
+    """`dir(torch)`, `vars(torch.nn)`."""
+    return Names(arguments[0]) if len(arguments) == 1 and isinstance(arguments[0], (Ref, Instance)) else None
 
 
 def get_attribute(walk: Walk, node: ast.Call, arguments: list[Value]) -> Value:
@@ -104,6 +115,8 @@ SPECIAL: dict[str, Callable[[Any, ast.Call, list[Value]], Value]] = {
     "super": super_,
     "map": map_,
     "callable": is_callable,
+    "dir": names_of,
+    "vars": names_of,
 }
 
 
@@ -121,8 +134,10 @@ def compare(walk: Walk, operator: ast.AST, left: Value, right: Value) -> Truth:
     if isinstance(operator, (ast.Is, ast.IsNot)):
         same = is_none(left) if right == Const(None) else UNKNOWN
         return same if isinstance(operator, ast.Is) else not_(same)
-    if isinstance(right, Parameters) and isinstance(operator, (ast.In, ast.NotIn)):
-        inside = has_parameter(walk, right.path, left)
+    if isinstance(right, (Parameters, Names)) and isinstance(operator, (ast.In, ast.NotIn)):
+        inside = (
+            has_name(walk, right.owner, left) if isinstance(right, Names) else has_parameter(walk, right.path, left)
+        )
         return inside if isinstance(operator, ast.In) else not_(inside)
     value = versions.operation(operator, left, right)
     return value if isinstance(value, Truth) else UNKNOWN

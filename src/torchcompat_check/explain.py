@@ -36,7 +36,8 @@ def _history(finding: Finding) -> Iterator[str]:
 
 def _reason(finding: Finding) -> str:
     what = "the argument" if finding.parameter else "the name"
-    return f"counts because this line also runs on torch {ranges(finding.missing)}, which does not have {what}"
+    runs_also = "this line also runs" if finding.at_import else "this line also runs, when called,"
+    return f"counts because {runs_also} on torch {ranges(finding.missing)}, which does not have {what}"
 
 
 def _guards(finding: Finding) -> Iterator[str]:

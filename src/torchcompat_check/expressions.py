@@ -18,6 +18,7 @@ from .values import (
     LocalInstance,
     Method,
     Module,
+    Names,
     Parameters,
     Ref,
     Super,
@@ -117,6 +118,8 @@ def follow_path(walk: Walk, node: ast.AST, start: Any, names: list[str], mask: i
     known = mask & (before.present if before is not None else ALL)
     if "__code__" in names:
         return Parameters(path.partition(".__code__")[0].replace(".__init__", ""))
+    if names[-1] == "__dict__":
+        return Names(Ref(path.rpartition(".")[0]))
     walk.uses.name(node, path, known)
     entry = walk.uses.history.find(path)
     if entry is None:
@@ -182,7 +185,7 @@ def called(
         return call_class(walk, node, function, mask)
     if isinstance(function, Method):
         return versions.call_method(function, arguments)
-    if isinstance(function, Parameters):
+    if isinstance(function, (Parameters, Names)):
         return function
     return None
 

@@ -10,7 +10,8 @@ class Finding(NamedTuple):
 
     Lines and columns count from 1, columns in characters; the end is the position after the last character.
     *present* and *missing* are masks (`_minors`): where the name or argument is, and where this line runs without it.
-    *shim* is torchcompat's name for it, or "" if there is none.
+    *shim* is torchcompat's name for it, or "" if there is none. *at_import*: the line runs when its module is imported,
+    and not only when a function is called.
     """
 
     path: str
@@ -23,3 +24,4 @@ class Finding(NamedTuple):
     present: int
     missing: int
     shim: str
+    at_import: bool

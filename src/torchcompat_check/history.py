@@ -259,6 +259,26 @@ class History:
             self._entries[name] = Entry(name, parts) if parts else None
         return self._entries[name]
 
+    def importable(self, name: str) -> int:
+        """The minors on which `import name` finds a module.
+
+        `torch.fft` is a function up to 1.7, where a module of that name is there as well, for those who import it.
+        """
+        entry = self.find(name)
+        if entry is None:
+            return 0
+        found = _union([mask for kind, mask in entry.kinds if kind == "module"])
+        return found | (self._below(name) if found and found != entry.present else 0)
+
+    def _below(self, name: str) -> int:
+        """Where there is anything below a name."""
+        found, at = 0, self._text.find(f"\n{name}.")
+        while at >= 0:
+            record = self.record(self._text[at + 1 : self._text.find(" ", at)])
+            found |= record.own | _union(record.homes.values()) if record is not None else 0
+            at = self._text.find(f"\n{name}.", at + 1)
+        return found
+
     def shim(self, name: str) -> str:
         """torchcompat's name for one of torch's, or ""."""
         found = shims.find(self, name)

@@ -34,7 +34,6 @@ class Project:
         file = os.path.abspath(path)
         before = self._walks.get(file)
         if before is not None and before.uses.source == source:
-            before.uses.path = path
             return before
         tree = ast.parse(source, path)
         one = Walk(path, source, load(), self)

@@ -101,7 +101,7 @@ def assign(walk: Walk, node: ast.Assign) -> None:
 
 @handles("AnnAssign")
 def annotated_assign(walk: Walk, node: ast.AnnAssign) -> None:
-    if not walk.in_function and not walk.lazy_annotations:
+    if not walk.uses.in_function and not walk.lazy_annotations:
         walk.evaluate(node.annotation)
     value = walk.evaluate(node.value) if node.value is not None else None
     walk.bind(node.target, value or walk.annotated(node.annotation, walk.scope))

@@ -47,6 +47,7 @@ class Uses:
         self.guards: list[Guard] = []
         self.needless: list[Guard] = []
         self.quiet = 0
+        self.in_function = False
         self.reach = ALL
         self.provided: dict[str, int] = {}
         self.source = source
@@ -72,7 +73,8 @@ class Uses:
         entry = self.longest_known(path)
         if entry is None:
             return
-        missing = self.reach & known & ~entry.present & ~self.provided.get(entry.name, 0)
+        present = self.history.importable(path) if kind == "module" and entry.name == path else entry.present
+        missing = self.reach & known & ~present & ~self.provided.get(entry.name, 0)
         raising = self.reach & known & removed(entry.name) & entry.present
         if missing:
             self.absent(node, entry, "", missing, kind)
@@ -102,8 +104,7 @@ class Uses:
         if entry is None:
             return
         missing = self.reach & ~entry.present & ~self.provided.get(entry.name, 0)
-        home = self.history.find(module)
-        there = home.present if home is not None else ALL
+        there = self.history.importable(module) if self.history.find(module) is not None else ALL
         for part, kind in ((missing & ~there, "module"), (missing & there, "import")):
             if part:
                 self.absent(node, entry, "", part, kind)
@@ -145,7 +146,7 @@ class Uses:
 
     def _report(self, node: ast.AST, entry: Entry, parameter: str, missing: int) -> None:
         line, column, end_line, end_column = self._place(node)
-        present = entry.present & ~removed(entry.name)
+        present = entry.present & ~removed(entry.name) & ~missing
         if parameter and entry.parameters is not None:
             present &= entry.parameters[parameter].present | takes_any(entry)
         key = (line, column, parameter)
@@ -164,6 +165,7 @@ class Uses:
             present,
             missing,
             self._shim(entry, parameter, missing),
+            not self.in_function,
         )
 
     def _shim(self, entry: Entry, parameter: str, missing: int) -> str:

@@ -49,6 +49,12 @@ class Parameters(NamedTuple):
     path: str
 
 
+class Names(NamedTuple):
+    """The names that an object of torch has: `dir(torch)`, `vars(torch)`, `torch.__dict__`."""
+
+    owner: Any
+
+
 class Method(NamedTuple):
     """A method of a plain value."""
 
@@ -159,6 +165,7 @@ Value = Union[
     Truth,
     PerMinor,
     Parameters,
+    Names,
     Method,
     Module,
     Imported,

@@ -14,7 +14,7 @@ from typing import Any, Callable, Sequence
 from packaging.version import Version
 
 from ._minors import ALL, MINORS, mask_of
-from .values import Const, Method, Parameters, PerMinor, Truth, Value, of_plain, plain
+from .values import Const, Method, Names, Parameters, PerMinor, Truth, Value, of_plain, plain
 
 # The last patch release of each minor, which is the one that the history was taken from.
 PATCHES = [
@@ -208,7 +208,7 @@ def function(path: str) -> Callable[..., Any] | None:
 
 def member(value: Value, name: str) -> Value:
     """An attribute of a plain value: a part of a version, or a method of a string."""
-    if isinstance(value, Parameters):
+    if isinstance(value, (Parameters, Names)):
         return value
     if name in VERSION_PARTS:
         return apply(lambda one: getattr(one, name), value)

@@ -36,7 +36,9 @@ def check_source(source: str, path: str, project: Project | None = None) -> list
     project = project or Project()
     walk = project.walk(path, source)
     walk.functions()
-    return sorted(walk.uses.findings.values(), key=lambda one: (one.line, one.column, one.name, one.parameter))
+    # Another file that imports this one may have had it read already, under the path that it found.
+    findings = [finding._replace(path=path) for finding in walk.uses.findings.values()]
+    return sorted(findings, key=lambda one: (one.line, one.column, one.name, one.parameter))
 
 
 class Deferred:
@@ -61,7 +63,6 @@ class Walk:
         self._private: dict[Function, Deferred] = {}
         self.returns: list[tuple[int, Value]] | None = None
         self.depth = 0
-        self.in_function = False
         self.lazy_annotations = False
 
     def module(self, tree: ast.Module) -> None:
@@ -149,13 +150,13 @@ class Walk:
         if one.cls is not None and every and not decorators.is_static(one.node):
             scope.names[every[0].arg] = one.cls if decorators.is_class_method(one.node) else LocalInstance(one.cls)
             scope.cls = one.cls
-        before = self.scope, self.uses.reach, self.in_function
-        self.scope, self.uses.reach, self.in_function = scope, one.reach, True
+        before = self.scope, self.uses.reach, self.uses.in_function
+        self.scope, self.uses.reach, self.uses.in_function = scope, one.reach, True
         if isinstance(one.node, ast.Lambda):
             self.evaluate(one.node.body)
         else:
             self.block(one.node.body)
-        self.scope, self.uses.reach, self.in_function = before
+        self.scope, self.uses.reach, self.uses.in_function = before
 
     def annotated(self, node: ast.AST | None, scope: Scope) -> Value:
         """What an annotation says of a value, without a use of it: a class of torch."""

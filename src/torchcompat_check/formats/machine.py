@@ -61,6 +61,7 @@ def _finding(report: Report, number: int) -> dict[str, Any]:
         "present": ranges(finding.present),
         "missing": ranges(finding.missing),
         "torchcompat": finding.shim or None,
+        "at_import": finding.at_import,
         "text": result.text,
     }
     if report.explained:
