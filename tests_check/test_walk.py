@@ -391,6 +391,7 @@ GUARDS = {
 # Every style of version test in use: each must know that torch.compile (since 2.0) may be used behind it.
 VERSION_TESTS = [
     "version.parse(torch.__version__) >= version.parse('2.0')",
+    "version.parse(torch.__version__) >= version.parse(f'{2}.{0}')",
     "Version(torch.__version__) >= Version('2.0.0')",
     "parse(torch.__version__).release >= (2, 0)",
     "parse(torch.__version__) > parse('1.13.1')",

@@ -320,6 +320,23 @@ def anonymous(walk: Walk, node: ast.Lambda) -> Value:
     return Function(node, walk.scope)
 
 
+@handles(ast.JoinedStr)
+def formatted(walk: Walk, node: ast.JoinedStr) -> Value:
+    """`f"{major}.{minor}"`."""
+    parts = [evaluate(walk, part) for part in node.values]
+    return versions.apply(lambda *texts: "".join(map(str, texts)), *parts)
+
+
+@handles(ast.FormattedValue)
+def formatted_part(walk: Walk, node: ast.FormattedValue) -> Value:
+    """What stands in braces."""
+    value = evaluate(walk, node.value)
+    if node.format_spec is not None:
+        evaluate(walk, node.format_spec)
+        return None
+    return value if node.conversion == -1 else None
+
+
 def named(walk: Walk, node: Any) -> Value:
     """`(name := value)`, from Python 3.8 on."""
     value = evaluate(walk, node.value)

@@ -1,0 +1,508 @@
+"""Import every module of a package on the installed torch, and write down each name of torch that is not there.
+
+    python accuracy/probe.py OUT.json FOLDER NAME...
+
+FOLDER holds the package, whose top-level modules are NAME.... A place that fails is noted, a stand-in is put there, and
+the import is tried again, so that one missing name does not hide the next. What `try`, `hasattr` or a version test
+catches never fails, and is not noted: only Python itself decides what is missing. Last, everything is imported once
+more, in a new process, with all stand-ins in place, and the lines that run are noted.
+"""
+
+import ast
+import importlib
+import importlib.machinery
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import warnings
+
+SECONDS = 120
+SKIPPED = re.compile(r"(^|\.)(__main__|setup|conftest)$")
+MISSING = re.compile(r"has no attribute '(\w+)'")
+FROM = re.compile(r"cannot import name '(\w+)' from '([\w.]+)'")
+KEYWORD = re.compile(r"unexpected keyword argument '(\w+)'|'(\w+)' is an invalid keyword argument")
+
+
+class StandIn:
+    """Takes part in anything: a call, a base class, a decorator, an annotation, an operand."""
+
+    __name__ = __qualname__ = __module__ = "stand_in"
+
+    def __call__(self, *args, **kwargs):
+        if len(args) == 1 and not kwargs and callable(args[0]):
+            return args[0]  # as a decorator
+        return self
+
+    def __getattr__(self, name):
+        if name.startswith("__") and name.endswith("__"):
+            raise AttributeError(name)
+        return self
+
+    def __mro_entries__(self, bases):
+        return () if any(base is not self for base in bases) else (object,)
+
+    def __getitem__(self, key):
+        return self
+
+    def __iter__(self):
+        return iter(())
+
+    def __len__(self):
+        return 0
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exc):
+        return None
+
+    def __instancecheck__(self, instance):
+        return False
+
+    def __subclasscheck__(self, cls):
+        return False
+
+    def __or__(self, other):
+        return self
+
+    __ror__ = __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __truediv__ = __rtruediv__ = __or__
+    __and__ = __rand__ = __pow__ = __rpow__ = __neg__ = __or__
+
+    def __lt__(self, other):
+        return False
+
+    __gt__ = __le__ = __ge__ = __lt__
+
+
+STAND_IN = StandIn()
+StandIn.__neg__ = lambda self: self
+
+
+def is_torch(name):
+    """Whether a dotted name is torch's."""
+    return name.partition(".")[0] in ("torch", "functorch")
+
+
+def statement_at(tree, line):
+    """The innermost statement that holds a line."""
+    best = None
+    for node in ast.walk(tree):
+        if isinstance(node, ast.stmt) and first_line(node) <= line <= last_line(node):
+            if best is None or first_line(node) >= first_line(best):
+                best = node
+    return best
+
+
+def first_line(node):
+    """The line of a statement, or of its first decorator."""
+    return min([node.lineno] + [each.lineno for each in getattr(node, "decorator_list", [])])
+
+
+def last_line(node):
+    """The last line of a node; Python 3.7 does not tell, and what is nested tells it there."""
+    known = [getattr(each, "end_lineno", None) or getattr(each, "lineno", 0) for each in ast.walk(node)]
+    return max(known)
+
+
+def own_nodes(statement):
+    """The nodes of a statement without the statements within it."""
+    pending = [statement]
+    while pending:
+        node = pending.pop()
+        yield node
+        pending += [child for child in ast.iter_child_nodes(node) if not isinstance(child, (ast.stmt, ast.Lambda))]
+
+
+class Stands(ast.NodeTransformer):
+    """Puts stand-ins at places."""
+
+    def __init__(self, places):
+        self.places = places
+
+    def at(self, node):
+        """{kind: name} of the places of a node."""
+        return {kind: name for line, column, kind, name in self.places if (line, column) == where(node)}
+
+    def visit(self, node):
+        found = self.at(node) if isinstance(node, (ast.Attribute, ast.stmt, ast.Call)) else {}
+        if isinstance(node, ast.stmt) and "statement" in found:
+            return replaced(node)
+        if isinstance(node, (ast.Import, ast.ImportFrom)) and "import" in found:
+            names = [name for line, column, kind, name in self.places if (line, column) == where(node)]
+            return without(node, names)
+        node = self.generic_visit(node)
+        if isinstance(node, ast.Attribute) and found.get("attribute") == node.attr:
+            return stand_in(node)
+        if isinstance(node, ast.Call) and "keyword" in found:
+            dropped = [name for line, column, kind, name in self.places if (line, column) == where(node)]
+            node.keywords = [keyword for keyword in node.keywords if keyword.arg not in dropped]
+        return node
+
+
+def where(node):
+    """The place of a node."""
+    return node.lineno, node.col_offset
+
+
+def stand_in(node):
+    """The name of the stand-in, in the place of a node."""
+    return ast.copy_location(ast.Name("__stand_in__", ast.Load()), node)
+
+
+def assigned(name, node):
+    """`name = stand-in`."""
+    target = ast.copy_location(ast.Name(name, ast.Store()), node)
+    return ast.copy_location(ast.Assign([target], stand_in(node)), node)
+
+
+def without(node, names):
+    """An import statement without some of its names, which become stand-ins."""
+    bad = [alias for alias in node.names if alias.name in names or "*" in names]
+    kept = [alias for alias in node.names if alias not in bad]
+    statements = []
+    if kept:
+        node.names = kept
+        statements.append(node)
+    for alias in bad:
+        name = alias.asname or alias.name.partition(".")[0]
+        if name == "torch" and not alias.asname:
+            statements.append(ast.copy_location(ast.Import([ast.alias("torch", None)]), node))
+        elif name != "*":
+            statements.append(assigned(name, node))
+    return statements or ast.copy_location(ast.Pass(), node)
+
+
+def replaced(node):
+    """Stand-ins for all that a statement binds."""
+    if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+        return assigned(node.name, node)
+    if isinstance(node, ast.Return):
+        node.value = stand_in(node)
+        return node
+    names = [each.id for each in own_nodes(node) if isinstance(each, ast.Name) and isinstance(each.ctx, ast.Store)]
+    return [assigned(name, node) for name in names] or ast.copy_location(ast.Pass(), node)
+
+
+class Loader(importlib.machinery.SourceFileLoader):
+    """Compiles the package's files with stand-ins, and all others as Python does."""
+
+    folder, places = "", {}
+
+    def get_code(self, fullname):
+        path = self.get_filename(fullname)
+        if not path.startswith(self.folder):
+            return super().get_code(fullname)
+        places = self.places.get(path)
+        data = self.get_data(path)
+        if not places:
+            return compile(data, path, "exec", dont_inherit=True)
+        tree = Stands(places).visit(ast.parse(data, path))
+        return compile(ast.fix_missing_locations(tree), path, "exec", dont_inherit=True)
+
+
+def install(folder):
+    """Make Python import by `Loader`."""
+    machinery = importlib.machinery
+    extensions = (machinery.ExtensionFileLoader, machinery.EXTENSION_SUFFIXES)
+    Loader.folder = folder + os.sep
+    sys.path_hooks.insert(0, machinery.FileFinder.path_hook(extensions, (Loader, machinery.SOURCE_SUFFIXES)))
+    sys.path_importer_cache.clear()
+    import builtins
+
+    builtins.__stand_in__ = STAND_IN
+
+
+def modules_of(folder, names):
+    """The dotted names of all modules, outermost first."""
+    found = []
+    for name in names:
+        single = os.path.join(folder, name + ".py")
+        if os.path.isfile(single):
+            found.append(name)
+        for parent, folders, files in os.walk(os.path.join(folder, name)):
+            folders[:] = sorted(each for each in folders if each.isidentifier())
+            base = os.path.relpath(parent, folder).replace(os.sep, ".")
+            for file in sorted(files):
+                if file == "__init__.py":
+                    found.append(base)
+                elif file.endswith(".py") and file[:-3].isidentifier():
+                    found.append(base + "." + file[:-3])
+    return [name for name in found if not SKIPPED.search(name)]
+
+
+def frames_of(error):
+    """(file, line, frame) of a traceback, outermost first, without Python's import system."""
+    found = []
+    trace = error.__traceback__
+    while trace is not None:
+        file = trace.tb_frame.f_code.co_filename
+        if not file.startswith("<frozen importlib") and "importlib" + os.sep not in file:
+            found.append((file, trace.tb_lineno, trace.tb_frame))
+        trace = trace.tb_next
+    return found
+
+
+def named(value):
+    """The dotted name of an object of torch's, or of the type of one; empty if it is not torch's."""
+    if type(value).__name__ == "module" or hasattr(value, "__path__"):
+        return getattr(value, "__name__", "")
+    owner = value if isinstance(value, type) or hasattr(value, "__qualname__") else type(value)
+    return "{}.{}".format(getattr(owner, "__module__", ""), getattr(owner, "__qualname__", ""))
+
+
+def evaluated(node, frame):
+    """The value of a chain of names, or None."""
+    plain = node
+    while isinstance(plain, ast.Attribute):
+        plain = plain.value
+    if not isinstance(plain, ast.Name):
+        return None
+    try:
+        code = compile(ast.fix_missing_locations(ast.Expression(node)), "<chain>", "eval")
+        return eval(code, frame.f_globals, dict(frame.f_locals))
+    except Exception:  # it is not this one that failed
+        return None
+
+
+def missing_attribute(error, statement, frame, done):
+    """(node, name) of the attribute that is not there; *done* are the places that have a stand-in."""
+    match = MISSING.search(str(error))
+    for node in own_nodes(statement) if match else ():
+        if isinstance(node, ast.Attribute) and node.attr == match.group(1) and where(node) not in done:
+            value = evaluated(node.value, frame)
+            if value is not None and not has(value, node.attr):
+                return node, named(value) + "." + node.attr
+    return None
+
+
+def has(value, name):
+    """`hasattr`, whatever is raised."""
+    try:
+        getattr(value, name)
+    except Exception:
+        return False
+    return True
+
+
+def missing_keyword(error, statement, frame):
+    """(node, keyword, name) of the argument that is not taken."""
+    match = KEYWORD.search(str(error))
+    keyword = match and (match.group(1) or match.group(2))
+    for node in own_nodes(statement) if match else ():
+        if isinstance(node, ast.Call) and any(each.arg == keyword for each in node.keywords):
+            value = evaluated(node.func, frame)
+            return node, keyword, "{}({})".format(named(value) if value is not None else "?", keyword)
+    return None
+
+
+def missing_import(error, statement):
+    """(names to leave out, what is missing) of an import."""
+    if isinstance(error, ModuleNotFoundError):
+        name = error.name or "?"
+        if isinstance(statement, ast.Import):
+            return [each.name for each in statement.names if (each.name + ".").startswith(name + ".")], name
+        submodules = [each.name for each in statement.names if "{}.{}".format(statement.module, each.name) == name]
+        return submodules or ["*"], name
+    match = FROM.search(str(error))
+    if match and isinstance(statement, ast.ImportFrom):
+        return [match.group(1)], "{}.{}".format(match.group(2), match.group(1))
+    return None
+
+
+class Probe:
+    """One process: imports modules, notes failures."""
+
+    def __init__(self, folder, known):
+        self.folder, self.notes = folder + os.sep, list(known)
+        self.trees, self.lines = {}, {}
+        for note in known:
+            self.stand(note)
+
+    def stand(self, note):
+        """Put stand-ins at a place."""
+        path = os.path.join(self.folder, note["path"])
+        places = Loader.places.setdefault(path, [])
+        places += [(note["line"], note["column"], note["kind"], each) for each in note["drop"]]
+
+    def tree(self, path):
+        """The parsed file."""
+        if path not in self.trees:
+            with open(path, "rb") as file:
+                self.trees[path] = ast.parse(file.read(), path)
+        return self.trees[path]
+
+    def attempt(self, module):
+        """Import one module; as often as it fails at a new place."""
+        while True:
+            try:
+                signal.alarm(SECONDS)
+                importlib.import_module(module)
+                return ""
+            except BaseException as error:  # SystemExit, and what pytest raises to skip a module
+                signal.alarm(0)
+                note = self.note(error)
+                if note is None or note in self.notes:
+                    return "{}: {}".format(type(error).__name__, (str(error).splitlines() or [""])[0][:200])
+                self.notes.append(note)
+                self.stand(note)
+            finally:
+                signal.alarm(0)
+
+    def note(self, error):
+        """What failed where; None if it is no place of the package."""
+        frames = frames_of(error)
+        own = [index for index, (file, _, _) in enumerate(frames) if file.startswith(self.folder)]
+        if not own or isinstance(error, (KeyboardInterrupt, SyntaxError)):
+            return None
+        file, line, frame = frames[own[-1]]
+        innermost = own[-1] == len(frames) - 1
+        statement = statement_at(self.tree(file), line)
+        node, kind, drop, name = self.failure(error, statement, frame, innermost)
+        text = "{}: {}".format(type(error).__name__, (str(error).splitlines() or [""])[0][:200])
+        return {
+            "path": os.path.relpath(file, self.folder),
+            "line": node.lineno,
+            "column": node.col_offset,
+            "kind": kind,
+            "drop": drop,
+            "name": name if is_torch(name) else "",
+            "statement": [first_line(statement), header_end(statement)],
+            "error": text,
+        }
+
+    def failure(self, error, statement, frame, innermost):
+        """(node, kind, what to leave out, name)."""
+        if isinstance(statement, (ast.Import, ast.ImportFrom)):
+            found = missing_import(error, statement) if isinstance(error, ImportError) and innermost else None
+            drop, name = found or ([alias.name for alias in statement.names], "")
+            return statement, "import", drop, name
+        if isinstance(error, AttributeError) and innermost:
+            done = [place[:2] for place in Loader.places.get(frame.f_code.co_filename, ()) if place[2] == "attribute"]
+            found = missing_attribute(error, statement, frame, done)
+            if found:
+                return found[0], "attribute", [found[0].attr], found[1]
+        if isinstance(error, TypeError) and innermost:
+            found = missing_keyword(error, statement, frame)
+            if found and is_torch(found[2]):
+                return found[0], "keyword", [found[1]], found[2]
+        return statement, "statement", ["*"], ""
+
+    def bodies(self, modules):
+        """{path: what the functions in it want and do not find}."""
+        import bodies
+
+        found = {}
+        for name in modules:
+            module = sys.modules.get(name)
+            path = getattr(module, "__file__", None) or ""
+            if path.startswith(self.folder) and path.endswith(".py"):
+                missing = bodies.missing(module, self.tree(path), is_torch, named)
+                if missing:
+                    found[os.path.relpath(path, self.folder)] = missing
+        return found
+
+    def trace(self, frame, event, argument):
+        """Note the lines of the package that run."""
+        if not frame.f_code.co_filename.startswith(self.folder):
+            return None
+        lines = self.lines.setdefault(os.path.relpath(frame.f_code.co_filename, self.folder), set())
+        lines.add(frame.f_lineno)
+
+        def each(frame, event, argument):
+            lines.add(frame.f_lineno)
+            return each
+
+        return each
+
+
+def header_end(statement):
+    """The last line of a statement without the block in it."""
+    body = getattr(statement, "body", None)
+    if isinstance(body, list) and body:
+        return max(statement.lineno, first_line(body[0]) - 1)
+    return last_line(statement)
+
+
+def stop(signum, frame):
+    """The import takes too long."""
+    raise TimeoutError("takes longer than {} s".format(SECONDS))
+
+
+def work(out, folder, names, known, dead, traced):
+    """One pass, in a process of its own."""
+    warnings.simplefilter("ignore")
+    signal.signal(signal.SIGALRM, stop)
+    sys.path.insert(0, folder)
+    import torch
+
+    install(folder)
+    probe = Probe(folder, known)
+    if traced:
+        sys.settrace(probe.trace)
+    failed = {}
+    for module in modules_of(folder, names):
+        if module in dead:
+            failed[module] = "ends the process"
+            continue
+        with open(out + ".importing", "w") as file:
+            file.write(module)
+        error = probe.attempt(module)
+        if error:
+            failed[module] = error
+    sys.settrace(None)
+    bodies = probe.bodies(modules_of(folder, names)) if traced else {}
+    with open(out, "w") as file:
+        json.dump(
+            {
+                "torch": torch.__version__.partition("+")[0],
+                "python": "{}.{}".format(*sys.version_info),
+                "notes": probe.notes,
+                "failed": failed,
+                "bodies": bodies,
+                "modules": len(modules_of(folder, names)),
+                "lines": {path: sorted(lines) for path, lines in sorted(probe.lines.items())},
+            },
+            file,
+        )
+    sys.stdout.flush()
+    os._exit(0)  # threads of what was imported
+
+
+def main(out, folder, names):
+    """Passes until one finds nothing new; that one notes the lines as well."""
+    out, folder = os.path.abspath(out), os.path.abspath(folder)
+    known, dead, traced = [], [], False
+    for _ in range(60):
+        with open(out + ".known", "w") as file:
+            json.dump({"known": known, "dead": dead, "traced": traced}, file)
+        command = [sys.executable, "-B", os.path.abspath(__file__), "--worker", out, folder] + names
+        log = open(out + ".log", "a")
+        subprocess.run(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, timeout=1800)
+        if not os.path.exists(out):
+            with open(out + ".importing") as file:
+                dead.append(file.read())
+            if dead[-1] in dead[:-1]:
+                return 1  # it is not the import that fails
+            continue
+        with open(out) as file:
+            content = json.load(file)
+        if traced and content["notes"] == known:
+            for suffix in (".known", ".importing", ".log"):
+                os.remove(out + suffix)
+            return 0
+        traced = True
+        known = content["notes"]
+        os.remove(out)
+    return 1
+
+
+if __name__ == "__main__":
+    if sys.argv[1] != "--worker":
+        sys.exit(main(sys.argv[1], sys.argv[2], sys.argv[3:]))
+    with open(sys.argv[2] + ".known") as file:
+        state = json.load(file)
+    sys.path.append(sys.path.pop(0))
+    work(sys.argv[2], sys.argv[3], sys.argv[4:], state["known"], state["dead"], state["traced"])
