@@ -86,6 +86,15 @@ def tags(minor):
     return ["all"] + ["edges"] * (minor in EDGES) + ["random"] * (minor in RANDOM)
 
 
+def each_torch(tags_of=lambda minor: []):
+    """Make one session for each row of the matrix."""
+    rows = [
+        nox.param(python, torch, needs, id="torch-" + minor, tags=tags_of(minor))
+        for minor, torch, python, needs in MATRIX
+    ]
+    return nox.parametrize("python,torch,needs", rows)
+
+
 def group(name):
     """The requirements of a dependency group."""
     return nox.project.load_toml("pyproject.toml")["dependency-groups"][name]
@@ -145,10 +154,7 @@ def test_both(session, torch):
 
 
 @nox.session
-@nox.parametrize(
-    "python,torch,needs",
-    [nox.param(python, torch, needs, id="torch-" + minor, tags=tags(minor)) for minor, torch, python, needs in MATRIX],
-)
+@each_torch(tags)
 def tests(session, torch, needs):
     """The test suite on one torch, as installed and with every fallback forced."""
     try:
@@ -200,10 +206,7 @@ def docs(session):
 
 
 @nox.session
-@nox.parametrize(
-    "python,torch,needs",
-    [nox.param(python, torch, needs, id="torch-" + minor) for minor, torch, python, needs in MATRIX],
-)
+@each_torch()
 def bench(session, torch, needs):
     """Every benchmark on one torch; ratios, side by side, in one run."""
     try:
@@ -224,10 +227,7 @@ def bench_check(session):
 
 
 @nox.session
-@nox.parametrize(
-    "python,torch,needs",
-    [nox.param(python, torch, needs, id="torch-" + minor) for minor, torch, python, needs in MATRIX],
-)
+@each_torch()
 def history(session, torch, needs):
     """Write down what one torch offers, and fold that into the API history."""
     try:

@@ -304,11 +304,11 @@ def missing_import(error, statement):
         name = error.name or "?"
         if isinstance(statement, ast.Import):
             return [each.name for each in statement.names if (each.name + ".").startswith(name + ".")], name
-        submodules = [each.name for each in statement.names if "{}.{}".format(statement.module, each.name) == name]
+        submodules = [each.name for each in statement.names if f"{statement.module}.{each.name}" == name]
         return submodules or ["*"], name
     match = FROM.search(str(error))
     if match and isinstance(statement, ast.ImportFrom):
-        return [match.group(1)], "{}.{}".format(match.group(2), match.group(1))
+        return [match.group(1)], f"{match.group(2)}.{match.group(1)}"
     return None
 
 
@@ -428,7 +428,7 @@ def header_end(statement):
 
 def stop(signum, frame):
     """The import takes too long."""
-    raise TimeoutError("takes longer than {} s".format(SECONDS))
+    raise TimeoutError(f"takes longer than {SECONDS} s")
 
 
 def work(out, folder, names, known, dead, traced):

@@ -142,7 +142,7 @@ def test_json():
         "present": "2.0-",
         "missing": "1.2-1.13",
         "torchcompat": "torchcompat.compile",
-            "at_import": True,
+        "at_import": True,
         "text": "f = torch.compile(g)",
         "explanation": ["why"],
     }

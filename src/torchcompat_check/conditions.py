@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Callable
 
 from . import versions
 from ._minors import ALL
-from .uses import TORCH, is_torch
+from .history import is_torch
 from .values import (
     UNKNOWN,
     Const,
@@ -191,7 +191,7 @@ def installed_version(walk: Walk, node: ast.Call, arguments: list[Value]) -> Val
 
 def signature(walk: Walk, node: ast.Call, arguments: list[Value]) -> Value:
     """`inspect.signature(torch's function)` and `inspect.getfullargspec`."""
-    if len(arguments) == 1 and isinstance(arguments[0], Ref) and arguments[0].path.startswith(TORCH):
+    if len(arguments) == 1 and isinstance(arguments[0], Ref) and is_torch(arguments[0].path):
         return Parameters(arguments[0].path.replace(".__init__", ""))
     return None
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Callable
 
 from . import conditions, versions
 from ._minors import ALL
-from .uses import is_torch
+from .history import is_torch
 from .values import (
     Choice,
     Const,
@@ -24,6 +24,7 @@ from .values import (
     Super,
     Truth,
     Value,
+    certain,
     choice,
     not_,
     options,
@@ -347,7 +348,7 @@ def named(walk: Walk, node: Any) -> Value:
 def constant(walk: Walk, node: Any) -> Value:
     """A literal; Python 3.7 has a class for each kind of it."""
     if hasattr(node, "value"):
-        return Const(node.value) if not isinstance(node.value, bool) else Truth(*((ALL, 0) if node.value else (0, ALL)))
+        return certain(node.value) if isinstance(node.value, bool) else Const(node.value)
     return Const(getattr(node, "n", getattr(node, "s", None)))
 
 

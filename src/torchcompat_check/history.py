@@ -35,6 +35,11 @@ DEEPEST = 12
 _RECORD = re.compile(r"\n(?=[^ ])")
 
 
+def is_torch(path: str) -> bool:
+    """Whether a dotted name is one of torch's."""
+    return path.partition(".")[0] in ("torch", "functorch")
+
+
 class Parameter(NamedTuple):
     """One parameter: the mask of minors that have it, of those where it has no place or no keyword, and its defaults.
 

@@ -7,8 +7,7 @@ import os
 from typing import TYPE_CHECKING
 
 from . import conditions
-from .history import load
-from .uses import is_torch
+from .history import is_torch, load
 from .values import Imported, Module, Ref, Value
 
 if TYPE_CHECKING:

@@ -23,23 +23,23 @@ class Scope:
             scope = scope.outer
         return scope
 
-    def find(self, name: str) -> tuple[bool, Value]:
-        """(whether *name* is bound in this scope or one around it, its value)."""
+    def holder(self, name: str) -> dict[str, Value] | None:
+        """The names among which *name* is bound: those of this scope or of one around it."""
         scope: Scope | None = self
-        while scope is not None:
-            if name in scope.names:
-                return True, scope.names[name]
+        while scope is not None and name not in scope.names:
             scope = scope.outer
-        return False, None
+        return None if scope is None else scope.names
+
+    def find(self, name: str) -> tuple[bool, Value]:
+        """(whether *name* is bound, its value)."""
+        names = self.holder(name)
+        return (False, None) if names is None else (True, names[name])
 
     def settle(self, name: str, value: Value) -> None:
         """Keep what an import turned out to bring, where it is bound."""
-        scope: Scope | None = self
-        while scope is not None:
-            if name in scope.names:
-                scope.names[name] = value
-                return
-            scope = scope.outer
+        names = self.holder(name)
+        if names is not None:
+            names[name] = value
 
     def bind(self, name: str, value: Value) -> None:
         """Bind *name* here, or in the module where the function says `global`."""

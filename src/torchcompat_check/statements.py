@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any, Callable
 
 from . import decorators, versions
 from ._minors import ALL
+from .history import is_torch
 from .scope import Scope, join
-from .uses import Frame, Guard, is_torch
+from .uses import Frame, Guard
 from .values import Const, Function, Imported, LocalClass, Ref, truth
 
 if TYPE_CHECKING:

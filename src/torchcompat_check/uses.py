@@ -11,13 +11,6 @@ from ._minors import ALL, MINORS, at_least, minors_of
 from .finding import Finding
 from .history import Entry, History
 
-TORCH = ("torch", "functorch")
-
-
-def is_torch(path: str) -> bool:
-    """Whether a dotted name is one of torch's."""
-    return path.partition(".")[0] in TORCH
-
 
 class Guard:
     """A statement that keeps code from a torch that lacks something, and what that is: {name: torchcompat's name}."""

@@ -6,6 +6,7 @@ import ast
 from typing import TYPE_CHECKING, Any, NamedTuple, Sequence, Union
 
 from ._minors import ALL, MINORS
+from .history import is_torch
 
 if TYPE_CHECKING:
     from .scope import Scope
@@ -205,6 +206,11 @@ def add_option(flat: list[tuple[int, Value]], mask: int, value: Value) -> None:
     flat.append((mask, value))
 
 
+def certain(value: bool) -> Truth:
+    """A condition that is the same on every minor."""
+    return Truth(ALL, 0) if value else Truth(0, ALL)
+
+
 def not_(truth: Truth) -> Truth:
     """The opposite."""
     return Truth(truth.false, truth.true)
@@ -226,14 +232,14 @@ def truth(value: Value) -> Truth:
     if isinstance(value, Truth):
         return value
     if isinstance(value, Const):
-        return Truth(ALL, 0) if value.value else Truth(0, ALL)
+        return certain(bool(value.value))
     if isinstance(value, PerMinor):
         return per_minor_truth(value.values)
     if isinstance(value, Choice):
         return choice_truth(value)
-    if isinstance(value, (Ref, Module, Function, LocalClass, Parameters)):
-        return Truth(ALL, 0) if not isinstance(value, Ref) or value.path.startswith(("torch", "functorch")) else UNKNOWN
-    return UNKNOWN
+    if isinstance(value, Ref):
+        return certain(True) if is_torch(value.path) else UNKNOWN
+    return certain(True) if isinstance(value, (Module, Function, LocalClass, Parameters)) else UNKNOWN
 
 
 def choice_truth(value: Choice) -> Truth:

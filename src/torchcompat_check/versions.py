@@ -13,8 +13,8 @@ from typing import Any, Callable, Sequence
 
 from packaging.version import Version
 
-from ._minors import ALL, MINORS, mask_of
-from .values import Const, Method, Names, Parameters, PerMinor, Truth, Value, of_plain, plain
+from ._minors import MINORS, mask_of
+from .values import Const, Method, Names, Parameters, PerMinor, Truth, Value, certain, of_plain, plain
 
 # The last patch release of each minor, which is the one that the history was taken from.
 PATCHES = [
@@ -197,7 +197,7 @@ def constant(function: Callable[..., Any], arguments: Sequence[Value]) -> Value:
         result = function(*[argument.value for argument in arguments if isinstance(argument, Const)])
     except Exception:  # as above
         return None
-    return Truth(*((ALL, 0) if result else (0, ALL))) if isinstance(result, bool) else Const(result)
+    return certain(result) if isinstance(result, bool) else Const(result)
 
 
 def function(path: str) -> Callable[..., Any] | None:

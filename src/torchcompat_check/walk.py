@@ -8,10 +8,10 @@ from typing import Any, Callable, Sequence
 from . import decorators, expressions, statements, versions
 from ._minors import ALL
 from .finding import Finding
-from .history import History
+from .history import History, is_torch
 from .project import Project
 from .scope import Scope, join
-from .uses import TORCH, Uses
+from .uses import Uses
 from .values import (
     Const,
     Function,
@@ -175,7 +175,7 @@ class Walk:
         self.uses.frames = frames
         self.uses.quiet -= 1
         self.scope = before
-        if isinstance(value, Ref) and value.path.startswith(TORCH):
+        if isinstance(value, Ref) and is_torch(value.path):
             entry = self.uses.history.find(value.path)
             return Instance(entry.home) if entry is not None and entry.kind == "class" else None
         return LocalInstance(value) if isinstance(value, LocalClass) else None
@@ -269,7 +269,7 @@ class Walk:
         owner = self.evaluate(target.value)
         if isinstance(owner, LocalInstance):
             owner.cls.bind(target.attr, value)
-        elif isinstance(owner, Ref) and owner.path.startswith(TORCH):
+        elif isinstance(owner, Ref) and is_torch(owner.path):
             path = f"{owner.path}.{target.attr}"
             self.uses.provided[path] = self.uses.provided.get(path, 0) | self.uses.reach
 

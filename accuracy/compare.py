@@ -1,0 +1,236 @@
+"""Compare what the checker says of real packages with what Python says: `python accuracy/compare.py FOLDER`.
+
+FOLDER is what `accuracy/run.py` left: `packages/NAME-VERSION`, a release as it was installed, and `probes/
+NAME-VERSION@MINOR.json`, what `probe.py` found on one torch. Writes docs/check-accuracy.md; every difference is listed
+there, with the reason from `accuracy/reasons.txt`.
+"""
+
+import ast
+import collections
+import json
+import re
+import sys
+import warnings
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "src"))
+
+import probe  # noqa: E402
+
+from torchcompat_check import uses, walk  # noqa: E402
+from torchcompat_check._minors import ALL, INDEX, runs  # noqa: E402
+from torchcompat_check.history import load  # noqa: E402
+from torchcompat_check.ignores import apply, ignores_in  # noqa: E402
+from torchcompat_check.project import Project  # noqa: E402
+from torchcompat_check.reading import read_text  # noqa: E402
+
+PAGE = ROOT / "docs" / "check-accuracy.md"
+REASONS = Path(__file__).with_name("reasons.txt")
+
+
+class Recording(uses.Uses):
+    """Notes every name that is read, guarded or not: (line, name)."""
+
+    def __init__(self, *arguments):
+        super().__init__(*arguments)
+        self.seen = set()
+
+    def name(self, node, path, known, kind="attribute"):
+        self.seen.add((getattr(node, "lineno", 0), path))
+        super().name(node, path, known, kind)
+
+    def imported(self, node, module, name):
+        self.seen.add((getattr(node, "lineno", 0), f"{module}.{name}"))
+        super().imported(node, module, name)
+
+
+class File:
+    """One file of a release, as the checker sees it."""
+
+    def __init__(self, path, findings, seen):
+        self.findings, self.seen = findings, seen
+        self.tree = ast.parse(path.read_bytes())
+        self._spans = {}
+
+    def span(self, line):
+        """The first and the last line of the statement that holds a line; of a block, of its header."""
+        if line not in self._spans:
+            statement = probe.statement_at(self.tree, line)
+            self._spans[line] = probe.first_line(statement), probe.header_end(statement)
+        return self._spans[line]
+
+    def inside(self, line, other):
+        """Whether two lines are of one statement."""
+        first, last = self.span(line)
+        return first <= other <= last
+
+
+class Release:
+    """One release of a package: {path: File} of the files in which torch is used."""
+
+    def __init__(self, folder):
+        self.folder, self.files = folder, {}
+        project = Project()
+        for path in sorted(folder.rglob("*.py")):
+            self.read(path, project)
+
+    def read(self, path, project):
+        """Check one file."""
+        try:
+            text = read_text(str(path))
+            walked = project.walk(str(path), text)
+            walked.functions()
+        except (SyntaxError, UnicodeError, RecursionError):
+            return  # some packages ship templates, and tests of bad code
+        findings, _ = apply(ignores_in(text), sorted(walked.uses.findings.values()))
+        self.files[str(path.relative_to(self.folder))] = File(path, findings, walked.uses.seen)
+
+    def floors(self):
+        """The newest run of torch that works: for imports alone, and for everything."""
+        every = [finding for file in self.files.values() for finding in file.findings]
+        return [newest_run(each) for each in ([one for one in every if one.at_import], every)]
+
+
+def newest_run(findings):
+    """(oldest, newest) torch of the newest unbroken run that has all names, or None."""
+    works = ALL
+    for finding in findings:
+        works &= ~finding.missing
+    return runs(works)[-1] if works else None
+
+
+def label(finding):
+    """A finding's name, with the argument in parentheses."""
+    return f"{finding.name}({finding.parameter})" if finding.parameter else finding.name
+
+
+def same(ours, theirs):
+    """Whether two names are of one thing: Python reports the first part that is missing, under its own home's name."""
+    return (
+        (theirs + ".").startswith(ours + ".")
+        or (ours + ".").startswith(theirs + ".")
+        or re.split(r"[.]", ours)[-1] == re.split(r"[.]", theirs)[-1]
+        or (ours[-1] == ")" and ours.rpartition("(")[2] == theirs.rpartition("(")[2])
+    )
+
+
+class Comparison:
+    """One release on one torch."""
+
+    def __init__(self, release, minor, found):
+        self.release, self.minor, self.found = release, minor, found
+        self.count = collections.Counter()
+        self.differences = []  # (kind, path, line, name, note)
+        own = [note for note in found["notes"] if (release.folder / note["path"]).exists()]
+        self.notes = [note for note in own if note["name"]]
+        self.others = [note for note in own if not note["name"]]
+        self.matched = set()
+        for path, file in release.files.items():
+            self.file(path, file)
+        for index, note in enumerate(self.notes):
+            self.count["missing"] += 1
+            if index not in self.matched:
+                self.differ("missed", note["path"], note["line"], note["name"], note["error"])
+
+    def differ(self, kind, path, line, name, note=""):
+        """Something that the checker and Python say differently."""
+        self.count[kind] += 1
+        self.differences.append((kind, path, line, name, note))
+
+    def file(self, path, file):
+        """Every finding of a file that is one on this torch, and every name that its functions want."""
+        lines = self.found["lines"].get(path, ())
+        wanted = self.found["bodies"].get(path, [])
+        met = set()
+        for finding in file.findings:
+            if finding.missing >> INDEX[self.minor] & 1:
+                self.finding(path, file, finding, lines, wanted, met)
+        for index, each in enumerate(wanted):
+            self.wanted(path, file, index in met, each)
+
+    def finding(self, path, file, finding, lines, wanted, met):
+        """One finding: did Python fail there?"""
+        first, last = file.span(finding.line)
+        failed = [
+            index
+            for index, note in enumerate(self.notes)
+            if note["path"] == path
+            and note["statement"][0] <= finding.line <= note["statement"][1]
+            and same(label(finding), note["name"])
+        ]
+        if failed:
+            self.matched.update(failed)
+            self.count["confirmed"] += 1
+            return
+        if any(first <= line <= last for line in lines):
+            self.differ("ran", path, finding.line, label(finding), self.what_failed(path, finding.line))
+            return
+        found = [
+            index
+            for index, each in enumerate(wanted)
+            if first <= each["line"] <= last and same(finding.name, each["name"])
+        ]
+        met.update(found)
+        if found:
+            self.count["looked up"] += 1
+        elif finding.at_import and path in self.found["lines"]:
+            self.differ("branch", path, finding.line, label(finding))
+        else:
+            self.count["value" if finding.parameter or is_method(finding.name) else "unread"] += 1
+
+    def what_failed(self, path, line):
+        """What else failed in the statement."""
+        errors = [
+            note["error"]
+            for note in self.others
+            if note["path"] == path and note["statement"][0] <= line <= note["statement"][1]
+        ]
+        return errors[0] if errors else ""
+
+    def wanted(self, path, file, met, each):
+        """A name that a function wants and does not find: reported, guarded, or not seen."""
+        known = load().find(each["name"])
+        if known is None:
+            self.count["foreign"] += 1  # torch.npu: what other packages add
+        elif known.present >> INDEX[self.minor] & 1:
+            self.count["needs more"] += 1  # torch.utils.tensorboard, which wants the package tensorboard
+        elif met:
+            self.count["reported"] += 1
+        elif any(file.inside(each["line"], line) and same(name, each["name"]) for line, name in file.seen):
+            self.differ("guarded", path, each["line"], each["name"])
+        else:
+            self.differ("unseen", path, each["line"], each["name"])
+
+
+def is_method(name):
+    """Whether a name is that of an attribute of a class: values are not looked up, modules are."""
+    entry = load().find(name.rpartition(".")[0])
+    return entry is not None and entry.kind == "class"
+
+
+def main(folder):
+    """Compare and write."""
+    warnings.simplefilter("ignore")
+    walk.Uses = Recording
+    folder = Path(folder)
+    releases, results = {}, {}
+    for path in sorted((folder / "probes").glob("*.json")):
+        name, _, minor = path.stem.partition("@")
+        if name not in releases:
+            releases[name] = Release(folder / "packages" / name)
+        results[name, minor] = Comparison(releases[name], minor, json.loads(path.read_text()))
+    total = collections.Counter()
+    for (name, minor), one in results.items():
+        total.update(one.count)
+    print(dict(total))
+    groups = collections.defaultdict(list)
+    for (name, minor), one in results.items():
+        for kind, path, line, what, note in one.differences:
+            groups[kind, name, path, what, note].append(f"{minor}:{line}")
+    for key, places in sorted(groups.items()):
+        print(*key, "|", *places[:4])
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

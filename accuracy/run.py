@@ -1,0 +1,143 @@
+"""Import real packages on real torch: `python accuracy/run.py FOLDER [NAME...]`, for all of packages.txt or some.
+
+For each release: what does the checker say is the oldest (and, where names went, the newest) torch that will do, for
+importing it and for everything in it? On these, and on those next to them, `probe.py` imports every module. FOLDER keeps
+the releases, what they need, and the results, so that a run that was stopped goes on; each torch is deleted after use.
+Needs uv, and Python 3.7 and 3.11; a release is tried on the torch whose Python it runs on: 3.7 up to torch 1.12.
+"""
+
+import collections
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+OLD, NEW = "3.7", "3.11"
+LAST_OLD = "1.12"
+# The torch that a release needs is put there by hand, and torchvision with it: neither is a dependency here.
+LEFT_OUT = ("torch", "torchvision", "torchaudio", "triton", "spacy")
+# What tests that are shipped with a package want, and the last versions that old torch works with.
+BESIDE = ("numpy<2", "setuptools<66", "packaging", "scipy", "pillow", "pytest", "hypothesis")
+
+
+def uv(*arguments, **options):
+    """Whether `uv pip install` did it."""
+    done = subprocess.run(["uv", "pip", "install", "-q", *map(str, arguments)], **options)
+    return done.returncode == 0
+
+
+def releases(only):
+    """["timm-0.3.4", ...]"""
+    rows = [line.split() for line in (HERE / "packages.txt").read_text().splitlines() if line[0] != "#"]
+    return [f"{name}-{version}" for name, *versions in rows for version in versions if not only or name in only]
+
+
+def requirement(release):
+    """timm-0.3.4 as timm==0.3.4."""
+    return "==".join(release.rsplit("-", 1))
+
+
+def takes(folder, python):
+    """Whether a release says that it runs on a Python."""
+    from packaging.specifiers import SpecifierSet
+
+    for path in folder.glob("*.dist-info/METADATA"):
+        match = re.search(r"^Requires-Python: (.*)$", path.read_text(errors="replace"), re.M)
+        return SpecifierSet(match.group(1) if match else "").contains(f"{python}.16")
+    return True
+
+
+def modules(folder):
+    """The top-level modules of a release."""
+    found = []
+    for path in sorted(folder.iterdir()):
+        if path.suffix == ".py" or (path.is_dir() and path.name.isidentifier()):
+            found.append(path.stem)
+    return [name for name in found if name not in ("bin", "share", "test", "tests", "docs", "examples", "__pycache__")]
+
+
+def python_of(minor, minors):
+    """The Python that a torch is run on."""
+    return OLD if minors.index(minor) <= minors.index(LAST_OLD) else NEW
+
+
+def wanted(folder, minors):
+    """The minors on which a release is imported: both sides of every end of what the checker says will do."""
+    import compare
+
+    found = set()
+    for ends in compare.Release(folder).floors():
+        for end, beyond in zip(ends or (), (-1, 1)):
+            at = minors.index(end)
+            if 0 <= at + beyond < len(minors):
+                found.update((end, minors[at + beyond]))
+    return [minor for minor in sorted(found, key=minors.index) if takes(folder, python_of(minor, minors))]
+
+
+def install_torch(folder, minor, patch, python):
+    """An environment with one torch, and the torchvision that goes with it where there is one; its interpreter."""
+    shutil.rmtree(folder, ignore_errors=True)
+    subprocess.run(["uv", "venv", "-q", "--python", python, str(folder)], check=True)
+    interpreter = folder / "bin" / "python"
+    base = ["--python", interpreter, f"torch=={patch}", "numpy<2", "setuptools<66", "packaging", "typing-extensions"]
+    if not uv(*base, "torchvision>=0.4", "pillow", stderr=subprocess.DEVNULL) and not uv(*base):
+        raise SystemExit(f"torch {patch} cannot be installed")
+    return interpreter
+
+
+def install_release(folder, release, python):
+    """A release with what it needs, but torch; whether that can be installed."""
+    if folder.exists():
+        return True
+    overrides = folder.parent / "overrides.txt"
+    folder.parent.mkdir(exist_ok=True)
+    overrides.write_text("".join(f"{name} ; python_version < '3'\n" for name in LEFT_OUT))
+    part = folder.with_name(folder.name + ".part")
+    done = uv("--python", python, "--target", part, "--overrides", overrides, requirement(release), *BESIDE)
+    if done:
+        part.rename(folder)
+    return done
+
+
+def probe(interpreter, folder, names, out):
+    """Import a release on one torch."""
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "", "MPLBACKEND": "agg"}
+    command = [str(interpreter), str(HERE / "probe.py"), str(out), str(folder), *names]
+    return subprocess.run(command, env=environment).returncode == 0
+
+
+def main(folder, only):
+    """Install, import, note."""
+    sys.path.insert(0, str(HERE))
+    sys.path.insert(0, str(HERE.parent / "src"))
+    from torchcompat_check._minors import MINORS
+    from torchcompat_check.versions import PATCHES
+
+    folder = Path(folder).resolve()
+    (folder / "probes").mkdir(parents=True, exist_ok=True)
+    plan = collections.defaultdict(list)
+    for release in releases(only):
+        home = folder / "packages" / release
+        if not home.exists() and not uv("--python", NEW, "--no-deps", "--target", home, requirement(release)):
+            raise SystemExit(f"{release} cannot be installed")
+        for minor in wanted(home, MINORS):
+            plan[minor].append(release)
+    for minor in sorted(plan, key=MINORS.index):
+        python = python_of(minor, MINORS)
+        todo = [one for one in plan[minor] if not (folder / "probes" / f"{one}@{minor}.json").exists()]
+        home = folder / "torch"
+        interpreter = install_torch(home, minor, PATCHES[MINORS.index(minor)], python) if todo else None
+        for release in todo:
+            target = folder / "needs" / f"{release}-{python}"
+            out = folder / "probes" / f"{release}@{minor}.json"
+            names = modules(folder / "packages" / release)
+            done = install_release(target, release, python) and probe(interpreter, target, names, out)
+            print(f"{release} on torch {minor}: {'done' if done else 'FAILED'}", flush=True)
+        shutil.rmtree(home, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], sys.argv[2:])
