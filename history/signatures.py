@@ -1,10 +1,12 @@
 """The parameters of torch's functions and classes, from `inspect`, type stubs, schemas and docstrings."""
 
+import ctypes
 import dataclasses
 import enum
 import inspect
 import os
 import re
+import textwrap
 import types
 
 import sources
@@ -15,6 +17,8 @@ OURS = ("torch", "functorch")
 BUILTINS = (types.BuiltinFunctionType, types.MethodDescriptorType, types.WrapperDescriptorType)
 BUILTINS += (types.ClassMethodDescriptorType,)
 LONGEST = 60
+# Of CPython's methodobject.h.
+METH_KEYWORDS = 0x0002
 
 # Where else the stubs of builtins are: {module of the name: modules of stubs}.
 MORE_STUBS = {
@@ -63,6 +67,20 @@ def from_inspect(function):
         sign = {parameter.KEYWORD_ONLY: "*", parameter.POSITIONAL_ONLY: "/"}.get(parameter.kind, "")
         found.append((stars + parameter.name, sign, default_text(parameter.default)))
     return found
+
+
+def without_kwargs(function, listed):
+    """A signature with the parameters that a function takes out of its `**kwargs` in their place, if it refuses others.
+
+    That of `torch.utils.checkpoint.checkpoint` up to torch 1.10, for one.
+    """
+    if not listed or not listed[-1][0].startswith("**"):
+        return listed
+    try:
+        named = sources.refusing(textwrap.dedent(inspect.getsource(function)))
+    except (OSError, TypeError, SyntaxError):
+        return listed
+    return listed if named is None else listed[:-1] + named
 
 
 def dispatched(function):
@@ -252,6 +270,13 @@ def union(overloads, input_name):
     return [(name,) + merged[name] for name in order]
 
 
+def takes_keywords(function):
+    """Whether a builtin may be given keywords at all; stubs name parameters also of those that may not."""
+    if not isinstance(function, types.BuiltinFunctionType):
+        return True
+    return bool(ctypes.pythonapi.PyCFunction_GetFlags(ctypes.py_object(function)) & METH_KEYWORDS)
+
+
 def of_builtin(function, module, owner, name):
     """The record's part for a builtin: the union over what stubs, schemas and docstrings tell."""
     overloads = STUBS.overloads(module, owner, name)
@@ -279,7 +304,10 @@ def of_builtin(function, module, owner, name):
     if not overloads:
         return {"u": 1}
     answers = {answer for _, answer in overloads if answer}
-    found = {"p": union(overloads, "" if owner else "input"), "o": 1}
+    listed = union(overloads, "" if owner else "input")
+    if not takes_keywords(function):
+        listed = [(each, "" if each[0] == "*" else "/", default) for each, _, default in listed]
+    found = {"p": listed, "o": 1}
     if answers and answers <= {"Tensor", "torch.Tensor"}:
         found["r"] = "torch.Tensor"
     return found
@@ -295,7 +323,7 @@ def of_function(function, module, owner, name, bound=False):
         return of_builtin(function, module, owner, name)
     if bound and listed and not listed[0][0].startswith("*"):
         listed = listed[1:]
-    found = {"p": listed}
+    found = {"p": without_kwargs(function, listed)}
     if returned(function):
         found["r"] = "torch.Tensor"
     return found

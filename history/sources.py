@@ -3,6 +3,9 @@
 import ast
 import os
 
+# Methods of a module that make an attribute of the name that is their first argument.
+REGISTERING = ("register_buffer", "register_parameter", "register_module", "add_module")
+
 
 def read(path):
     """The syntax tree of a file, or an empty one where this Python cannot parse it."""
@@ -68,18 +71,19 @@ def loop_variables(path):
     return found - own - set(imported)
 
 
+def name_in(node):
+    """The string that an expression is, if it could be a name, or None."""
+    value = node.s if type(node).__name__ == "Str" else getattr(node, "value", None)
+    return value if isinstance(value, str) and value.isidentifier() else None
+
+
 def strings(path):
     """Every string in a source that could be a name: candidates for what a module's `__getattr__` answers."""
-    found = set()
-    for node in ast.walk(read(path)):
-        value = getattr(node, "s", None) if type(node).__name__ in ("Str", "Constant") else None
-        if isinstance(value, str) and value.isidentifier():
-            found.add(value)
-    return found
+    return {name_in(node) for node in ast.walk(read(path))} - {None}
 
 
 def instance_attributes(path):
-    """{qualified name of a class: names that its body annotates or that its methods assign to `self`}."""
+    """{qualified name of a class: names that its body annotates or that its methods give to `self`}."""
     found = {}
 
     def of_class(node, name):
@@ -99,12 +103,19 @@ def instance_attributes(path):
 
 
 def assigned_to(function, owner):
-    """The attributes of the variable *owner* that a function assigns."""
+    """The attributes of the variable *owner* that a function assigns, or registers as parts of a module."""
     for node in ast.walk(function):
-        if not isinstance(node, ast.Attribute) or not isinstance(node.ctx, ast.Store):
-            continue
-        if isinstance(node.value, ast.Name) and node.value.id == owner:
+        if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store) and is_name(node.value, owner):
             yield node.attr
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and is_name(node.func.value, owner):
+            given = node.args[:1] + [each.value for each in node.keywords if each.arg == "name"]
+            if node.func.attr in REGISTERING and given and name_in(given[0]):
+                yield name_in(given[0])
+
+
+def is_name(node, name):
+    """Whether an expression is the variable of that name."""
+    return isinstance(node, ast.Name) and node.id == name
 
 
 def text(node):
@@ -144,6 +155,39 @@ def parameters(arguments):
     if arguments.kwarg:
         found.append(("**" + arguments.kwarg.arg, "", None))
     return found
+
+
+def refusing(source):
+    """The parameters that the `**kwargs` of a function stand for if it takes some out by name and raises for the rest.
+
+    None if it does something else with them: hand them on, for one.
+    """
+    function = ast.parse(source).body[0]
+    kwarg = getattr(getattr(function, "args", None), "kwarg", None)
+    if kwarg is None:
+        return None
+    checks = [node for node in function.body if isinstance(node, ast.If) and raises_for(node, kwarg.arg)]
+    taken = [node for node in ast.walk(function) if takes_out(node, kwarg.arg)]
+    seen = {id(part) for node in checks + [each.func for each in taken] for part in ast.walk(node)}
+    if not checks or any(is_name(node, kwarg.arg) and id(node) not in seen for node in ast.walk(function)):
+        return None
+    return [(name_in(node.args[0]), "*", text(node.args[1]) if len(node.args) > 1 else None) for node in taken]
+
+
+def raises_for(node, name):
+    """Whether an `if` raises when the dictionary *name* is not empty, and does nothing else."""
+    test = node.test.left if isinstance(node.test, ast.Compare) else node.test
+    counted = isinstance(test, ast.Call) and is_name(test.func, "len") and is_name(test.args[0], name)
+    more = isinstance(node.test, ast.Compare) and isinstance(node.test.ops[0], (ast.Gt, ast.NotEq))
+    zero = more and text(node.test.comparators[0]) == "0"
+    asked = is_name(node.test, name) or (counted and (test is node.test or zero))
+    return asked and not node.orelse and isinstance(node.body[-1], ast.Raise)
+
+
+def takes_out(node, name):
+    """Whether an expression is `name.pop("a parameter")`, with a default or without."""
+    called = isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "pop"
+    return called and is_name(node.func.value, name) and bool(node.args) and name_in(node.args[0]) is not None
 
 
 def call_in(line):
