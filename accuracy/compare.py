@@ -221,7 +221,7 @@ def main(folder):
             releases[name] = Release(folder / "packages" / name)
         results[name, minor] = Comparison(releases[name], minor, json.loads(path.read_text()))
     total = collections.Counter()
-    for (name, minor), one in results.items():
+    for one in results.values():
         total.update(one.count)
     print(dict(total))
     groups = collections.defaultdict(list)

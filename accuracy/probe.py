@@ -90,9 +90,9 @@ def statement_at(tree, line):
     """The innermost statement that holds a line."""
     best = None
     for node in ast.walk(tree):
-        if isinstance(node, ast.stmt) and first_line(node) <= line <= last_line(node):
-            if best is None or first_line(node) >= first_line(best):
-                best = node
+        holds = isinstance(node, ast.stmt) and first_line(node) <= line <= last_line(node)
+        if holds and (best is None or first_line(node) >= first_line(best)):
+            best = node
     return best
 
 
@@ -431,6 +431,12 @@ def stop(signum, frame):
     raise TimeoutError(f"takes longer than {SECONDS} s")
 
 
+def mark(out, module):
+    """Note what is imported, for the case that it ends the process."""
+    with open(out + ".importing", "w") as file:
+        file.write(module)
+
+
 def work(out, folder, names, known, dead, traced):
     """One pass, in a process of its own."""
     warnings.simplefilter("ignore")
@@ -447,12 +453,12 @@ def work(out, folder, names, known, dead, traced):
         if module in dead:
             failed[module] = "ends the process"
             continue
-        with open(out + ".importing", "w") as file:
-            file.write(module)
+        mark(out, module)
         error = probe.attempt(module)
         if error:
             failed[module] = error
     sys.settrace(None)
+    mark(out, "")
     bodies = probe.bodies(modules_of(folder, names)) if traced else {}
     with open(out, "w") as file:
         json.dump(
@@ -471,31 +477,41 @@ def work(out, folder, names, known, dead, traced):
     os._exit(0)  # threads of what was imported
 
 
+def one_pass(out, folder, names, state):
+    """Run a worker; what it found, or None if it came to its end before that."""
+    with open(out + ".known", "w") as file:
+        json.dump(state, file)
+    command = [sys.executable, "-B", os.path.abspath(__file__), "--worker", out, folder] + names
+    with open(out + ".log", "a") as log:
+        subprocess.run(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, timeout=1800)
+    if not os.path.exists(out):
+        return None
+    with open(out) as file:
+        content = json.load(file)
+    os.remove(out)
+    return content
+
+
 def main(out, folder, names):
     """Passes until one finds nothing new; that one notes the lines as well."""
     out, folder = os.path.abspath(out), os.path.abspath(folder)
-    known, dead, traced = [], [], False
+    state = {"known": [], "dead": [], "traced": False}
     for _ in range(60):
-        with open(out + ".known", "w") as file:
-            json.dump({"known": known, "dead": dead, "traced": traced}, file)
-        command = [sys.executable, "-B", os.path.abspath(__file__), "--worker", out, folder] + names
-        log = open(out + ".log", "a")
-        subprocess.run(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, timeout=1800)
-        if not os.path.exists(out):
+        content = one_pass(out, folder, names, state)
+        if content is None:
             with open(out + ".importing") as file:
-                dead.append(file.read())
-            if dead[-1] in dead[:-1]:
-                return 1  # it is not the import that fails
+                module = file.read()
+            if not module:
+                return 1  # it was not an import that ended the process
+            state["dead"].append(module)
             continue
-        with open(out) as file:
-            content = json.load(file)
-        if traced and content["notes"] == known:
+        if state["traced"] and content["notes"] == state["known"]:
+            with open(out, "w") as file:
+                json.dump(content, file)
             for suffix in (".known", ".importing", ".log"):
                 os.remove(out + suffix)
             return 0
-        traced = True
-        known = content["notes"]
-        os.remove(out)
+        state.update(known=content["notes"], traced=True)
     return 1
 
 

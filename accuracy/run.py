@@ -1,8 +1,8 @@
 """Import real packages on real torch: `python accuracy/run.py FOLDER [NAME...]`, for all of packages.txt or some.
 
 For each release: what does the checker say is the oldest (and, where names went, the newest) torch that will do, for
-importing it and for everything in it? On these, and on those next to them, `probe.py` imports every module. FOLDER keeps
-the releases, what they need, and the results, so that a run that was stopped goes on; each torch is deleted after use.
+importing it and for everything in it? On these, and on those next to them, `probe.py` imports every module. FOLDER
+keeps the releases, what they need, and the results, so that a run that was stopped goes on; torch is deleted after use.
 Needs uv, and Python 3.7 and 3.11; a release is tried on the torch whose Python it runs on: 3.7 up to torch 1.12.
 """
 

@@ -197,6 +197,23 @@ GUARDS = {
             raise ImportError
         torch.compile(f)
     """,
+    "operators in a dictionary, as accelerate compares": """
+        import operator as op
+        import torch
+        from packaging.version import parse
+        COMPARE = {">": op.gt, ">=": op.ge, "<": op.lt}
+        def compare(version, operation, than):
+            if operation not in COMPARE.keys():
+                raise ValueError(operation)
+            operation = COMPARE[operation]
+            if isinstance(version, str):
+                version = parse(version)
+            return operation(version, parse(than))
+        if compare(torch.__version__, ">=", "2.0.0"):
+            torch.compile(f)
+        if compare(parse(torch.__version__), ">=", "1.9"):
+            torch.compile(f)  # > torch.compile 2.0-
+    """,
     "getattr": """
         import torch
         f = getattr(torch, "compile", None)

@@ -13,12 +13,14 @@ from .values import (
     Const,
     Function,
     Instance,
+    Mapping,
     Names,
     Parameters,
     Ref,
     Super,
     Truth,
     Value,
+    certain,
     choice,
     not_,
     options,
@@ -83,6 +85,12 @@ def get_attribute(walk: Walk, node: ast.Call, arguments: list[Value]) -> Value:
     return choice([(mask, value), (ALL & ~mask, arguments[2])])
 
 
+def is_instance(walk: Walk, node: ast.Call, arguments: list[Value]) -> Value:
+    """`isinstance(version, str)`."""
+    kind = BUILTIN_TYPES.get(getattr(node.args[-1], "id", "")) if len(arguments) == 2 else None
+    return versions.apply(lambda value: isinstance(value, kind), arguments[0]) if kind else None
+
+
 def super_(walk: Walk, node: ast.Call, arguments: list[Value]) -> Value:
     """`super()`, or `super(Class, self)`."""
     scope: Scope | None = walk.scope
@@ -109,9 +117,11 @@ def is_callable(walk: Walk, node: ast.Call, arguments: list[Value]) -> Value:
     return exactly(true) if len(arguments) == 1 else UNKNOWN
 
 
+BUILTIN_TYPES = {"str": str, "int": int, "float": float, "tuple": tuple, "list": list}
 SPECIAL: dict[str, Callable[[Any, ast.Call, list[Value]], Value]] = {
     "hasattr": has_attribute,
     "getattr": get_attribute,
+    "isinstance": is_instance,
     "super": super_,
     "map": map_,
     "callable": is_callable,
@@ -134,13 +144,20 @@ def compare(walk: Walk, operator: ast.AST, left: Value, right: Value) -> Truth:
     if isinstance(operator, (ast.Is, ast.IsNot)):
         same = is_none(left) if right == Const(None) else UNKNOWN
         return same if isinstance(operator, ast.Is) else not_(same)
-    if isinstance(right, (Parameters, Names)) and isinstance(operator, (ast.In, ast.NotIn)):
-        inside = (
-            has_name(walk, right.owner, left) if isinstance(right, Names) else has_parameter(walk, right.path, left)
-        )
+    if isinstance(operator, (ast.In, ast.NotIn)) and isinstance(right, (Parameters, Names, Mapping)):
+        inside = contains(walk, right, left)
         return inside if isinstance(operator, ast.In) else not_(inside)
     value = versions.operation(operator, left, right)
     return value if isinstance(value, Truth) else UNKNOWN
+
+
+def contains(walk: Walk, names: Any, one: Value) -> Truth:
+    """When *one* is among the names, parameters or keys."""
+    if isinstance(names, Names):
+        return has_name(walk, names.owner, one)
+    if isinstance(names, Parameters):
+        return has_parameter(walk, names.path, one)
+    return certain(one.value in dict(names.items)) if isinstance(one, Const) else UNKNOWN
 
 
 def is_none(value: Value) -> Truth:

@@ -16,6 +16,7 @@ from .values import (
     Instance,
     LocalClass,
     LocalInstance,
+    Mapping,
     Method,
     Module,
     Names,
@@ -186,7 +187,7 @@ def called(
         return call_class(walk, node, function, mask)
     if isinstance(function, Method):
         return versions.call_method(function, arguments)
-    if isinstance(function, (Parameters, Names)):
+    if isinstance(function, (Parameters, Names, Mapping)):
         return function
     return None
 
@@ -302,6 +303,19 @@ def sequence(walk: Walk, node: Any) -> Value:
     if all(isinstance(value, Const) for value in values):
         return Const(tuple(value.value for value in values if isinstance(value, Const)))
     return versions.combined(values)
+
+
+# Longer ones are tables of data, and not what a version test is made of.
+LONGEST_MAPPING = 16
+
+
+@handles(ast.Dict)
+def mapping(walk: Walk, node: ast.Dict) -> Value:
+    keys = [evaluate(walk, key) for key in node.keys]
+    values = [evaluate(walk, value) for value in node.values]
+    if len(keys) > LONGEST_MAPPING or not all(isinstance(key, Const) for key in keys):
+        return None
+    return Mapping(tuple((key.value, value) for key, value in zip(keys, values) if isinstance(key, Const)))
 
 
 @handles(ast.GeneratorExp, ast.ListComp, ast.SetComp)

@@ -63,6 +63,12 @@ class Method(NamedTuple):
     name: str
 
 
+class Mapping(NamedTuple):
+    """A dictionary that is written down with literals for keys: `{">=": operator.ge}`."""
+
+    items: tuple[tuple[Any, Value], ...]
+
+
 class Module(NamedTuple):
     """A module of the project that is read, not of torch."""
 
@@ -167,6 +173,7 @@ Value = Union[
     PerMinor,
     Parameters,
     Names,
+    Mapping,
     Method,
     Module,
     Imported,

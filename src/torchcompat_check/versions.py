@@ -14,7 +14,7 @@ from typing import Any, Callable, Sequence
 from packaging.version import Version
 
 from ._minors import MINORS, mask_of
-from .values import Const, Method, Names, Parameters, PerMinor, Truth, Value, certain, of_plain, plain
+from .values import Const, Mapping, Method, Names, Parameters, PerMinor, Truth, Value, certain, of_plain, plain
 
 # The last patch release of each minor, which is the one that the history was taken from.
 PATCHES = [
@@ -208,7 +208,7 @@ def function(path: str) -> Callable[..., Any] | None:
 
 def member(value: Value, name: str) -> Value:
     """An attribute of a plain value: a part of a version, or a method of a string."""
-    if isinstance(value, (Parameters, Names)):
+    if isinstance(value, (Parameters, Names)) or (isinstance(value, Mapping) and name == "keys"):
         return value
     if name in VERSION_PARTS:
         return apply(lambda one: getattr(one, name), value)
@@ -230,6 +230,8 @@ def operation(operator_: ast.AST, left: Value, right: Value) -> Value:
 
 def subscript(value: Value, node: ast.AST, index: Value) -> Value:
     """One part of a plain value, or several: `[0]`, `[:2]`."""
+    if isinstance(value, Mapping) and isinstance(index, Const):
+        return next((one for key, one in value.items if key == index.value), None)
     if not isinstance(value, (PerMinor, Const)):
         return None
     if isinstance(node, ast.Slice):
