@@ -342,7 +342,9 @@ def of_class(cls, module, name):
         if foreign or (init is None and new is None):
             continue
         if not is_ours(each.__module__) and not hasattr(cls, "_fields"):
-            return {"u": 1}
+            # What a builtin takes: `dependent_property` of torch.distributions is a `property` up to torch 1.7.
+            listed = from_inspect(cls)
+            return {"u": 1} if listed is None else {"p": listed}
         return of_making(cls, init, new, module, name)
     return {"u": 1}
 
