@@ -57,7 +57,8 @@ class Bodies:
             else:
                 if inside and isinstance(child, (ast.Import, ast.ImportFrom)):
                     self.imports(child)
-                self.read(ast.iter_child_nodes(child), bound, inside)
+                skipped = child.annotation if inside and isinstance(child, ast.AnnAssign) else None  # never run
+                self.read([each for each in ast.iter_child_nodes(child) if each is not skipped], bound, inside)
 
     def function(self, function, bound, inside):
         """A function: its defaults and decorators run outside of it."""

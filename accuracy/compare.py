@@ -60,6 +60,15 @@ class File:
             self._spans[line] = probe.first_line(statement), probe.header_end(statement)
         return self._spans[line]
 
+    def in_lambda(self, finding):
+        """Whether a finding is in the body of a lambda, which shares its line with what is around it."""
+        place = finding.line, finding.column
+        return any(
+            isinstance(node, ast.Lambda)
+            and (node.body.lineno, node.body.col_offset + 1) <= place < (node.end_lineno, node.end_col_offset + 1)
+            for node in ast.walk(self.tree)
+        )
+
     def inside(self, line, other):
         """Whether two lines are of one statement."""
         first, last = self.span(line)
@@ -155,16 +164,14 @@ class Comparison:
         failed = [
             index
             for index, note in enumerate(self.notes)
-            if note["path"] == path
-            and note["statement"][0] <= finding.line <= note["statement"][1]
-            and same(label(finding), note["name"])
+            if note["path"] == path and file.inside(note["line"], finding.line) and same(label(finding), note["name"])
         ]
         if failed:
             self.matched.update(failed)
             self.count["confirmed"] += 1
             return
-        if any(first <= line <= last for line in lines):
-            self.differ("ran", path, finding.line, label(finding), self.what_failed(path, finding.line))
+        if any(first <= line <= last for line in lines) and not file.in_lambda(finding):
+            self.differ("ran", path, finding.line, label(finding), self.what_failed(path, file, finding.line))
             return
         found = [
             index
@@ -179,13 +186,9 @@ class Comparison:
         else:
             self.count["value" if finding.parameter or is_method(finding.name) else "unread"] += 1
 
-    def what_failed(self, path, line):
+    def what_failed(self, path, file, line):
         """What else failed in the statement."""
-        errors = [
-            note["error"]
-            for note in self.others
-            if note["path"] == path and note["statement"][0] <= line <= note["statement"][1]
-        ]
+        errors = [note["error"] for note in self.others if note["path"] == path and file.inside(note["line"], line)]
         return errors[0] if errors else ""
 
     def wanted(self, path, file, met, each):

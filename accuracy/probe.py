@@ -369,7 +369,6 @@ class Probe:
             "kind": kind,
             "drop": drop,
             "name": name if is_torch(name) else "",
-            "statement": [first_line(statement), header_end(statement)],
             "error": text,
         }
 

@@ -214,6 +214,56 @@ GUARDS = {
         if compare(parse(torch.__version__), ">=", "1.9"):
             torch.compile(f)  # > torch.compile 2.0-
     """,
+    "a helper that tries, as torchmetrics has one": """
+        import operator
+        from importlib import import_module
+        from importlib.util import find_spec
+        import torch
+        from packaging.version import Version
+        def available(path):
+            names = path.split(".")
+            try:
+                if_there = find_spec(names[0]) is not None
+            except (AttributeError, ImportError):
+                return False
+            for name in names[1:]:
+                if not hasattr(import_module(names[0]), name):
+                    return False
+            return if_there
+        def compare(package, op, version):
+            if not available(package):
+                return None
+            try:
+                installed = import_module(package).__version__
+            except (ImportError, AttributeError):
+                installed = metadata(package)
+            try:
+                installed = Version(installed)
+            except TypeError:
+                return True
+            return op(installed, Version(version))
+        if compare("torch", operator.ge, "2.0"):
+            torch.compile(f)
+        if not compare("torch", operator.lt, "2.0"):
+            torch.compile(f)
+        if compare("torch", operator.lt, "2.0"):
+            torch.compile(f)  # > torch.compile 2.0-
+    """,
+    "handlers of what may fail for other reasons run": """
+        import numpy, torch
+        try:
+            x = numpy.float128
+        except AttributeError:
+            x = torch.compile  # > torch.compile 2.0-
+        try:
+            y = torch.zeros(1).cuda()
+        except RuntimeError:
+            y = torch.compile  # > torch.compile 2.0-
+        try:
+            z = compute()
+        except Exception:
+            z = torch.compile  # > torch.compile 2.0-
+    """,
     "getattr": """
         import torch
         f = getattr(torch, "compile", None)

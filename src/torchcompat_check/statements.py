@@ -10,7 +10,7 @@ from ._minors import ALL
 from .history import is_torch
 from .scope import Scope, join
 from .uses import Frame, Guard
-from .values import Const, Function, Imported, LocalClass, Ref, truth
+from .values import Const, Function, Imported, LocalClass, Ref, Value, options, plain, truth
 
 if TYPE_CHECKING:
     from .walk import Walk
@@ -96,8 +96,20 @@ def place(alias: ast.alias, node: ast.stmt) -> ast.AST:
 @handles("Assign")
 def assign(walk: Walk, node: ast.Assign) -> None:
     value = walk.evaluate(node.value)
+    note_sure(walk, value)
     for target in node.targets:
         walk.bind(target, value)
+
+
+def note_sure(walk: Walk, value: Value) -> None:
+    """What is not known in a `try` may be what fails."""
+    if walk.uses.frames and not is_sure(value):
+        walk.uses.frames[-1].sure = False
+
+
+def is_sure(value: Value) -> bool:
+    """Whether nothing but the minor decides what a value is: plain ones, and names of torch."""
+    return all(plain(one) is not None or (isinstance(one, Ref) and is_torch(one.path)) for _, one in options(value))
 
 
 @handles("AnnAssign")
@@ -149,9 +161,9 @@ def while_(walk: Walk, node: ast.While) -> None:
 
 @handles("For", "AsyncFor")
 def for_(walk: Walk, node: Any) -> None:
-    walk.evaluate(node.iter)
+    values = versions.elements(walk.evaluate(node.iter))
     walk.bind(node.target, None)
-    loop(walk, node, ALL)
+    loop(walk, node, 0 if values == [] else ALL)
 
 
 def loop(walk: Walk, node: Any, mask: int) -> None:
@@ -176,7 +188,8 @@ def try_(walk: Walk, node: Any) -> None:
     walk.uses.frames.pop()
     walk.block(node.orelse)
     ended, after = walk.uses.reach, walk.scope.names
-    failed = frame.failed & reach or reach
+    frame.sure &= all(isinstance(statement, (ast.Assign, ast.Return)) for statement in node.body)
+    failed = frame.failed & reach or (0 if frame.sure else reach)
     for handler in node.handlers:
         walk.uses.reach, walk.scope.names = failed if catches(handler, frame) else reach, dict(names)
         if handler.name:
@@ -283,6 +296,7 @@ def class_(walk: Walk, node: ast.ClassDef) -> None:
 @handles("Return")
 def return_(walk: Walk, node: ast.Return) -> None:
     value = walk.evaluate(node.value)
+    note_sure(walk, value)
     if walk.returns is not None:
         walk.returns.append((walk.uses.reach, value))
     walk.uses.reach = 0

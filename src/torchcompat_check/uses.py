@@ -21,12 +21,16 @@ class Guard:
 
 
 class Frame(Guard):
-    """A `try` statement around the code that is read: what its handlers catch, and on which minors they had to."""
+    """A `try` statement around the code that is read: what its handlers catch, and on which minors they had to.
+
+    It is *sure* as long as all that it does is known, so that nothing but the minor decides whether it fails.
+    """
 
     def __init__(self, node: ast.stmt, kinds: set[str]) -> None:
         super().__init__(node)
         self.kinds = kinds
         self.failed = 0
+        self.sure = True
 
 
 class Uses:

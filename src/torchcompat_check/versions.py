@@ -255,7 +255,7 @@ def combined(values: Sequence[Value]) -> Value:
 
 def elements(value: Value) -> list[Value] | None:
     """The elements of a plain sequence that has the same length on each minor."""
-    if isinstance(value, Const) and isinstance(value.value, (tuple, str)):
+    if isinstance(value, Const) and isinstance(value.value, (tuple, list, str)):
         return [Const(one) for one in value.value]
     if not isinstance(value, PerMinor):
         return None
