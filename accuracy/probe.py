@@ -271,7 +271,8 @@ def missing_attribute(error, statement, frame, done):
     """(node, name) of the attribute that is not there; *done* are the places that have a stand-in."""
     match = MISSING.search(str(error))
     for node in own_nodes(statement) if match else ():
-        if isinstance(node, ast.Attribute) and node.attr == match.group(1) and where(node) not in done:
+        wanted = isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Load) and node.attr == match.group(1)
+        if wanted and where(node) not in done:
             value = evaluated(node.value, frame)
             if value is not None and not has(value, node.attr):
                 return node, named(value) + "." + node.attr
@@ -315,8 +316,9 @@ def missing_import(error, statement):
 class Probe:
     """One process: imports modules, notes failures."""
 
-    def __init__(self, folder, known):
+    def __init__(self, folder, names, known):
         self.folder, self.notes = folder + os.sep, list(known)
+        self.own = tuple(self.folder + name + end for name in names for end in (os.sep, ".py"))
         self.trees, self.lines = {}, {}
         for note in known:
             self.stand(note)
@@ -354,7 +356,7 @@ class Probe:
     def note(self, error):
         """What failed where; None if it is no place of the package."""
         frames = frames_of(error)
-        own = [index for index, (file, _, _) in enumerate(frames) if file.startswith(self.folder)]
+        own = [index for index, (file, _, _) in enumerate(frames) if file.startswith(self.own)]
         if not own or isinstance(error, (KeyboardInterrupt, SyntaxError)):
             return None
         file, line, frame = frames[own[-1]]
@@ -405,7 +407,7 @@ class Probe:
 
     def trace(self, frame, event, argument):
         """Note the lines of the package that run."""
-        if not frame.f_code.co_filename.startswith(self.folder):
+        if not frame.f_code.co_filename.startswith(self.own):
             return None
         lines = self.lines.setdefault(os.path.relpath(frame.f_code.co_filename, self.folder), set())
         lines.add(frame.f_lineno)
@@ -444,7 +446,7 @@ def work(out, folder, names, known, dead, traced):
     import torch
 
     install(folder)
-    probe = Probe(folder, known)
+    probe = Probe(folder, names, known)
     if traced:
         sys.settrace(probe.trace)
     failed = {}

@@ -238,7 +238,10 @@ GUARDS = {
             except (ImportError, AttributeError):
                 installed = metadata(package)
             try:
-                installed = Version(installed)
+                if hasattr(import_module(package), "__version__"):
+                    installed = Version(installed)
+                else:
+                    installed = Version(metadata(package))
             except TypeError:
                 return True
             return op(installed, Version(version))

@@ -103,7 +103,7 @@ def assign(walk: Walk, node: ast.Assign) -> None:
 
 def note_sure(walk: Walk, value: Value) -> None:
     """What is not known in a `try` may be what fails."""
-    if walk.uses.frames and not is_sure(value):
+    if walk.uses.frames and walk.uses.reach and not is_sure(value):
         walk.uses.frames[-1].sure = False
 
 
@@ -138,7 +138,9 @@ def if_(walk: Walk, node: ast.If) -> None:
         walk.uses.reach = reach
         walk.block(node.orelse)
         return
-    condition = truth(walk.evaluate(node.test))
+    value = walk.evaluate(node.test)
+    note_sure(walk, value)
+    condition = truth(value)
     guard = Guard(node)
     outer = walk.uses.guards
     if condition.true != ALL or condition.false != ALL:
@@ -188,7 +190,6 @@ def try_(walk: Walk, node: Any) -> None:
     walk.uses.frames.pop()
     walk.block(node.orelse)
     ended, after = walk.uses.reach, walk.scope.names
-    frame.sure &= all(isinstance(statement, (ast.Assign, ast.Return)) for statement in node.body)
     failed = frame.failed & reach or (0 if frame.sure else reach)
     for handler in node.handlers:
         walk.uses.reach, walk.scope.names = failed if catches(handler, frame) else reach, dict(names)

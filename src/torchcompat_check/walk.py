@@ -117,6 +117,8 @@ class Walk:
         self.uses.reach |= reach & ~mask
 
     def _statement(self, statement: ast.stmt) -> None:
+        if not isinstance(statement, (ast.Assign, ast.Return, ast.If)):  # these tell by themselves
+            statements.note_sure(self, None)
         handler = statements.HANDLERS.get(type(statement))
         if handler is not None:
             handler(self, statement)
