@@ -267,6 +267,23 @@ GUARDS = {
         except Exception:
             z = torch.compile  # > torch.compile 2.0-
     """,
+    "what is filled later": """
+        import torch
+        names, known = [], {"a": True}
+        names.append("b")
+        for name in names:
+            torch.compile(f)  # > torch.compile 2.0-
+        known["b"] = True
+        known.update(c=True)
+        if "b" in known:
+            torch.compile(f)  # > torch.compile 2.0-
+        class C:
+            def __init__(self):
+                self.parts = []
+            def run(self):
+                for part in self.parts:
+                    torch.compile(part)  # > torch.compile 2.0-
+    """,
     "getattr": """
         import torch
         f = getattr(torch, "compile", None)

@@ -157,7 +157,8 @@ def contains(walk: Walk, names: Any, one: Value) -> Truth:
         return has_name(walk, names.owner, one)
     if isinstance(names, Parameters):
         return has_parameter(walk, names.path, one)
-    return certain(one.value in dict(names.items)) if isinstance(one, Const) else UNKNOWN
+    # Of a key that is not there nothing is known: it may be added later.
+    return certain(True) if isinstance(one, Const) and one.value in dict(names.items) else UNKNOWN
 
 
 def is_none(value: Value) -> Truth:

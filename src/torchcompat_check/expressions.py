@@ -299,6 +299,8 @@ def subscript(walk: Walk, node: ast.Subscript) -> Value:
 
 @handles(ast.Tuple, ast.List)
 def sequence(walk: Walk, node: Any) -> Value:
+    if isinstance(node, ast.List) and not node.elts:
+        return None  # it is there to be filled
     values = [evaluate(walk, element) for element in node.elts]
     if all(isinstance(value, Const) for value in values):
         return Const(tuple(value.value for value in values if isinstance(value, Const)))

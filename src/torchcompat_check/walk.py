@@ -262,6 +262,9 @@ class Walk:
             self.bind(target.value, None)
         elif isinstance(target, ast.Attribute):
             self._bind_attribute(target, value)
+        elif isinstance(target, ast.Subscript) and isinstance(target.value, ast.Name):
+            self.evaluate(target)
+            self.scope.settle(target.value.id, None)
         else:
             for child in ast.iter_child_nodes(target):
                 self.evaluate(child)
