@@ -277,6 +277,9 @@ GUARDS = {
         known.update(c=True)
         if "b" in known:
             torch.compile(f)  # > torch.compile 2.0-
+        x = torch.zeros(2)
+        x[0] = 1
+        x.nanmean()  # > torch.Tensor.nanmean 1.10-
         class C:
             def __init__(self):
                 self.parts = []

@@ -18,6 +18,7 @@ from .values import (
     Instance,
     LocalClass,
     LocalInstance,
+    Mapping,
     Ref,
     Truth,
     Value,
@@ -264,7 +265,8 @@ class Walk:
             self._bind_attribute(target, value)
         elif isinstance(target, ast.Subscript) and isinstance(target.value, ast.Name):
             self.evaluate(target)
-            self.scope.settle(target.value.id, None)
+            if isinstance(self.scope.find(target.value.id)[1], Mapping):
+                self.scope.settle(target.value.id, None)
         else:
             for child in ast.iter_child_nodes(target):
                 self.evaluate(child)
