@@ -187,8 +187,10 @@ class Comparison:
             self.count["looked up"] += 1
         elif finding.at_import and path in self.found["lines"]:
             self.differ("branch", path, finding.line, label(finding))
+        elif finding.parameter or is_method(finding.name):
+            self.count["value"] += 1
         else:
-            self.count["value" if finding.parameter or is_method(finding.name) else "unread"] += 1
+            self.differ("unread", path, finding.line, label(finding))
 
     def what_failed(self, path, file, line):
         """What else failed in the statement."""

@@ -69,6 +69,7 @@ class Torch:
         self.names = {}
         for name in sorted(self.modules):
             self.names.update(self.names_of(name))
+        self.names.update(self.renamed())
 
     def import_all(self):
         """Import every module; those that fail are tried again when the others are there."""
@@ -83,6 +84,15 @@ class Torch:
             if name.startswith("torch._C.") and is_wanted(name):
                 self.modules[name] = sys.modules[name]
         self.modules["torch._C"] = sys.modules["torch._C"]
+
+    def renamed(self):
+        """{name: module} of modules that torch has put under a second name: `torch.distributed._tensor.experimental`."""
+        found = {}
+        for name, module in sorted(sys.modules.items()):
+            is_new = signatures.is_ours(name) and is_wanted(name) and name not in self.modules
+            if is_new and self.modules.get(getattr(module, "__name__", "")) is module:
+                found[name] = module
+        return found
 
     def import_one(self, name, attempt):
         """Whether the import needs no second attempt."""
