@@ -75,12 +75,16 @@ class Bodies:
         if not isinstance(base, ast.Name):
             self.read([base], bound, inside)
             return
+        if not isinstance(node.ctx, ast.Load):
+            self.read([node.value], bound, inside)
+            return
         known = sys.modules if base.id == "torch" else vars(self.module)
         value = known.get(base.id, vars(builtins).get(base.id))
-        if base.id in bound or value is None or not isinstance(node.ctx, ast.Load):
+        if base.id in bound or value is None:
             return
         for part in reversed(parts):
-            if not isinstance(value, (type, types.ModuleType)) or not self.is_torch(self.named(value)):
+            known = isinstance(value, (type, types.ModuleType, types.BuiltinFunctionType))
+            if not known or not self.is_torch(self.named(value)):
                 return
             if value.__name__ == "torch.ops":
                 return

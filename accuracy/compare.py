@@ -1,22 +1,15 @@
-"""Compare what the checker says of real packages with what Python says: `python accuracy/compare.py FOLDER`.
-
-FOLDER is what `accuracy/run.py` left: `packages/NAME-VERSION`, a release as it was installed, and `probes/
-NAME-VERSION@MINOR.json`, what `probe.py` found on one torch. Writes docs/check-accuracy.md; every difference is listed
-there, with the reason from `accuracy/reasons.txt`.
-"""
+"""What the checker says of a release, beside what Python said when the release was imported on one torch."""
 
 import ast
 import collections
-import json
 import re
 import sys
-import warnings
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "src"))
 
-import probe  # noqa: E402
+import standins  # noqa: E402
 
 from torchcompat_check import uses, walk  # noqa: E402
 from torchcompat_check._minors import ALL, INDEX, runs  # noqa: E402
@@ -24,9 +17,6 @@ from torchcompat_check.history import load  # noqa: E402
 from torchcompat_check.ignores import apply, ignores_in  # noqa: E402
 from torchcompat_check.project import Project  # noqa: E402
 from torchcompat_check.reading import read_text  # noqa: E402
-
-PAGE = ROOT / "docs" / "check-accuracy.md"
-REASONS = Path(__file__).with_name("reasons.txt")
 
 
 class Recording(uses.Uses):
@@ -45,6 +35,9 @@ class Recording(uses.Uses):
         super().imported(node, module, name)
 
 
+walk.Uses = Recording
+
+
 class File:
     """One file of a release, as the checker sees it."""
 
@@ -56,8 +49,8 @@ class File:
     def span(self, line):
         """The first and the last line of the statement that holds a line; of a block, of its header."""
         if line not in self._spans:
-            statement = probe.statement_at(self.tree, line)
-            self._spans[line] = probe.first_line(statement), probe.header_end(statement)
+            statement = standins.statement_at(self.tree, line)
+            self._spans[line] = standins.first_line(statement), standins.header_end(statement)
         return self._spans[line]
 
     def in_lambda(self, finding):
@@ -149,7 +142,9 @@ class Comparison:
 
     def file(self, path, file):
         """Every finding of a file that is one on this torch, and every name that its functions want."""
-        lines = self.found["lines"].get(path, ())
+        if path not in self.found["lines"]:
+            return  # it is none of the modules
+        lines = self.found["lines"][path]
         wanted = self.found["bodies"].get(path, [])
         met = set()
         for finding in file.findings:
@@ -185,8 +180,10 @@ class Comparison:
         met.update(found)
         if found:
             self.count["looked up"] += 1
-        elif finding.at_import and path in self.found["lines"]:
+        elif finding.at_import:
             self.differ("branch", path, finding.line, label(finding))
+        elif uses.removed(finding.name) >> INDEX[self.minor] & 1:
+            self.count["raises"] += 1  # it is there, and only raises
         elif finding.parameter or is_method(finding.name):
             self.count["value"] += 1
         else:
@@ -216,30 +213,3 @@ def is_method(name):
     """Whether a name is that of an attribute of a class: values are not looked up, modules are."""
     entry = load().find(name.rpartition(".")[0])
     return entry is not None and entry.kind == "class"
-
-
-def main(folder):
-    """Compare and write."""
-    warnings.simplefilter("ignore")
-    walk.Uses = Recording
-    folder = Path(folder)
-    releases, results = {}, {}
-    for path in sorted((folder / "probes").glob("*.json")):
-        name, _, minor = path.stem.partition("@")
-        if name not in releases:
-            releases[name] = Release(folder / "packages" / name)
-        results[name, minor] = Comparison(releases[name], minor, json.loads(path.read_text()))
-    total = collections.Counter()
-    for one in results.values():
-        total.update(one.count)
-    print(dict(total))
-    groups = collections.defaultdict(list)
-    for (name, minor), one in results.items():
-        for kind, path, line, what, note in one.differences:
-            groups[kind, name, path, what, note].append(f"{minor}:{line}")
-    for key, places in sorted(groups.items()):
-        print(*key, "|", *places[:4])
-
-
-if __name__ == "__main__":
-    main(sys.argv[1])

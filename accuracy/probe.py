@@ -19,6 +19,8 @@ import subprocess
 import sys
 import warnings
 
+from standins import STAND_IN, Stands, own_nodes, statement_at, where
+
 SECONDS = 120
 SKIPPED = re.compile(r"(^|\.)(__main__|setup|conftest)$")
 MISSING = re.compile(r"has no attribute '(\w+)'")
@@ -26,164 +28,9 @@ FROM = re.compile(r"cannot import name '(\w+)' from '([\w.]+)'")
 KEYWORD = re.compile(r"unexpected keyword argument '(\w+)'|'(\w+)' is an invalid keyword argument")
 
 
-class StandIn:
-    """Takes part in anything: a call, a base class, a decorator, an annotation, an operand."""
-
-    __name__ = __qualname__ = __module__ = "stand_in"
-
-    def __call__(self, *args, **kwargs):
-        if len(args) == 1 and not kwargs and callable(args[0]):
-            return args[0]  # as a decorator
-        return self
-
-    def __getattr__(self, name):
-        if name.startswith("__") and name.endswith("__"):
-            raise AttributeError(name)
-        return self
-
-    def __mro_entries__(self, bases):
-        return () if any(base is not self for base in bases) else (object,)
-
-    def __getitem__(self, key):
-        return self
-
-    def __iter__(self):
-        return iter(())
-
-    def __len__(self):
-        return 0
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *exc):
-        return None
-
-    def __instancecheck__(self, instance):
-        return False
-
-    def __subclasscheck__(self, cls):
-        return False
-
-    def __or__(self, other):
-        return self
-
-    __ror__ = __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __truediv__ = __rtruediv__ = __or__
-    __and__ = __rand__ = __pow__ = __rpow__ = __neg__ = __or__
-
-    def __lt__(self, other):
-        return False
-
-    __gt__ = __le__ = __ge__ = __lt__
-
-
-STAND_IN = StandIn()
-StandIn.__neg__ = lambda self: self
-
-
 def is_torch(name):
     """Whether a dotted name is torch's."""
     return name.partition(".")[0] in ("torch", "functorch")
-
-
-def statement_at(tree, line):
-    """The innermost statement that holds a line."""
-    best = None
-    for node in ast.walk(tree):
-        holds = isinstance(node, ast.stmt) and first_line(node) <= line <= last_line(node)
-        if holds and (best is None or first_line(node) >= first_line(best)):
-            best = node
-    return best
-
-
-def first_line(node):
-    """The line of a statement, or of its first decorator."""
-    return min([node.lineno] + [each.lineno for each in getattr(node, "decorator_list", [])])
-
-
-def last_line(node):
-    """The last line of a node; Python 3.7 does not tell, and what is nested tells it there."""
-    known = [getattr(each, "end_lineno", None) or getattr(each, "lineno", 0) for each in ast.walk(node)]
-    return max(known)
-
-
-def own_nodes(statement):
-    """The nodes of a statement without the statements within it."""
-    pending = [statement]
-    while pending:
-        node = pending.pop()
-        yield node
-        pending += [child for child in ast.iter_child_nodes(node) if not isinstance(child, (ast.stmt, ast.Lambda))]
-
-
-class Stands(ast.NodeTransformer):
-    """Puts stand-ins at places."""
-
-    def __init__(self, places):
-        self.places = places
-
-    def at(self, node):
-        """{kind: name} of the places of a node."""
-        return {kind: name for line, column, kind, name in self.places if (line, column) == where(node)}
-
-    def visit(self, node):
-        found = self.at(node) if isinstance(node, (ast.Attribute, ast.stmt, ast.Call)) else {}
-        if isinstance(node, ast.stmt) and "statement" in found:
-            return replaced(node)
-        if isinstance(node, (ast.Import, ast.ImportFrom)) and "import" in found:
-            names = [name for line, column, kind, name in self.places if (line, column) == where(node)]
-            return without(node, names)
-        node = self.generic_visit(node)
-        if isinstance(node, ast.Attribute) and found.get("attribute") == node.attr:
-            return stand_in(node)
-        if isinstance(node, ast.Call) and "keyword" in found:
-            dropped = [name for line, column, kind, name in self.places if (line, column) == where(node)]
-            node.keywords = [keyword for keyword in node.keywords if keyword.arg not in dropped]
-        return node
-
-
-def where(node):
-    """The place of a node."""
-    return node.lineno, node.col_offset
-
-
-def stand_in(node):
-    """The name of the stand-in, in the place of a node."""
-    return ast.copy_location(ast.Name("__stand_in__", ast.Load()), node)
-
-
-def assigned(name, node):
-    """`name = stand-in`."""
-    target = ast.copy_location(ast.Name(name, ast.Store()), node)
-    return ast.copy_location(ast.Assign([target], stand_in(node)), node)
-
-
-def without(node, names):
-    """An import statement without some of its names, which become stand-ins."""
-    bad = [alias for alias in node.names if alias.name in names or "*" in names]
-    kept = [alias for alias in node.names if alias not in bad]
-    statements = []
-    if kept:
-        node.names = kept
-        statements.append(node)
-    for alias in bad:
-        name = alias.asname or alias.name.partition(".")[0]
-        if name == "torch" and not alias.asname:
-            statements.append(ast.copy_location(ast.Import([ast.alias("torch", None)]), node))
-        elif name != "*":
-            statements.append(assigned(name, node))
-    return statements or ast.copy_location(ast.Pass(), node)
-
-
-def replaced(node):
-    """Stand-ins for all that a statement binds."""
-    if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
-        return assigned(node.name, node)
-    if isinstance(node, ast.Return):
-        node.value = stand_in(node)
-        return node
-    names = [each.id for each in own_nodes(node) if isinstance(each, ast.Name) and isinstance(each.ctx, ast.Store)]
-    return [assigned(name, node) for name in names] or ast.copy_location(ast.Pass(), node)
 
 
 class Loader(importlib.machinery.SourceFileLoader):
@@ -249,6 +96,8 @@ def named(value):
     """The dotted name of an object of torch's, or of the type of one; empty if it is not torch's."""
     if type(value).__name__ == "module" or hasattr(value, "__path__"):
         return getattr(value, "__name__", "")
+    if type(value).__name__ == "builtin_function_or_method":
+        return "torch." + value.__name__ if hasattr(sys.modules["torch"], value.__name__) else ""
     owner = value if isinstance(value, type) or hasattr(value, "__qualname__") else type(value)
     return "{}.{}".format(getattr(owner, "__module__", ""), getattr(owner, "__qualname__", ""))
 
@@ -417,14 +266,6 @@ class Probe:
             return each
 
         return each
-
-
-def header_end(statement):
-    """The last line of a statement without the block in it."""
-    body = getattr(statement, "body", None)
-    if isinstance(body, list) and body:
-        return max(statement.lineno, first_line(body[0]) - 1)
-    return last_line(statement)
 
 
 def stop(signum, frame):

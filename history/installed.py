@@ -86,7 +86,7 @@ class Torch:
         self.modules["torch._C"] = sys.modules["torch._C"]
 
     def renamed(self):
-        """{name: module} of modules that torch has put under a second name: `torch.distributed._tensor.experimental`."""
+        """{name: module} of modules that torch put under a second name: `torch.distributed._tensor.experimental`."""
         found = {}
         for name, module in sorted(sys.modules.items()):
             is_new = signatures.is_ours(name) and is_wanted(name) and name not in self.modules

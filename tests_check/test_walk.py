@@ -45,6 +45,7 @@ NAMES = {
         import torch.nn.functional as F
         import torch.nn.attention  # > torch.nn.attention 2.3-
         import torch.fft  # > torch.fft 1.7-
+        import torch.fx.symbolic_trace  # > torch.fx.symbolic_trace 1.8-1.9
         from torch import nn, inference_mode  # > torch.inference_mode 1.9-
         from torch.nn import RMSNorm as Norm  # > torch.nn.RMSNorm 2.4-
         from torch.amp import GradScaler  # > torch.amp.GradScaler 2.3-

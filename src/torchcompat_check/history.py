@@ -267,13 +267,13 @@ class History:
     def importable(self, name: str) -> int:
         """The minors on which `import name` finds a module.
 
-        `torch.fft` is a function up to 1.7, where a module of that name is there as well, for those who import it.
+        A function may hide a module of its name, as `torch.fft` does in 1.7: it is there for those who import it.
         """
         entry = self.find(name)
         if entry is None:
             return 0
-        found = _union([mask for kind, mask in entry.kinds if kind == "module"])
-        return found | (self._below(name) if found and found != entry.present else 0)
+        functions = _union([mask for kind, mask in entry.kinds if kind == "function"])
+        return entry.present & ~functions | (functions & self._below(name) if functions else 0)
 
     def _below(self, name: str) -> int:
         """Where there is anything below a name."""
