@@ -10,6 +10,10 @@ from torchcompat_check.history import History, load
 
 NAMES = """
 torch.zeros 1.2-
+torch.distributed.group.WORLD 1.2-
+torch.quantization.fake_quantize.FakeQuantize.scale 1.2-
+torch.quantization.fx.quantization_types.Pattern 1.8-
+torch.distributed._tensor.experimental.implicit_replication 2.3-
 torch.gels 1.2
 torch.rfft 1.2-1.7
 torch.fft.fft 1.7-
@@ -311,6 +315,7 @@ def test_accepts_knows_stars_and_the_names_of_numpy():
     assert history.find("torch.sum").accepts("keepdims") == ALL
     assert history.find("torch.sum").accepts("nope") == 0
     assert history.find("torch.load").accepts("anything") == ALL
+    assert history.find("torch.utils.checkpoint.checkpoint").accepts("use_reentrant") == at_least("1.11")
     assert history.find("torch.nn.GELU").accepts("approximate") == at_least("1.12")
     assert history.find("torch.optim.lr_scheduler.StepLR").accepts("verbose") == at_least("1.7") & at_most("2.6")
 

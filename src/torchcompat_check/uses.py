@@ -202,7 +202,7 @@ class Uses:
 
 
 # Functions with `**kwargs` that have no use for another name: they raise, or hand it on to what does.
-REFUSING = ("torch.load", "torch.serialization.load", "torch.meshgrid", "torch.functional.meshgrid")
+REFUSING = ("torch.load", "torch.serialization.load")
 
 
 # Functions, and methods of tensors, that are still there, and raise from this torch on:
