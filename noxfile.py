@@ -28,8 +28,8 @@ nox.options.reuse_existing_virtualenvs = True
 # The matrix: minor, its last patch release, the Python it is tested on, and what it needs beside it.
 # NumPy 2 and torch before 2.3 do not work together: https://github.com/pytorch/pytorch/issues/107302
 # torch 1.10 imports pkg_resources.packaging, later removed: https://github.com/ROCm/pytorch/pull/1425
-# torch 2.0 and 2.1 build extensions with pkg_resources, which goes with setuptools 81:
-# https://setuptools.pypa.io/en/latest/pkg_resources.html
+# torch 2.0 and 2.1 build extensions with pkg_resources, which setuptools 82 has no longer:
+# https://github.com/Lightning-AI/utilities/pull/472
 OLD, NEW = "3.7", "3.11"
 MATRIX = [
     ("1.2", "1.2.0", OLD, ["numpy<1.22"]),
@@ -44,8 +44,8 @@ MATRIX = [
     ("1.11", "1.11.0", OLD, ["numpy<1.22"]),
     ("1.12", "1.12.1", OLD, ["numpy<1.22"]),
     ("1.13", "1.13.1", OLD, ["numpy<1.22"]),
-    ("2.0", "2.0.1", NEW, ["numpy<2", "setuptools<81"]),
-    ("2.1", "2.1.2", NEW, ["numpy<2", "setuptools<81"]),
+    ("2.0", "2.0.1", NEW, ["numpy<2", "setuptools<82"]),
+    ("2.1", "2.1.2", NEW, ["numpy<2", "setuptools<82"]),
     ("2.2", "2.2.2", NEW, ["numpy<2"]),
     ("2.3", "2.3.1", NEW, ["numpy"]),
     ("2.4", "2.4.1", NEW, ["numpy"]),

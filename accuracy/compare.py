@@ -42,9 +42,12 @@ class File:
     """One file of a release, as the checker sees it."""
 
     def __init__(self, path, findings, seen):
-        self.findings, self.seen = findings, seen
+        self.findings, self.seen = findings, collections.defaultdict(set)
+        for line, name in seen:
+            self.seen[line].add(name)
         self.tree = ast.parse(path.read_bytes())
         self._spans = {}
+        self._lambdas = [node for node in ast.walk(self.tree) if isinstance(node, ast.Lambda)]
 
     def span(self, line):
         """The first and the last line of the statement that holds a line; of a block, of its header."""
@@ -57,10 +60,14 @@ class File:
         """Whether a finding is in the body of a lambda, which shares its line with what is around it."""
         place = finding.line, finding.column
         return any(
-            isinstance(node, ast.Lambda)
-            and (node.body.lineno, node.body.col_offset + 1) <= place < (node.end_lineno, node.end_col_offset + 1)
-            for node in ast.walk(self.tree)
+            (node.body.lineno, node.body.col_offset + 1) <= place < (node.end_lineno, node.end_col_offset + 1)
+            for node in self._lambdas
         )
+
+    def saw(self, line, name):
+        """Whether the checker met a name in the statement that holds a line."""
+        first, last = self.span(line)
+        return any(same(each, name) for at in range(first, last + 1) for each in self.seen.get(at, ()))
 
     def inside(self, line, other):
         """Whether two lines are of one statement."""
@@ -203,7 +210,7 @@ class Comparison:
             self.count["needs more"] += 1  # torch.utils.tensorboard, which wants the package tensorboard
         elif met:
             self.count["reported"] += 1
-        elif any(file.inside(each["line"], line) and same(name, each["name"]) for line, name in file.seen):
+        elif file.saw(each["line"], each["name"]):
             self.differ("guarded", path, each["line"], each["name"])
         else:
             self.differ("unseen", path, each["line"], each["name"])

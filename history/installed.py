@@ -148,7 +148,8 @@ class Torch:
         if type(held) is not types.ModuleType:
             inner = getattr(held, "m", None)
             if isinstance(inner, types.ModuleType):
-                found.update(inner.__dict__)
+                # Some hand on all that is in there, and torch.backends.python_native nothing.
+                found.update({name: value for name, value in list(inner.__dict__.items()) if hasattr(held, name)})
             for cls in type(held).__mro__:
                 if cls is not types.ModuleType and cls is not object:
                     found.update({name: value for name, value in cls.__dict__.items() if name not in found})

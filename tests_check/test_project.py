@@ -19,3 +19,17 @@ def test_a_file_that_another_one_imports_is_named_as_it_was_given(tree, command)
         "->",
         "torchcompat.compile",
     ]
+
+
+def test_what_another_file_has_from_torch_by_a_star(tree, command):
+    tree(
+        {
+            "pkg/__init__.py": "from . import constraints\n",
+            "pkg/constraints.py": "from torch.distributions.constraints import *\n",
+            "pkg/a.py": "import torch\nfrom pkg import constraints\nx = constraints.dependent_property(is_discrete=False)\n",
+        }
+    )
+    _, out, _ = command("--no-config", "pkg")
+    assert out.splitlines()[0].split() == [
+        *("pkg/a.py:3:36:", "torch.distributions.constraints.dependent_property(is_discrete)", "since", "1.8"),
+    ]

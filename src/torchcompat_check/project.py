@@ -74,6 +74,14 @@ class Project:
         walk = self._walks[module.file]
         return walk.scope.module().names if walk is not None else {}
 
+    def _starred(self, module: Module, name: str) -> Ref | None:
+        """What a module of the project has by `from torch.x import *`."""
+        walk = self._walks.get(module.file)
+        for star in walk.scope.module().stars if walk is not None else ():
+            if load().find(f"{star}.{name}") is not None:
+                return Ref(f"{star}.{name}")
+        return None
+
     def _read(self, file: str) -> None:
         """Read a module for what it binds; one that cannot be read binds nothing that is known."""
         from .reading import read_text
@@ -92,8 +100,16 @@ class Project:
             value = names[name]
             if isinstance(value, Imported):
                 names[name] = None  # for modules that import each other
-                names[name] = value = self.member(Module(value.file), value.name)
+                own = value == Imported(module.file, name)  # `from . import x` in a package is its module x
+                found = self._submodule(module, name) if own else self.member(Module(value.file), value.name)
+                names[name] = value = found
             return value
-        if os.path.basename(module.file) == "__init__.py":
-            return self._file(os.path.join(os.path.dirname(module.file), name))
-        return None
+        star = self._starred(module, name)
+        if star is not None:
+            return star
+        return self._submodule(module, name)
+
+    def _submodule(self, module: Module, name: str) -> Module | None:
+        """The module *name* in a package of the project."""
+        folder, file = os.path.split(module.file)
+        return self._file(os.path.join(folder, name)) if file == "__init__.py" else None
