@@ -6,6 +6,7 @@ nox -t random               three versions drawn at random
 nox -t all                  all 28
 nox -s check                the checker, which needs no torch
 nox -s history              the data of the API history, from every torch; "history(torch-2.15)": from one
+nox -s accuracy             the checker beside what Python says of real packages on real torch; hours
 nox -s "bench(torch-2.15)"  every benchmark on one torch
 ... -- --coverage           note which lines ran, which takes longer; `nox -s coverage` sums it up
 ... -- --delete             delete each environment, and what was downloaded for it, when its session is done
@@ -241,3 +242,12 @@ def history(session, torch, needs):
         session.run("python", "history/review.py")
     finally:
         delete(session)
+
+
+@nox.session(python=NEW)
+def accuracy(session):
+    """What the checker says of real packages, beside what Python says when they are imported on real torch; hours."""
+    session.install("packaging")
+    folder = str(Path(session.create_tmp(), "accuracy"))
+    session.run("python", "accuracy/run.py", folder, *arguments(session))
+    session.run("python", "accuracy/page.py", folder)

@@ -26,7 +26,9 @@ def test_what_another_file_has_from_torch_by_a_star(tree, command):
         {
             "pkg/__init__.py": "from . import constraints\n",
             "pkg/constraints.py": "from torch.distributions.constraints import *\n",
-            "pkg/a.py": "import torch\nfrom pkg import constraints\nx = constraints.dependent_property(is_discrete=False)\n",
+            "pkg/a.py": (
+                "import torch\nfrom pkg import constraints\nx = constraints.dependent_property(is_discrete=False)\n"
+            ),
         }
     )
     _, out, _ = command("--no-config", "pkg")
