@@ -32,6 +32,5 @@ def test_what_another_file_has_from_torch_by_a_star(tree, command):
         }
     )
     _, out, _ = command("--no-config", "pkg")
-    assert out.splitlines()[0].split() == [
-        *("pkg/a.py:3:36:", "torch.distributions.constraints.dependent_property(is_discrete)", "since", "1.8"),
-    ]
+    name = "torch.distributions.constraints.dependent_property(is_discrete)"
+    assert out.splitlines()[0].split()[1:] == [name, "since", "1.8"]

@@ -288,6 +288,32 @@ GUARDS = {
                 for part in self.parts:
                     torch.compile(part)  # > torch.compile 2.0-
     """,
+    "what a loop finds": """
+        import torch
+        def run(values):
+            found = first = None
+            for value in values:
+                if first is None:
+                    first = value
+                else:
+                    torch.compile(value)  # > torch.compile 2.0-
+                if value:
+                    found = value
+                    break
+            if found is None:
+                raise ValueError
+            return torch.compile(found)  # > torch.compile 2.0-
+        def wait(x):
+            done = False
+            while not done:
+                done = x()
+            torch.compile(x)  # > torch.compile 2.0-
+        def keep(values):
+            total = torch.zeros(1)
+            for value in values:
+                total = total + value
+            return total.nanmean()  # > torch.Tensor.nanmean 1.10-
+    """,
     "getattr": """
         import torch
         f = getattr(torch, "compile", None)

@@ -10,7 +10,7 @@ from ._minors import ALL
 from .history import is_torch
 from .scope import Scope, join
 from .uses import Frame, Guard
-from .values import Const, Function, Imported, LocalClass, Ref, Value, options, plain, truth
+from .values import Const, Function, Imported, Instance, LocalClass, LocalInstance, Ref, Value, options, plain, truth
 
 if TYPE_CHECKING:
     from .walk import Walk
@@ -169,13 +169,23 @@ def for_(walk: Walk, node: Any) -> None:
 
 
 def loop(walk: Walk, node: Any, mask: int) -> None:
-    """The body may run or not, so that it ends nothing."""
+    """The body may run or not, so that it ends nothing; or again, with what it bound, or be left in its midst."""
+    forget(walk, node)
     reach, names = walk.uses.reach, dict(walk.scope.names)
     walk.uses.reach &= mask
     walk.block(node.body)
     walk.scope.names = join(walk.scope.names, walk.uses.reach, names, reach)
     walk.uses.reach = reach
     walk.block(node.orelse)
+
+
+def forget(walk: Walk, node: Any) -> None:
+    """What a loop binds is not what it was before; a value of torch's or the project's classes stays one, mostly."""
+    names = walk.scope.names
+    for one in ast.walk(node):
+        bound = isinstance(one, ast.Name) and isinstance(one.ctx, ast.Store) and one.id in names
+        if bound and not isinstance(names[one.id], (Instance, LocalInstance)):
+            names[one.id] = None
 
 
 @handles("Try", "TryStar")
