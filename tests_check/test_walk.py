@@ -314,6 +314,33 @@ GUARDS = {
                 total = total + value
             return total.nanmean()  # > torch.Tensor.nanmean 1.10-
     """,
+    "flags that functions set": """
+        import torch
+        FLAG, STATE = False, None
+        DEBUG = False
+        HAS_MISH = hasattr(torch.nn.functional, "mish")
+        def run():
+            if FLAG:
+                torch.compile(f)  # > torch.compile 2.0-
+            if STATE is not None:
+                torch.compile(f)  # > torch.compile 2.0-
+            if DEBUG:
+                torch.compile(f)
+            if HAS_MISH:
+                torch.nn.functional.mish
+        def set_flag(value):
+            global FLAG, STATE, HAS_MISH
+            FLAG, STATE = value, True
+            HAS_MISH = False
+        def search():
+            done = False
+            def inner():
+                nonlocal done
+                done = True
+            inner()
+            if done:
+                torch.compile(f)  # > torch.compile 2.0-
+    """,
     "getattr": """
         import torch
         f = getattr(torch, "compile", None)

@@ -182,10 +182,10 @@ def loop(walk: Walk, node: Any, mask: int) -> None:
 def forget(walk: Walk, node: Any) -> None:
     """What a loop binds is not what it was before; a value of torch's or the project's classes stays one, mostly."""
     names = walk.scope.names
-    for one in ast.walk(node):
-        bound = isinstance(one, ast.Name) and isinstance(one.ctx, ast.Store) and one.id in names
-        if bound and not isinstance(names[one.id], (Instance, LocalInstance)):
-            names[one.id] = None
+    bound = {one.id for one in ast.walk(node) if isinstance(one, ast.Name) and isinstance(one.ctx, ast.Store)}
+    for name in bound.intersection(names):
+        if not isinstance(names[name], (Instance, LocalInstance)):
+            names[name] = None
 
 
 @handles("Try", "TryStar")

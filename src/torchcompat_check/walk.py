@@ -23,6 +23,7 @@ from .values import (
     Truth,
     Value,
     choice,
+    plain,
     truth,
 )
 
@@ -65,6 +66,7 @@ class Walk:
         self.returns: list[tuple[int, Value]] | None = None
         self.depth = 0
         self.lazy_annotations = False
+        self.rebound: set[str] = set()  # names that a function may bind anew at any time
 
     def module(self, tree: ast.Module) -> None:
         """Read the statements of the module; the bodies of functions wait."""
@@ -74,6 +76,8 @@ class Walk:
             and any(a.name == "annotations" for a in one.names)
             for one in tree.body
         )
+        if "global " in self.uses.source or "nonlocal " in self.uses.source:
+            self.rebound = rebound(tree)
         self.block(tree.body)
 
     def functions(self) -> None:
@@ -254,7 +258,7 @@ class Walk:
     def bind(self, target: ast.AST, value: Value) -> None:
         """An assignment to *target*."""
         if isinstance(target, ast.Name):
-            self.scope.bind(target.id, value)
+            self.scope.bind(target.id, None if target.id in self.rebound and is_constant(value) else value)
         elif isinstance(target, (ast.Tuple, ast.List)):
             parts = versions.elements(value) or []
             for index, element in enumerate(target.elts):
@@ -279,6 +283,18 @@ class Walk:
         elif isinstance(owner, Ref) and is_torch(owner.path):
             path = f"{owner.path}.{target.attr}"
             self.uses.provided[path] = self.uses.provided.get(path, 0) | self.uses.reach
+
+
+def rebound(tree: ast.AST) -> set[str]:
+    """The names that functions of a file declare `global` or `nonlocal`."""
+    declared = (node for node in ast.walk(tree) if isinstance(node, (ast.Global, ast.Nonlocal)))
+    return {name for node in declared for name in node.names}
+
+
+def is_constant(value: Value) -> bool:
+    """Whether a value is the same on every minor, as a flag is that is set by hand."""
+    values = plain(value)
+    return values is not None and all(one == values[0] for one in values)
 
 
 def outer_of(scope: Scope) -> Scope:
