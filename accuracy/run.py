@@ -20,7 +20,8 @@ LAST_OLD = "1.12"
 # The torch that a release needs is put there by hand, and torchvision with it: neither is a dependency here.
 LEFT_OUT = ("torch", "torchvision", "torchaudio", "triton", "spacy")
 # What tests that are shipped with a package want, and the last versions that old torch works with.
-BESIDE = ("numpy<2", "setuptools<66", "packaging", "scipy", "pillow", "pytest", "hypothesis")
+SETUPTOOLS = {OLD: "setuptools<66", NEW: "setuptools<82"}
+BESIDE = ("numpy<2", "packaging", "scipy", "pillow", "pytest", "hypothesis")
 
 
 def uv(*arguments, **options):
@@ -72,8 +73,9 @@ def wanted(folder, minors):
     for ends in compare.Release(folder).floors():
         for end, beyond in zip(ends or (), (-1, 1)):
             at = minors.index(end)
+            found.add(end)
             if 0 <= at + beyond < len(minors):
-                found.update((end, minors[at + beyond]))
+                found.add(minors[at + beyond])
     return [minor for minor in sorted(found, key=minors.index) if takes(folder, python_of(minor, minors))]
 
 
@@ -82,7 +84,7 @@ def install_torch(folder, minor, patch, python):
     shutil.rmtree(folder, ignore_errors=True)
     subprocess.run(["uv", "venv", "-q", "--python", python, str(folder)], check=True)
     interpreter = folder / "bin" / "python"
-    base = ["--python", interpreter, f"torch=={patch}", "numpy<2", "setuptools<66", "packaging", "typing-extensions"]
+    base = ["--python", interpreter, f"torch=={patch}", "numpy<2", SETUPTOOLS[python], "packaging"]
     if not uv(*base, "torchvision>=0.4", "pillow", stderr=subprocess.DEVNULL) and not uv(*base):
         raise SystemExit(f"torch {patch} cannot be installed")
     return interpreter
@@ -96,7 +98,17 @@ def install_release(folder, release, python):
     folder.parent.mkdir(exist_ok=True)
     overrides.write_text("".join(f"{name} ; python_version < '3'\n" for name in LEFT_OUT))
     part = folder.with_name(folder.name + ".part")
-    done = uv("--python", python, "--target", part, "--overrides", overrides, requirement(release), *BESIDE)
+    done = uv(
+        "--python",
+        python,
+        "--target",
+        part,
+        "--overrides",
+        overrides,
+        requirement(release),
+        SETUPTOOLS[python],
+        *BESIDE,
+    )
     if done:
         part.rename(folder)
     return done
