@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from torchcompat import SHIMS
-from torchcompat._report import load_all, summary
+from torchcompat._report import summary
 
 PATH = Path(__file__).resolve().parent.parent / "src" / "torchcompat_check" / "shims.txt"
 COMMENT = """\
@@ -23,7 +23,6 @@ def oldest(shim):
 
 def rows():
     """{torch's name: (torchcompat's name, oldest torch)}, modules included."""
-    load_all()
     found = {}
     for name, shim in SHIMS.items():
         if shim.kind != "polyfill":

@@ -9,10 +9,9 @@ import hypothesis
 import pytest
 import torch
 
-from torchcompat import SHIMS, _report
+from torchcompat import SHIMS
 from torchcompat._shim import FORCED
 
-_report.load_all()
 torch.set_num_threads(1)
 # No test is about time: on a busy machine any example may be slow.
 hypothesis.settings.register_profile("untimed", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])

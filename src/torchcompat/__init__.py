@@ -1,65 +1,98 @@
-"""One stable API, every PyTorch: today's torch names on torch 1.2 to 2.15."""
+"""One stable API, every PyTorch: today's torch names on torch 1.2 to 2.15.
 
-from . import accelerator as accelerator
-from . import amp as amp
-from . import attention as attention
-from . import compiler as compiler
-from . import cpu as cpu
-from . import determinism as determinism
-from . import device as device
-from . import dtypes as dtypes
-from . import func as func
-from . import memory as memory
-from . import mps as mps
-from . import nn as nn
-from . import optim as optim
-from . import precision as precision
-from . import serialization as serialization
-from . import utils as utils
-from . import xpu as xpu
-from ._compile import compile as compile
-from ._default_device import get_default_device as get_default_device
-from ._default_device import get_device_module as get_device_module
-from ._default_device import set_default_device as set_default_device
-from ._grad_mode import enable_grad as enable_grad
-from ._grad_mode import inference_mode as inference_mode
-from ._grad_mode import is_inference_mode_enabled as is_inference_mode_enabled
-from ._grad_mode import no_grad as no_grad
-from ._grad_mode import set_grad_enabled as set_grad_enabled
-from ._meshgrid import meshgrid as meshgrid
-from ._shim import SHIMS as SHIMS
+Questions about the version are loaded at once, and every other name when it is first asked for.
+"""
+
+from typing import TYPE_CHECKING
+
+from . import _shim as _shim  # It reads TORCHCOMPAT_FALLBACK, once, when torchcompat is imported.
+from ._lazy import attach
 from ._torch import UnsupportedError as UnsupportedError
 from ._torch import at_least as at_least
 from ._torch import at_most as at_most
 from ._torch import has as has
 from ._torch import is_version as is_version
 from ._torch import torch_version as torch_version
-from .amp import GradScaler as GradScaler
-from .amp import autocast as autocast
-from .amp._state import get_autocast_dtype as get_autocast_dtype
-from .amp._state import is_autocast_enabled as is_autocast_enabled
-from .attention import why_not_fastpath as why_not_fastpath
-from .compiler import clean_state_dict as clean_state_dict
-from .compiler import unwrap_compiled as unwrap_compiled
-from .determinism import deterministic as deterministic
-from .determinism import seed_everything as seed_everything
-from .determinism import seed_worker as seed_worker
-from .determinism import seeded_generator as seeded_generator
-from .device import available_devices as available_devices
-from .device import best_device as best_device
-from .func import functional_call as functional_call
-from .func import functional_module as functional_module
-from .memory import OutOfMemoryError as OutOfMemoryError
-from .memory import is_oom_error as is_oom_error
-from .precision import conv_precision as conv_precision
-from .precision import get_conv_precision as get_conv_precision
-from .precision import get_float32_matmul_precision as get_float32_matmul_precision
-from .precision import get_matmul_precision as get_matmul_precision
-from .precision import matmul_precision as matmul_precision
-from .precision import set_conv_precision as set_conv_precision
-from .precision import set_float32_matmul_precision as set_float32_matmul_precision
-from .precision import set_matmul_precision as set_matmul_precision
-from .serialization import load as load
-from .serialization import save as save
+
+if TYPE_CHECKING:
+    from . import accelerator as accelerator
+    from . import amp as amp
+    from . import attention as attention
+    from . import compiler as compiler
+    from . import cpu as cpu
+    from . import determinism as determinism
+    from . import device as device
+    from . import dtypes as dtypes
+    from . import func as func
+    from . import memory as memory
+    from . import mps as mps
+    from . import nn as nn
+    from . import optim as optim
+    from . import precision as precision
+    from . import serialization as serialization
+    from . import utils as utils
+    from . import xpu as xpu
+    from ._compile import compile as compile
+    from ._default_device import get_default_device as get_default_device
+    from ._default_device import get_device_module as get_device_module
+    from ._default_device import set_default_device as set_default_device
+    from ._every import SHIMS as SHIMS
+    from ._grad_mode import enable_grad as enable_grad
+    from ._grad_mode import inference_mode as inference_mode
+    from ._grad_mode import is_inference_mode_enabled as is_inference_mode_enabled
+    from ._grad_mode import no_grad as no_grad
+    from ._grad_mode import set_grad_enabled as set_grad_enabled
+    from ._meshgrid import meshgrid as meshgrid
+    from .amp import GradScaler as GradScaler
+    from .amp import autocast as autocast
+    from .amp._state import get_autocast_dtype as get_autocast_dtype
+    from .amp._state import is_autocast_enabled as is_autocast_enabled
+    from .attention import why_not_fastpath as why_not_fastpath
+    from .compiler import clean_state_dict as clean_state_dict
+    from .compiler import unwrap_compiled as unwrap_compiled
+    from .determinism import deterministic as deterministic
+    from .determinism import seed_everything as seed_everything
+    from .determinism import seed_worker as seed_worker
+    from .determinism import seeded_generator as seeded_generator
+    from .device import available_devices as available_devices
+    from .device import best_device as best_device
+    from .func import functional_call as functional_call
+    from .func import functional_module as functional_module
+    from .memory import OutOfMemoryError as OutOfMemoryError
+    from .memory import is_oom_error as is_oom_error
+    from .precision import conv_precision as conv_precision
+    from .precision import get_conv_precision as get_conv_precision
+    from .precision import get_float32_matmul_precision as get_float32_matmul_precision
+    from .precision import get_matmul_precision as get_matmul_precision
+    from .precision import matmul_precision as matmul_precision
+    from .precision import set_conv_precision as set_conv_precision
+    from .precision import set_float32_matmul_precision as set_float32_matmul_precision
+    from .precision import set_matmul_precision as set_matmul_precision
+    from .serialization import load as load
+    from .serialization import save as save
 
 __version__ = "0.1.0"
+
+__getattr__, __dir__ = attach(
+    __name__,
+    {
+        "": "accelerator amp attention compiler cpu determinism device dtypes func memory mps nn optim precision "
+        "serialization utils xpu",
+        "_compile": "compile",
+        "_default_device": "get_default_device get_device_module set_default_device",
+        "_every": "SHIMS",
+        "_grad_mode": "enable_grad inference_mode is_inference_mode_enabled no_grad set_grad_enabled",
+        "_meshgrid": "meshgrid",
+        "amp": "GradScaler autocast",
+        "amp._state": "get_autocast_dtype is_autocast_enabled",
+        "attention": "why_not_fastpath",
+        "compiler": "clean_state_dict unwrap_compiled",
+        "determinism": "deterministic seed_everything seed_worker seeded_generator",
+        "device": "available_devices best_device",
+        "func": "functional_call functional_module",
+        "memory": "OutOfMemoryError is_oom_error",
+        "precision": "conv_precision get_conv_precision get_float32_matmul_precision get_matmul_precision "
+        "matmul_precision set_conv_precision set_float32_matmul_precision set_matmul_precision",
+        "serialization": "load save",
+    },
+)

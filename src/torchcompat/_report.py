@@ -6,30 +6,21 @@ import inspect
 import platform
 import re
 import sys
-from importlib import import_module
-from pkgutil import walk_packages
 from typing import Any, Dict, Sequence
 
 import torch
 
 import torchcompat
 
-from ._shim import FORCED, SHIMS, VARIABLE, Shim
+from ._every import SHIMS
+from ._shim import FORCED, VARIABLE, Shim
 from .device import available_devices
 
 Report = Dict[str, Any]
 
 
-def load_all() -> None:
-    """Import every module of the package, so that ``SHIMS`` is whole."""
-    for module in walk_packages(torchcompat.__path__, "torchcompat."):
-        if not module.name.endswith("__main__"):
-            import_module(module.name)
-
-
 def unknown_forced_names() -> list[str]:
     """What ``TORCHCOMPAT_FALLBACK`` names that is no shim."""
-    load_all()
     return sorted(FORCED - set(SHIMS) - {"all"})
 
 
@@ -57,7 +48,6 @@ def _row(shim: Shim) -> dict[str, Any]:
 
 def collect() -> Report:
     """Everything the report says, as plain JSON types."""
-    load_all()
     version: Any = torch.version
     return {
         "torchcompat": torchcompat.__version__,
@@ -116,7 +106,6 @@ def _markdown(text: str) -> str:
 
 def markdown_summary() -> str:
     """The README's table: the same on every torch."""
-    load_all()
     lines = ["| Name | In torch since | Fallback; or, where torch has nothing like it, what it is |", "|---|---|---|"]
     for name in sorted(SHIMS):
         shim = SHIMS[name]
@@ -127,7 +116,6 @@ def markdown_summary() -> str:
 
 def markdown_limits() -> str:
     """Every documented limit of every shim: the same on every torch."""
-    load_all()
     lines = ["| Name | On | torch | Limit |", "|---|---|---|---|"]
     for name in sorted(SHIMS):
         for limit in SHIMS[name].limits:

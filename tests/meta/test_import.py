@@ -1,9 +1,17 @@
-"""Importing torchcompat changes nothing and loads nothing of torch that torch had not loaded."""
+"""Importing torchcompat changes nothing and loads nothing of torch that torch had not loaded.
+
+This holds for `import torchcompat` and for every name that is loaded when it is asked for. SHIMS alone also loads the
+modules that import a part of torch.
+"""
 
 import json
 import subprocess
 import sys
 import textwrap
+
+import pytest
+
+from torchcompat.compiler import COMPILES
 
 
 def run_python(code):
@@ -24,6 +32,8 @@ def test_what_the_import_adds_and_that_it_starts_no_cuda():
         with warnings.catch_warnings():
             warnings.simplefilter("error")
             import torchcompat
+            for name in set(torchcompat._lazy.TABLES["torchcompat"]) - {"SHIMS"}:
+                getattr(torchcompat, name)
         print(json.dumps(sorted(set(sys.modules) - before)))
         assert not getattr(torch.cuda, "_initialized", False)
         """)
@@ -66,6 +76,8 @@ SNAPSHOT = """
 
     names, state = snapshot(), settings()
     import torchcompat
+    for name in set(torchcompat._lazy.TABLES["torchcompat"]) - {"SHIMS"}:
+        getattr(torchcompat, name)
     after = snapshot()
     print(json.dumps([sorted(k for k in names if after.get(k) != names[k]), sorted(set(after) - set(names))]))
     assert settings() == state, (settings(), state)
@@ -76,3 +88,69 @@ def test_nothing_in_torch_is_patched():
     changed, added = json.loads(run_python(SNAPSHOT))
     assert changed == []
     assert added == []
+
+
+def test_a_bare_import_loads_few_of_our_modules():
+    # How long an import takes depends on how many modules it loads. A new one belongs into the table of names that are
+    # loaded when they are asked for.
+    loaded = run_python("""
+        import sys
+        import torchcompat
+        print(*sorted(name for name in sys.modules if name.startswith("torchcompat")))
+    """)
+    assert loaded.split() == ["torchcompat", "torchcompat._lazy", "torchcompat._shim", "torchcompat._torch"]
+
+
+def test_the_import_alone_reaches_every_public_name():
+    # Each module is asked for in a process where nothing else has imported it.
+    missing = run_python("""
+        import os
+        from functools import reduce
+        import torchcompat
+
+        def reach(path):
+            return reduce(getattr, path.split("."), torchcompat)
+
+        def public(folder, prefix=""):
+            for entry in sorted(os.listdir(folder)):
+                name = entry[:-3] if entry.endswith(".py") else entry
+                if name.startswith("_") or "." in name:
+                    continue
+                yield prefix + name
+                if os.path.isdir(os.path.join(folder, entry)):
+                    yield from public(os.path.join(folder, entry), prefix + name + ".")
+
+        paths = public(os.path.dirname(torchcompat.__file__))
+        print(*(path for path in paths if reach(path).__name__ != "torchcompat." + path))
+    """)
+    assert missing.split() == []
+
+
+@pytest.mark.skipif(not COMPILES, reason="nothing compiles here")
+def test_a_name_may_be_asked_for_first_in_a_compiled_function():
+    # Loading a module inside a compiled function must not break the graph. One function for each area, none of which
+    # has been asked for before; the shims that they name have no limit `fullgraph` on any torch that compiles.
+    run_python("""
+        import warnings
+        import torch
+        import torch._dynamo
+        import torchcompat
+
+        warnings.simplefilter("ignore")  # Torch's own, while it loads its compiler.
+        x = torch.ones(2)
+        q = torch.ones(1, 1, 2, 2)
+
+        def grad_mode():
+            with torchcompat.no_grad():
+                return x + 1
+
+        cases = [
+            lambda: x + torchcompat.at_least(1, 2),
+            lambda: x + torchcompat.compiler.is_compiling(),
+            grad_mode,
+            lambda: torchcompat.meshgrid(x, x, indexing="ij"),
+            lambda: torchcompat.nn.functional.scaled_dot_product_attention(q, q, q),
+        ]
+        for case in cases:
+            torch.compile(case, backend="eager", fullgraph=True)()
+    """)

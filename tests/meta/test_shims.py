@@ -1,5 +1,6 @@
 """What must hold of every row of the shim table."""
 
+import ast
 import enum
 import inspect
 import re
@@ -11,7 +12,7 @@ from pkgutil import walk_packages
 import pytest
 
 import torchcompat
-from torchcompat import SHIMS, _shim, _torch, torch_version
+from torchcompat import SHIMS, _lazy, _shim, _torch, torch_version
 from torchcompat._shim import NEWEST, OLDEST, Limit, Shim, is_forced, minor
 
 ROWS = [pytest.param(shim, id=name) for name, shim in sorted(SHIMS.items())]
@@ -132,11 +133,32 @@ def test_all_lists_what_a_module_offers(name):
     assert {shim.rpartition(".")[2] for shim in shims} <= exported
 
 
-def test_no_module_getattr_and_no_star():
+def test_no_star():
     for name in PUBLIC_MODULES + ["torchcompat"]:
-        module = sys.modules[name]
-        assert "__getattr__" not in vars(module)
-        assert "import *" not in inspect.getsource(module)
+        assert "import *" not in inspect.getsource(sys.modules[name])
+
+
+def _shown_to_checkers(module):
+    """{name: relative module} of the `from` imports under `if TYPE_CHECKING:`, as a table of _lazy has them."""
+    blocks = [
+        node.body
+        for node in ast.parse(inspect.getsource(module)).body
+        if isinstance(node, ast.If) and getattr(node.test, "id", "") == "TYPE_CHECKING"
+    ]
+    imports = [node for block in blocks for node in block if isinstance(node, ast.ImportFrom)]
+    assert all(node.level == 1 for node in imports)
+    return {alias.asname: node.module or "" for node in imports for alias in node.names}
+
+
+@pytest.mark.parametrize("name", PUBLIC_MODULES + ["torchcompat"])
+def test_only_declared_names_are_loaded_when_asked_for_and_checkers_see_them(name):
+    module = sys.modules[name]
+    assert ("__getattr__" in vars(module)) == (name in _lazy.TABLES)
+    if name in _lazy.TABLES:
+        assert _lazy.TABLES[name] == _shown_to_checkers(module)
+        assert set(_lazy.TABLES[name]) <= set(dir(module))
+        with pytest.raises(AttributeError, match=f"module '{name}' has no attribute 'no_such_name'"):
+            getattr(module, "no_such_name")  # noqa: B009
 
 
 def test_modules_are_small():

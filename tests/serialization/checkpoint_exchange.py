@@ -23,7 +23,7 @@ from pathlib import Path
 import torch
 
 import torchcompat
-from torchcompat import SHIMS, _report, has
+from torchcompat import SHIMS, has
 
 FLOATS = ("float16", "bfloat16", "float32", "float64")
 INTEGERS = ("uint8", "int8", "int16", "int32", "int64", "bool", "uint16", "uint32", "uint64")
@@ -374,7 +374,6 @@ def check(path, load):
 
 
 def main(command, *paths):
-    _report.load_all()
     if command in ("pack", "all"):
         return pack(*paths, small=command == "pack")
     load = SHIMS["load"].fallback if command == "check" else torch.load

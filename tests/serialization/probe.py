@@ -25,7 +25,7 @@ from pathlib import Path
 
 import torch
 
-from torchcompat import SHIMS, _report, at_least
+from torchcompat import SHIMS, at_least
 
 SECONDS = 20  # of the processor; of a clock on the wall six times that
 LIBC = ctypes.CDLL(None)
@@ -193,7 +193,6 @@ def reader(name):
         return lambda source, mmap: torch.load(source, **trust)
     if name == "torch":
         return lambda source, mmap: torch.load(source, map_location="cpu", weights_only=True)
-    _report.load_all()
     if name == "globals":
         return lambda source, mmap: SHIMS["serialization.get_unsafe_globals_in_checkpoint"].public(source)
     load = SHIMS["load"].public if name == "public" else SHIMS["load"].fallback

@@ -2,4 +2,14 @@
 
 from __future__ import annotations
 
-__all__: list[str] = []
+from typing import TYPE_CHECKING
+
+from .._lazy import attach
+
+if TYPE_CHECKING:
+    from . import checkpoint as checkpoint
+    from . import pytree as pytree
+
+__all__ = ["checkpoint", "pytree"]
+
+__getattr__, __dir__ = attach(__name__, {"": "checkpoint pytree"})

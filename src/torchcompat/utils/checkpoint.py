@@ -1,6 +1,6 @@
 """Activation checkpointing (``torch.utils.checkpoint``) without reentrant autograd, on every torch.
 
-Import it by its name, ``import torchcompat.utils.checkpoint``: torch up to 2.7 does not load its own with ``import
+The module is loaded when it is first asked for, and imports torch's: torch up to 2.7 does not load it with ``import
 torch``. docs/checkpoint.md tells what holds on which torch.
 """
 

@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import Any, Iterator
+from typing import TYPE_CHECKING, Any, Iterator
 
+from ..._lazy import attach
 from ..._shim import Limit, polyfill
 from . import _backends
 from ._backends import SDPBackend as SDPBackend
 
-__all__ = ["SDPBackend", "sdpa_kernel"]
+if TYPE_CHECKING:
+    from . import bias as bias
+    from . import flex_attention as flex_attention
+    from . import varlen as varlen
+
+__all__ = ["SDPBackend", "bias", "flex_attention", "sdpa_kernel", "varlen"]
+
+# Loaded when they are asked for: each imports its part of torch, which `import torch` leaves out.
+__getattr__, __dir__ = attach(__name__, {"": "bias flex_attention varlen"})
 
 
 @polyfill(

@@ -1,7 +1,7 @@
 """``torch.nn.attention.bias``: causal masks by their two lengths.
 
-To be imported by its name, as torch's: ``import torchcompat.nn.attention.bias``. It imports torch's where there is one,
-which loads torch's compiler (1 to 3 s).
+The module is loaded when it is first asked for. It imports torch's module where there is one, which loads torch's
+compiler (1 to 3 s).
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
 """``torch.nn.attention.varlen``: attention within packed sequences.
 
-To be imported by its name, as torch's: ``import torchcompat.nn.attention.varlen``. It imports torch's where there is
-one.
+The module is loaded when it is first asked for, and imports torch's module where there is one.
 """
 
 from __future__ import annotations
