@@ -26,7 +26,7 @@ def rows():
     load_all()
     found = {}
     for name, shim in SHIMS.items():
-        if shim.kind != "polyfill":
+        if shim.path is None:
             continue
         found[shim.path] = ("torchcompat." + name, oldest(shim))
         module = name.rpartition(".")[0]

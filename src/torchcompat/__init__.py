@@ -28,6 +28,7 @@ from ._grad_mode import no_grad as no_grad
 from ._grad_mode import set_grad_enabled as set_grad_enabled
 from ._meshgrid import meshgrid as meshgrid
 from ._shim import SHIMS as SHIMS
+from ._shim import check_forced as _check_forced
 from ._torch import UnsupportedError as UnsupportedError
 from ._torch import at_least as at_least
 from ._torch import at_most as at_most
@@ -63,3 +64,5 @@ from .serialization import load as load
 from .serialization import save as save
 
 __version__ = "0.1.0"
+
+_check_forced()
