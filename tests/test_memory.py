@@ -58,7 +58,8 @@ MESSAGES = {
     # https://github.com/PKU-YuanGroup/Open-Sora-Plan/issues/386
     "NCCL's log": "enqueue.cc:1085 NCCL WARN Cuda failure 'out of memory'",
     # https://github.com/pytorch/pytorch/issues/87861
-    "shared memory": "unable to mmap 29764 bytes from file </torch_10182_3020184674_63991>: Cannot allocate memory (12)",
+    "shared memory": "unable to mmap 29764 bytes from file </torch_10182_3020184674_63991>: "
+    "Cannot allocate memory (12)",
     # https://github.com/pytorch/pytorch/issues/140423
     "Triton's compiler": "std::bad_alloc",
     # The form of https://github.com/triton-lang/triton/blob/main/third_party/nvidia/backend/driver.c, with what

@@ -44,6 +44,6 @@ def refuse_unknown(names: Iterable[str], value: str) -> None:
     problems = [f"{name!r} is no shim{_meant(name)}" for name in unknown(names)]
     if problems:
         raise ValueError(
-            f"{VARIABLE}={value!r}: {'. '.join(problems)} Accepted: 'all', or names of shims separated by commas, as in "
-            f"'func.functional_call,compile'; `python -m torchcompat` lists them"
+            f"{VARIABLE}={value!r}: {' '.join(problems)} Accepted: 'all', or names of shims separated by commas, as "
+            "in 'func.functional_call,compile'; `python -m torchcompat` lists them"
         )

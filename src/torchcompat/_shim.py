@@ -122,7 +122,7 @@ class Shim:
 
     @property
     def here(self) -> str:
-        """What the public name is on the installed torch: ``"native"``, ``"fallback"``, ``"override"`` or ``"facade"``."""
+        """What the public name is on this torch: ``"native"``, ``"fallback"``, ``"override"`` or ``"facade"``."""
         return self.why if self.why in ("native", "override", "facade") else "fallback"
 
     def limits_here(self) -> list[Limit]:

@@ -7,8 +7,8 @@ from typing import Any
 import torch
 
 from . import _device_probe as probe
-from ._dtype_hardware import in_hardware, runs
 from ._device_choice import spell
+from ._dtype_hardware import in_hardware, runs
 from ._shim import facade
 from ._suggest import did_you_mean
 from ._torch import at_least, find

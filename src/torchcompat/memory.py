@@ -44,7 +44,7 @@ _PHRASES = (
     r"\bkIOGPUCommandBufferCallbackErrorOutOfMemory\b",  # Metal, on a command buffer
     r"\bnot enough GPU video memory available\b",  # DirectML
     r"\bAllocation is out of device memory\b",  # Intel's extension
-    r"\bRESOURCE_EXHAUSTED: [^\n]*\b(out of memory in memory space hbm|Out of memory|Attempting to (reserve|allocate))\b",
+    r"\bRESOURCE_EXHAUSTED: [^\n]*\b(memory space hbm|Out of memory|Attempting to (reserve|allocate))\b",  # XLA
     r"\bDefaultCPUAllocator: (can't allocate memory|not enough memory)\b",
     r"\bnot enough memory: you tried to allocate\b",
     r"\bunable to mmap \d+ bytes [^\n]*: Cannot allocate memory \(12\)",  # what the host says by ENOMEM elsewhere

@@ -52,8 +52,8 @@ LoadEndianness: Any = find("torch.serialization.LoadEndianness") or _OwnEndianne
     "torch.load",
     since="2.15",
     link=_PULL + "194647",
-    because="torch's own lets a small file take any amount of memory, and answers a broken one with errors of any class "
-    "(https://github.com/pytorch/pytorch/issues/127525)",
+    because="torch's own lets a small file take any amount of memory, and answers a broken one with an error of any "
+    "class (https://github.com/pytorch/pytorch/issues/127525)",
     limits=[
         Limit("sparse csr", "cannot read the sparse CSR tensors that torch 1.13 wrote", "native", "2.15"),
         Limit("untyped legacy", "cannot read dtypes without a storage class in the older format", "native", "2.15"),
