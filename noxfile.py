@@ -15,6 +15,7 @@ nox -s "bench(torch-2.15)"  every benchmark on one torch
 
 import os
 import random
+import runpy
 import shutil
 import subprocess
 from pathlib import Path
@@ -26,45 +27,29 @@ nox.options.default_venv_backend = "uv"
 nox.options.error_on_missing_interpreters = True
 nox.options.reuse_existing_virtualenvs = True
 
-# The matrix: minor, its last patch release, the Python it is tested on, and what it needs beside it.
-# NumPy 2 and torch before 2.3 do not work together: https://github.com/pytorch/pytorch/issues/107302
+# The matrix: minor, its last patch release, the Python it is tested on, and what it needs beside it. The versions are
+# those of the checker's table; this file may not import the package, which needs more than nox has.
+PATCHES = runpy.run_path(str(Path(__file__).with_name("src") / "torchcompat_check" / "_minors.py"))["PATCHES"]
+OLD, NEW = "3.7", "3.11"
+MINORS = [patch.rpartition(".")[0] for patch in PATCHES]
 # torch 1.10 imports pkg_resources.packaging, later removed: https://github.com/ROCm/pytorch/pull/1425
 # torch 2.0 and 2.1 build extensions with pkg_resources, which setuptools 82 has no longer:
 # https://github.com/Lightning-AI/utilities/pull/472
-OLD, NEW = "3.7", "3.11"
-MATRIX = [
-    ("1.2", "1.2.0", OLD, ["numpy<1.22"]),
-    ("1.3", "1.3.1", OLD, ["numpy<1.22"]),
-    ("1.4", "1.4.0", OLD, ["numpy<1.22"]),
-    ("1.5", "1.5.1", OLD, ["numpy<1.22"]),
-    ("1.6", "1.6.0", OLD, ["numpy<1.22"]),
-    ("1.7", "1.7.1", OLD, ["numpy<1.22"]),
-    ("1.8", "1.8.1", OLD, ["numpy<1.22"]),
-    ("1.9", "1.9.1", OLD, ["numpy<1.22"]),
-    ("1.10", "1.10.2", OLD, ["numpy<1.22", "setuptools<66"]),
-    ("1.11", "1.11.0", OLD, ["numpy<1.22"]),
-    ("1.12", "1.12.1", OLD, ["numpy<1.22"]),
-    ("1.13", "1.13.1", OLD, ["numpy<1.22"]),
-    ("2.0", "2.0.1", NEW, ["numpy<2", "setuptools<82"]),
-    ("2.1", "2.1.2", NEW, ["numpy<2", "setuptools<82"]),
-    ("2.2", "2.2.2", NEW, ["numpy<2"]),
-    ("2.3", "2.3.1", NEW, ["numpy"]),
-    ("2.4", "2.4.1", NEW, ["numpy"]),
-    ("2.5", "2.5.1", NEW, ["numpy"]),
-    ("2.6", "2.6.0", NEW, ["numpy"]),
-    ("2.7", "2.7.1", NEW, ["numpy"]),
-    ("2.8", "2.8.0", NEW, ["numpy"]),
-    ("2.9", "2.9.1", NEW, ["numpy"]),
-    ("2.10", "2.10.0", NEW, ["numpy"]),
-    ("2.11", "2.11.0", NEW, ["numpy"]),
-    ("2.12", "2.12.1", NEW, ["numpy"]),
-    ("2.13", "2.13.0", NEW, ["numpy"]),
-    ("2.14", "2.14.1", NEW, ["numpy"]),
-    ("2.15", "2.15.0", NEW, ["numpy"]),
-]
-MINORS = [row[0] for row in MATRIX]
+SETUPTOOLS = {"1.10": "setuptools<66", "2.0": "setuptools<82", "2.1": "setuptools<82"}
+
+
+def row(patch, minor):
+    """A row of the matrix."""
+    number = MINORS.index(minor)
+    old = number <= MINORS.index("1.13")
+    # NumPy 2 and torch before 2.3 do not work together: https://github.com/pytorch/pytorch/issues/107302
+    numpy = "numpy<1.22" if old else "numpy<2" if number < MINORS.index("2.3") else "numpy"
+    return minor, patch, OLD if old else NEW, [numpy, *([SETUPTOOLS[minor]] if minor in SETUPTOOLS else [])]
+
+
+MATRIX = [row(patch, minor) for patch, minor in zip(PATCHES, MINORS)]
 NEWEST = f"tests(torch-{MINORS[-1]})"
-EDGES = {"1.2", "1.7", "1.12", "2.0", "2.4", "2.5", "2.9", "2.15"}
+EDGES = {"1.2", "1.7", "1.12", "2.0", "2.4", "2.5", "2.9", MINORS[-1]}
 RANDOM = set(random.sample(MINORS, 3))
 
 nox.options.sessions = ["lint", "types", "docs", "check", NEWEST]

@@ -25,7 +25,7 @@ def rows():
     """{torch's name: (torchcompat's name, oldest torch)}, modules included."""
     found = {}
     for name, shim in SHIMS.items():
-        if shim.kind != "polyfill":
+        if shim.path is None:
             continue
         found[shim.path] = ("torchcompat." + name, oldest(shim))
         module = name.rpartition(".")[0]

@@ -202,7 +202,7 @@ def test_an_absent_device_is_an_error_that_says_what_is_there(name, monkeypatch)
         assert message.startswith(f"TORCHCOMPAT_DEVICE={name!r}" if how == "variable" else f"device {name!r}")
 
 
-BAD = ["gpu", "CUDA", "cuda:", "cuda:-1", "cuda:01", "cuda:1:1", " cuda", "cuda\n", "0", "meta", "meta:0", "cpu,cuda"]
+BAD = ["gpu", "cuad", "cuda:", "cuda:-1", "cuda:01", "cuda:1:1", "cu da", "0", "meta", "META", "meta:0", "cpu,cuda"]
 
 
 @pytest.mark.parametrize("value", BAD)
@@ -221,7 +221,24 @@ def test_no_string_does_worse_than_an_error(value):
         device = best_device(value)
     except (ValueError, RuntimeError):
         return
-    assert str(device) == value
+    assert str(device) == value.strip().lower()
+
+
+@pytest.mark.parametrize("value", ["CPU", " cpu", "cpu\n", "Cpu:0", "\tCPU:0 "])
+def test_capitals_and_blanks_around_a_device_do_not_matter(value, monkeypatch):
+    expected = torch.device(value.strip().lower())
+    assert best_device(value) == expected
+    monkeypatch.setenv("TORCHCOMPAT_DEVICE", value)
+    assert best_device() == expected
+    monkeypatch.setenv("TORCHCOMPAT_DEVICE", "  ")
+    assert best_device(prefer=" CPU") == torch.device("cpu")
+    assert torch.device("cpu") in available_devices(exclude="CUDA")
+    assert torch.device("cpu") not in available_devices(exclude="CPU")
+
+
+def test_a_misspelt_device_is_told_what_was_meant():
+    with pytest.raises(ValueError, match="device 'cuad' is no device; did you mean 'cuda'\\?"):
+        best_device("cuad")
 
 
 def test_the_variable(monkeypatch):
@@ -283,7 +300,7 @@ def test_a_rank_does_not_concern_the_cpu(monkeypatch):
     assert best_device(prefer="cpu", local_rank=7) == torch.device("cpu")
 
 
-@pytest.mark.parametrize("value", ["abc", "1.0", "-2", "1 ", "0x1", "1\n"])
+@pytest.mark.parametrize("value", ["abc", "1.0", "-2", "1 2", "0x1"])
 def test_a_bad_rank_of_the_environment_is_an_error(value, monkeypatch):
     monkeypatch.setenv("LOCAL_RANK", value)
     with pytest.raises(ValueError, match=re.escape(f"LOCAL_RANK={value!r}")):
@@ -291,7 +308,7 @@ def test_a_bad_rank_of_the_environment_is_an_error(value, monkeypatch):
     assert best_device("cpu", local_rank=0) == torch.device("cpu")
 
 
-@pytest.mark.parametrize("value", ["", "-1"])
+@pytest.mark.parametrize("value", ["", "-1", " ", "-1 "])
 def test_not_distributed(value, monkeypatch):
     monkeypatch.setenv("LOCAL_RANK", value)
     assert best_device().index is None

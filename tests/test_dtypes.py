@@ -7,7 +7,9 @@ import pytest
 import torch
 
 from torchcompat import _dtype_hardware as hardware
-from torchcompat import amp, at_least, at_most
+from torchcompat import amp, at_least, at_most, torch_version
+from torchcompat._shim import NEWEST
+from torchcompat.dtypes import NAMES as KNOWN
 from torchcompat.dtypes import dtype_support, is_dtype_supported
 
 LEVELS = ["native", "emulated", "storage", "none"]
@@ -117,7 +119,6 @@ def test_on_cuda():
 
 def test_the_best_device_is_meant_by_default():
     assert dtype_support("float32") == "native"
-    assert dtype_support("float8_that_will_come") == "none"
     assert dtype_support("torch.float32", "cpu") == "native"
 
 
@@ -130,14 +131,48 @@ def test_autocast_does_not_change_the_answer():
     assert inside == [dtype_support(name, "cpu") for name in NAMES]
 
 
-@pytest.mark.parametrize("wrong", [torch.int64, "int64", "nonsense", 3, None, torch.complex64])
+def test_the_names_are_those_of_this_torch_or_of_a_newer_one():
+    floating = [value for value in vars(torch).values() if isinstance(value, torch.dtype) and value.is_floating_point]
+    here = {str(dtype).partition(".")[2] for dtype in floating if "complex" not in str(dtype)}
+    assert here <= set(KNOWN)
+    for name in KNOWN:
+        assert dtype_support(name, "cpu") in ("native", "emulated", "storage", "none")
+        assert name in here or hasattr(torch, name) or dtype_support("torch." + name, "cpu") == "none"
+    if torch_version[:2] == NEWEST:
+        assert all(hasattr(torch, name) for name in KNOWN)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "hint"),
+    [
+        ("bf16", "did you mean 'bfloat16'?"),
+        ("FP16", "did you mean 'float16'?"),
+        ("bfloat61", "did you mean 'bfloat16'?"),
+        ("Float32", "did you mean 'float32'?"),
+        ("float8_e4m3", "did you mean 'float8_e4m3fn'?"),
+        ("torch.bfloat61", "did you mean 'bfloat16'?"),
+        ("nonsense", "Accepted: a dtype, or one of float16, "),
+        ("nn", "Accepted: a dtype"),
+        ("", "Accepted: a dtype"),
+    ],
+)
+@pytest.mark.parametrize("function", [dtype_support, is_dtype_supported])
+def test_a_string_that_names_no_dtype_is_an_error_that_says_what_was_given(function, wrong, hint):
+    with pytest.raises(ValueError, match="names no dtype") as error:
+        function(wrong, "cpu")
+    assert repr(wrong) in str(error.value)
+    assert hint in str(error.value)
+
+
+@pytest.mark.parametrize("wrong", [torch.int64, "int64", 3, None, torch.complex64])
 def test_other_dtypes_are_refused(wrong):
     with pytest.raises(TypeError, match="dtype"):
         dtype_support(wrong, "cpu")
 
 
 def test_other_devices_are_refused():
-    for wrong in ("nonsense", "meta", "cuda:x"):
+    assert dtype_support("float32", " CPU") == "native"
+    for wrong in ("nonsense", "meta", "cuda:x", "cuda:300000000000000000000x", "cuda:", ""):
         with pytest.raises(ValueError, match="device"):
             dtype_support("float32", wrong)
     with pytest.raises(TypeError, match="device"):

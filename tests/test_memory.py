@@ -42,6 +42,35 @@ MESSAGES = {
     # https://github.com/pytorch/pytorch/issues/5434
     "TH": "$ Torch: not enough memory: you tried to allocate 72GB. Buy new RAM!",
     # https://github.com/philip-huang/PIXOR/issues/31
+    # https://github.com/intel/torch-xpu-ops/issues/1598
+    "SYCL": "Native API failed. Native API returns: 39 (UR_RESULT_ERROR_OUT_OF_DEVICE_MEMORY)",
+    # https://github.com/open-edge-platform/physical-ai-studio/issues/440
+    "Level Zero": "Enqueue process failed.\nlevel_zero backend failed with error: 39 "
+    "(UR_RESULT_ERROR_OUT_OF_DEVICE_MEMORY)",
+    # https://github.com/microsoft/DirectML/issues/579
+    "DirectML": "Could not allocate tensor with 234881024 bytes. There is not enough GPU video memory available!",
+    # https://github.com/pytorch/xla/issues/3532
+    "TPU": "(0) RESOURCE_EXHAUSTED: Ran out of memory in memory space hbm. Used 29.80G of 7.98G hbm. Exceeded",
+    # https://github.com/pytorch/xla/issues/3470
+    "TPU heap": "RESOURCE_EXHAUSTED: Attempting to reserve 6.48G at the bottom of memory. That was not possible.",
+    # https://github.com/ggml-org/llama.cpp/pull/7010
+    "Metal": "error: Insufficient Memory (00000008:kIOGPUCommandBufferCallbackErrorOutOfMemory)",
+    # https://github.com/PKU-YuanGroup/Open-Sora-Plan/issues/386
+    "NCCL's log": "enqueue.cc:1085 NCCL WARN Cuda failure 'out of memory'",
+    # https://github.com/pytorch/pytorch/issues/87861
+    "shared memory": "unable to mmap 29764 bytes from file </torch_10182_3020184674_63991>: "
+    "Cannot allocate memory (12)",
+    # https://github.com/pytorch/pytorch/issues/140423
+    "Triton's compiler": "std::bad_alloc",
+    # The form of https://github.com/triton-lang/triton/blob/main/third_party/nvidia/backend/driver.c, with what
+    # CUDA calls its error 2.
+    "Triton": "Triton Error [CUDA]: out of memory",
+    # The form of https://github.com/triton-lang/triton/blob/main/third_party/amd/backend/driver.c, with what HIP calls
+    # its error 2; the word is spelled so there.
+    "Triton on HIP": "Triton Error [HIP]:  Code: 2, Messsage: out of memory",
+    # The form of https://github.com/intel/intel-xpu-backend-for-triton/issues/3481; the number is that of
+    # ZE_RESULT_ERROR_OUT_OF_DEVICE_MEMORY in https://oneapi-src.github.io/level-zero-spec/level-zero/latest/core/api.html
+    "Triton on XPU": "Error during Intel loadBinary: Triton Error [ZE]: 0x70000003",
     "driver": "failed to allocate 17.79G (19104890880 bytes) from device: CUDA_ERROR_OUT_OF_MEMORY: out of memory",
 }
 OTHERS = [
@@ -50,6 +79,26 @@ OTHERS = [
     "CUDA error: invalid device ordinal",
     "CUDA error: CUBLAS_STATUS_EXECUTION_FAILED when calling `cublasSgemm`",
     "cuDNN error: CUDNN_STATUS_NOT_SUPPORTED. This error may appear if you passed in a non-contiguous input.",
+    "cuDNN error: CUDNN_STATUS_INTERNAL_ERROR",
+    "CUDA error: CUBLAS_STATUS_NOT_INITIALIZED when calling `cublasCreate(handle)`",
+    # https://github.com/pytorch/pytorch/issues/190972
+    "level_zero backend failed with error: 20 (UR_RESULT_ERROR_DEVICE_LOST)",
+    "level_zero backend failed with error: 2147483646 (UR_RESULT_ERROR_UNKNOWN)",
+    # https://github.com/intel/torch-xpu-ops/issues/5061: a kernel's fault, not memory
+    "level_zero backend failed with error: 40 (UR_RESULT_ERROR_OUT_OF_RESOURCES)",
+    # https://github.com/intel/intel-xpu-backend-for-triton/issues/3481 and 3016
+    "Triton Error [ZE]: 0x78000011",
+    "Triton Error [ZE]: 0x70000004",
+    "Triton Error [CUDA]: an illegal memory access was encountered",
+    "Triton Error [HIP]:  Code: 1, Messsage: invalid argument",
+    # https://github.com/pytorch/pytorch/pull/181198: shared memory of one kernel
+    "No valid triton configs. OutOfMemoryError: out of resource: triton_mm Required: 294912 Hardware limit:232448",
+    # https://github.com/pytorch/xla/issues/9524: a core's scratch memory, at compile time
+    "Bad StatusOr access: RESOURCE_EXHAUSTED: XLA:TPU compile permanent error. Ran out of memory in memory space vmem.",
+    # https://github.com/kijai/ComfyUI-SUPIR/issues/151: larger than any buffer may be
+    "Invalid buffer size: 19.38 GiB",
+    # https://github.com/pytorch/pytorch/issues/123262
+    "unable to mmap 4096 bytes from file <filename not specified>: No such device (19)",
     "mat1 and mat2 shapes cannot be multiplied (2x3 and 2x3)",
     "index 5 is out of bounds for dimension 0 with size 3",
     "Storage size calculation overflowed with sizes=[4611686018427387904]",
@@ -91,6 +140,30 @@ def test_messages_that_were_seen(source):
 def test_libraries_below_torch(library):
     assert is_oom_error(RuntimeError(f"CUDA error: {library}_ALLOC_FAILED when calling `create(handle)`"))
     assert not is_oom_error(RuntimeError(f"CUDA error: {library}_EXECUTION_FAILED when calling `create(handle)`"))
+
+
+# Every enumeration of a driver names it in the same way: CUDA, NVRTC, SYCL's adapters of three generations, Level Zero,
+# OpenCL, Vulkan.
+@pytest.mark.parametrize(
+    "name",
+    [
+        "CUDA_ERROR_OUT_OF_MEMORY",
+        "NVRTC_ERROR_OUT_OF_MEMORY",
+        "UR_RESULT_ERROR_OUT_OF_DEVICE_MEMORY",
+        "UR_RESULT_ERROR_OUT_OF_HOST_MEMORY",
+        "UR_RESULT_ERROR_MEM_OBJECT_ALLOCATION_FAILURE",
+        "ZE_RESULT_ERROR_OUT_OF_DEVICE_MEMORY",
+        "ZE_RESULT_ERROR_OUT_OF_HOST_MEMORY",
+        "PI_ERROR_OUT_OF_HOST_MEMORY",
+        "PI_ERROR_MEM_OBJECT_ALLOCATION_FAILURE",
+        "CL_OUT_OF_HOST_MEMORY",
+        "VK_ERROR_OUT_OF_DEVICE_MEMORY",
+    ],
+)
+def test_what_drivers_call_it(name):
+    assert is_oom_error(RuntimeError(f"Native API failed. Native API returns: 39 ({name})"))
+    other = name.rpartition("_OUT_")[0] or name.partition("_MEM_")[0]
+    assert not is_oom_error(RuntimeError(f"Native API failed. Native API returns: 20 ({other}_DEVICE_LOST)"))
 
 
 @pytest.mark.parametrize("message", OTHERS)

@@ -5,8 +5,8 @@ Questions about the version are loaded at once, and every other name when it is 
 
 from typing import TYPE_CHECKING
 
-from . import _shim as _shim  # It reads TORCHCOMPAT_FALLBACK, once, when torchcompat is imported.
 from ._lazy import attach
+from ._shim import check_forced as _check_forced
 from ._torch import UnsupportedError as UnsupportedError
 from ._torch import at_least as at_least
 from ._torch import at_most as at_most
@@ -96,3 +96,5 @@ __getattr__, __dir__ = attach(
         "serialization": "load save",
     },
 )
+
+_check_forced()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 import platform
 import re
-import sys
 from typing import Any, Dict, Sequence
 
 import torch
@@ -13,15 +12,15 @@ import torch
 import torchcompat
 
 from ._every import SHIMS
-from ._shim import FORCED, VARIABLE, Shim
+from ._shim import FORCED, NEWEST, VARIABLE, Shim, is_untested, span
 from .device import available_devices
 
 Report = Dict[str, Any]
 
 
-def unknown_forced_names() -> list[str]:
-    """What ``TORCHCOMPAT_FALLBACK`` names that is no shim."""
-    return sorted(FORCED - set(SHIMS) - {"all"})
+def newest_tested() -> str:
+    """The newest minor of torch that the tests have run on."""
+    return "{}.{}".format(*NEWEST)
 
 
 def summary(shim: Shim) -> str:
@@ -30,7 +29,8 @@ def summary(shim: Shim) -> str:
     if shim.kind == "facade":
         return doc.partition("\n")[0]
     found = re.search(r"Fallback:\s*(.*?\.)(?:\s|$)", doc, re.S)
-    return " ".join(found.group(1).split()) if found else ""
+    text = " ".join(found.group(1).split()) if found else ""
+    return f"An override, ours on every torch: {shim.because}. {text}" if shim.kind == "override" else text
 
 
 def _row(shim: Shim) -> dict[str, Any]:
@@ -42,6 +42,7 @@ def _row(shim: Shim) -> dict[str, Any]:
         "why": shim.why,
         "native": shim.path,
         "link": shim.link or None,
+        "because": shim.because or None,
         "limits": [str(limit) for limit in shim.limits_here()],
     }
 
@@ -53,6 +54,8 @@ def collect() -> Report:
         "torchcompat": torchcompat.__version__,
         "torch": str(torch.__version__),
         "torch_version": list(torchcompat.torch_version),
+        "newest_tested": newest_tested(),
+        "untested": is_untested(),
         "cuda": version.cuda,
         "hip": getattr(version, "hip", None),
         "python": platform.python_version(),
@@ -90,9 +93,18 @@ def as_text(report: Report) -> str:
         f"Python {report['python']} on {report['platform']}",
         "devices: " + ", ".join(report["devices"]),
     ]
+    if report["untested"]:
+        lines.append(
+            f"this torch is untested: torchcompat {report['torchcompat']} was tested up to torch {newest_tested()}. "
+            "A name that is native below is what this torch has"
+        )
     if report["forced"]:
         lines.append(f"{VARIABLE} forces the fallback of: {', '.join(report['forced'])}")
     lines += ["", shim_table(report)]
+    overrides = [row for row in report["shims"] if row["because"]]
+    if overrides:
+        lines += ["", "torchcompat's own on every torch, although torch has the name:"]
+        lines += [f"  {row['name']}: {row['because']}" for row in overrides]
     limited = [row for row in report["shims"] if row["limits"]]
     if limited:
         lines += ["", "limits here:"]
@@ -119,8 +131,8 @@ def markdown_limits() -> str:
     lines = ["| Name | On | torch | Limit |", "|---|---|---|---|"]
     for name in sorted(SHIMS):
         for limit in SHIMS[name].limits:
-            span = f"{limit.first} to {limit.last}" if limit.first != limit.last else limit.first
-            lines.append(f"| `{name}` | {limit.on} | {span} | {_markdown(limit.text)} |")
+            minors = span(limit.first, limit.last) or "all"
+            lines.append(f"| `{name}` | {limit.on} | {minors} | {_markdown(limit.text)} |")
     return "\n".join(lines)
 
 
@@ -135,11 +147,6 @@ def python_m(arguments: Sequence[str]) -> int:
     )
     parser.add_argument("--json", action="store_true", help="the same as JSON")
     options = parser.parse_args(arguments)
-    unknown = unknown_forced_names()
-    if unknown:
-        message = "{} names no shim: {}. Accepted: all, or any of {}."
-        print(message.format(VARIABLE, ", ".join(unknown), ", ".join(sorted(SHIMS))), file=sys.stderr)
-        return 2
     report = collect()
     print(json.dumps(report, indent=2) if options.json else as_text(report))
     return 0

@@ -12,6 +12,7 @@ Minor = Tuple[int, int]
 
 VARIABLE = "TORCHCOMPAT_FALLBACK"
 OLDEST: Minor = (1, 2)
+# The newest minor that the tests have run on, and the contract; docs/new-torch.md says what else changes with it.
 NEWEST: Minor = (2, 15)
 
 
@@ -27,13 +28,26 @@ def within(first: str, last: str) -> bool:
     return minor(first) <= here and (not last or here <= minor(last))
 
 
+def is_untested() -> bool:
+    """Whether the installed torch is newer than all that torchcompat was tested on."""
+    return _torch.torch_version[:2] > NEWEST
+
+
+def span(first: str, last: str) -> str:
+    """The minors *first* to *last* in words; an empty *last* has no end. Nothing for every torch."""
+    if not last:
+        return "" if minor(first) <= OLDEST else f"{first} on"
+    return first if first == last else f"{first} to {last}"
+
+
 class Limit:
     """Where a shim falls short of the contract: on which of the two objects, from which to which minor, and how.
 
+    An empty *last* means that it is still so, on torch versions to come too: the newest minor is never written there.
     A test marked ``limit(key)`` must fail wherever the limit applies and pass wherever it does not.
     """
 
-    def __init__(self, key: str, text: str, on: str, first: str = "1.2", last: str = "2.15") -> None:
+    def __init__(self, key: str, text: str, on: str, first: str = "1.2", last: str = "") -> None:
         if on not in ("native", "fallback"):
             raise ValueError(f"on must be 'native' or 'fallback', got {on!r}")
         self.key, self.text, self.on, self.first, self.last = key, text, on, first, last
@@ -43,8 +57,8 @@ class Limit:
         return on == self.on and within(self.first, self.last)
 
     def __str__(self) -> str:
-        span = "" if (self.first, self.last) == ("1.2", "2.15") else f" (torch {self.first} to {self.last})"
-        return f"{self.on}{span}: {self.text}"
+        minors = span(self.first, self.last)
+        return f"{self.on} (torch {minors}): {self.text}" if minors else f"{self.on}: {self.text}"
 
 
 class Shim:
@@ -52,15 +66,18 @@ class Shim:
 
     Attributes:
         name: the public name without its package, ``"func.functional_call"``.
-        kind: ``"polyfill"`` (torch has a twin) or ``"facade"`` (torch has none).
+        kind: ``"polyfill"`` (torch has a twin), ``"override"`` (torch has a twin, and ours is public on every torch) or
+            ``"facade"`` (torch has none).
         path: where torch keeps the twin, ``"torch.func.functional_call"``; None for a facade.
         since: the first minor whose native meets the contract, ``"2.0"``; None for a facade.
         link: the upstream change behind *since*.
         limits: the documented differences from the contract.
+        wrong: the upstream issue that makes the native of the installed torch unusable, or None.
+        because: why an override is ours on every torch; empty for the others.
         native: torch's object, or None. It may be there and still be too old.
         fallback: ours.
         public: what the public name is: *native* or *fallback*.
-        why: ``"native"``, ``"missing"``, ``"too old"``, ``"forced"``, ``"wrong"`` or ``"facade"``.
+        why: ``"native"``, ``"missing"``, ``"too old"``, ``"forced"``, ``"wrong"``, ``"override"`` or ``"facade"``.
     """
 
     def __init__(
@@ -72,6 +89,7 @@ class Shim:
         link: str = "",
         limits: Sequence[Limit] = (),
         wrong: str | None = None,
+        because: str = "",
     ) -> None:
         self.name = name
         self.fallback = fallback
@@ -80,14 +98,15 @@ class Shim:
         self.link = link
         self.limits: list[Limit] = list(limits)
         self.wrong = wrong
-        self.kind = "polyfill" if path else "facade"
+        self.because = because
+        self.kind = ("override" if because else "polyfill") if path else "facade"
         self.native = _torch.find(path) if path else None
         self.why = self._decide()
         self.public = self.native if self.why == "native" else fallback
 
     def _decide(self) -> str:
-        if self.since is None:
-            return "facade"
+        if self.kind != "polyfill":
+            return self.kind
         if is_forced(self.name):
             return "forced"
         if self.native is None:
@@ -103,8 +122,8 @@ class Shim:
 
     @property
     def here(self) -> str:
-        """What the public name is on the installed torch: ``"native"``, ``"fallback"`` or ``"facade"``."""
-        return self.why if self.why in ("native", "facade") else "fallback"
+        """What the public name is on this torch: ``"native"``, ``"fallback"``, ``"override"`` or ``"facade"``."""
+        return self.why if self.why in ("native", "override", "facade") else "fallback"
 
     def limits_here(self) -> list[Limit]:
         """The limits that hold for the public object on the installed torch."""
@@ -129,6 +148,18 @@ FORCED = _forced_names(os.environ.get(VARIABLE, ""))
 def is_forced(name: str) -> bool:
     """Whether ``TORCHCOMPAT_FALLBACK`` asks for the fallback of *name*."""
     return "all" in FORCED or name in FORCED
+
+
+def check_forced() -> None:
+    """Refuse a ``TORCHCOMPAT_FALLBACK`` that names no shim.
+
+    Called when torchcompat is imported whole. A shim of a module that is loaded only when it is asked for has no row
+    yet, so a name without a row loads the module that it names; only then is it a mistake.
+    """
+    if FORCED - SHIMS.keys() - {"all"}:
+        from ._forced import refuse_unknown
+
+        refuse_unknown(FORCED, os.environ.get(VARIABLE, ""))
 
 
 def _register(shim: Shim) -> Shim:
@@ -157,6 +188,27 @@ def polyfill(
         shim = Shim(name or path[len("torch.") :], fallback, path, since, link, limits, wrong)
         public: Any = _register(shim).public
         return cast(F, public)
+
+    return declare
+
+
+def override(
+    path: str,
+    since: str,
+    link: str,
+    because: str,
+    limits: Sequence[Limit] = (),
+    name: str | None = None,
+) -> Callable[[F], F]:
+    """Declare the definition below as the public name on every torch, beside torch's own at *path*.
+
+    *because* says why torch's own is never good enough, with a link. *since* is the first minor whose native passes
+    the contract tests but for its limits; it is tested beside ours. The rest is as for :func:`polyfill`.
+    """
+
+    def declare(ours: F) -> F:
+        _register(Shim(name or path[len("torch.") :], ours, path, since, link, limits, because=because))
+        return ours
 
     return declare
 

@@ -14,6 +14,7 @@ from ._default_device import default_device as default_device
 from ._default_device import device_module as device_module
 from ._device_module import DeviceModule as DeviceModule
 from ._shim import facade
+from ._suggest import did_you_mean
 
 __all__ = ["DeviceModule", "available_devices", "best_device", "default_device", "device_module"]
 
@@ -25,12 +26,19 @@ def _accepted() -> str:
     return _ACCEPTED.format(", ".join(probe.known_types()))
 
 
-def _parse(text: str, source: str) -> choice.Device:
+def _type(name: str) -> str | None:
+    # A back end that registered itself may bear capitals.
+    return probe.type_of(name) or probe.type_of(name.lower())
+
+
+def parse(text: str, source: str) -> choice.Device:
+    """The device that a user wrote as *text*, in capitals or not; *source* begins the error for what is none."""
     # Not by torch.device: up to the newest torch it reads "cuda:300" as "cuda:44", and 1.2 "cuda:1:1" as "cuda:1".
-    parts = re.fullmatch(r"([A-Za-z]\w*)(?::(0|[1-9][0-9]*))?", text)
-    name = probe.type_of(parts.group(1)) if parts else None
+    parts = re.fullmatch(r"([A-Za-z]\w*)(?::(0|[1-9][0-9]*))?", text.strip())
+    name = _type(parts.group(1)) if parts else None
     if parts is None or name is None:
-        raise ValueError(f"{source} is no device. Accepted: {_accepted()}")
+        meant = did_you_mean(text.partition(":")[0], probe.known_types())
+        raise ValueError(f"{source} is no device{meant} Accepted: {_accepted()}")
     if name == "meta":
         raise ValueError(f"{source} runs nothing. Accepted: {_accepted()}")
     return name, int(parts.group(2)) if parts.group(2) else None
@@ -39,14 +47,14 @@ def _parse(text: str, source: str) -> choice.Device:
 def _asked_for(device: Any) -> tuple[choice.Device, str] | None:
     """What the caller or the environment asks for, and who asks, in the words of an error message."""
     if device is None:
-        value = os.environ.get(VARIABLE)
+        value = os.environ.get(VARIABLE, "")
         source = f"{VARIABLE}={value!r}"
-        return (_parse(value, source), source) if value else None
+        return (parse(value, source), source) if value.strip() else None
     if not isinstance(device, (str, torch.device)):
         # A number would be a CUDA device up to torch 2.4, and one of the current accelerator's since.
         raise TypeError(f"device must be None, a string or a torch.device, got {device!r}. Accepted: {_accepted()}")
     source = f"device {str(device)!r}"
-    return _parse(str(device), source), source
+    return parse(str(device), source), source
 
 
 def _types(argument: str, value: Any) -> tuple[str, ...]:
@@ -55,9 +63,10 @@ def _types(argument: str, value: Any) -> tuple[str, ...]:
     if not isinstance(names, Iterable) or not all(isinstance(name, str) for name in names):
         raise TypeError(f"{argument} must be a device type or a list of them, got {value!r}. Known: {', '.join(known)}")
     for name in names:
-        if ":" in name or name == "meta" or probe.type_of(name) is None:
-            raise ValueError(f"{argument} must name device types, got {name!r}. Known: {', '.join(known)}")
-    return tuple(str(probe.type_of(name)) for name in names)
+        if ":" in name or _type(name.strip()) in (None, "meta"):
+            meant = did_you_mean(name, known)
+            raise ValueError(f"{argument} must name device types, got {name!r}{meant} Known: {', '.join(known)}")
+    return tuple(str(_type(name.strip())) for name in names)
 
 
 def _rank(local_rank: Any) -> int | None:
@@ -67,7 +76,7 @@ def _rank(local_rank: Any) -> int | None:
         if local_rank < 0:
             raise ValueError(f"local_rank must not be negative, got {local_rank}")
         return int(local_rank)
-    value = os.environ.get("LOCAL_RANK", "")
+    value = os.environ.get("LOCAL_RANK", "").strip()
     if value in ("", "-1"):  # some launchers' word for "not distributed"
         return None
     if not re.fullmatch(r"[0-9]+", value):

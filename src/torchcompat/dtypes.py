@@ -7,25 +7,40 @@ from typing import Any
 import torch
 
 from . import _device_probe as probe
+from ._device_choice import spell
 from ._dtype_hardware import in_hardware, runs
 from ._shim import facade
+from ._suggest import did_you_mean
 from ._torch import at_least, find
-from .device import best_device
+from .device import best_device, parse
 
 __all__ = ["dtype_support", "is_dtype_supported"]
 
 
+# The floating-point dtypes of the newest torch. Older ones lack some, and a newer one may have more.
+NAMES = (
+    *("float16", "float32", "float64", "bfloat16", "half", "float", "double"),
+    *("float8_e4m3fn", "float8_e4m3fnuz", "float8_e5m2", "float8_e5m2fnuz", "float8_e8m0fnu", "float4_e2m1fn_x2"),
+)
+# What people write for them.
+_SHORT = {"bf16": "bfloat16", "fp16": "float16", "fp32": "float32", "fp64": "float64", "fp8": "float8_e4m3fn"}
+
+
 def _dtype(value: Any) -> torch.dtype | None:
     """The dtype, or None for a name that the installed torch does not have."""
+    found = value
     if isinstance(value, str):
         name = value[len("torch.") :] if value.startswith("torch.") else value
-        value = find(f"torch.{name}")
-        if value is None and name.startswith(("float", "bfloat")):
+        found = find(f"torch.{name}")
+        if found is None and name in NAMES:
             return None
+        if not isinstance(found, torch.dtype):
+            meant = f"; did you mean {_SHORT[name.lower()]!r}?" if name.lower() in _SHORT else did_you_mean(name, NAMES)
+            raise ValueError(f"dtype {value!r} names no dtype{meant} Accepted: a dtype, or one of {', '.join(NAMES)}")
     # torch 1.3 and 1.4 call the complex dtypes floating-point, too: https://github.com/pytorch/pytorch/issues/30238
-    if not isinstance(value, torch.dtype) or not value.is_floating_point or "complex" in str(value):
+    if not isinstance(found, torch.dtype) or not found.is_floating_point or "complex" in str(found):
         raise TypeError(f"dtype must be a floating-point dtype or its name, such as 'bfloat16'; got {value!r}")
-    return value
+    return found
 
 
 def _device(value: Any) -> torch.device | None:
@@ -34,12 +49,9 @@ def _device(value: Any) -> torch.device | None:
         return best_device()
     if not isinstance(value, (str, torch.device)):
         raise TypeError(f"device must be None, a string or a torch.device; got {value!r}")
-    kind, _, index = str(value).partition(":")
-    known = probe.type_of(kind)
-    if known is None or known == "meta" or (index and not index.isdigit()):
-        raise ValueError(f"device must be one of {', '.join(probe.known_types())}; got {str(value)!r}")
-    found = probe.look(known).number
-    return torch.device(value) if int(index or 0) < found or known == "cpu" else None
+    kind, index = parse(str(value), f"device {str(value)!r}")
+    found = probe.look(kind).number
+    return torch.device(spell((kind, index))) if (index or 0) < found or kind == "cpu" else None
 
 
 @facade("dtypes.dtype_support")
@@ -54,8 +66,8 @@ def dtype_support(dtype: torch.dtype | str, device: str | torch.device | None = 
     unless the hardware's word is enough. A CUDA device is started by asking for it; one that is not there, is not.
 
     Args:
-        dtype: a dtype, or its name: a name that this torch does not have yet (``"float8_e4m3fn"`` before 2.1) is no
-            error.
+        dtype: a dtype, or its name: a name of the newest torch that this torch does not have yet (``"float8_e4m3fn"``
+            before 2.1) is no error.
         device: a device. None: :func:`torchcompat.best_device`.
 
     Returns:
@@ -66,7 +78,7 @@ def dtype_support(dtype: torch.dtype | str, device: str | torch.device | None = 
 
     Raises:
         TypeError: *dtype* or *device* is something else.
-        ValueError: *device* names none.
+        ValueError: *dtype* or *device* is a string that names none.
     """
     found, place = _dtype(dtype), _device(device)
     if found is None or place is None:

@@ -36,15 +36,23 @@ _CLASSES = (_row.fallback, _row.native or _row.fallback, MemoryError)
 _PHRASES = (
     r"\b[A-Z]{2,} out of memory\b",  # the allocators of CUDA, HIP, XPU, NPU, MLU, MUSA
     r"\b(CUDA|HIP|MUSA|NPU|cuda runtime)( driver)? error( \(2\) )?: out of memory\b",
-    r"\bCuda failure (2 )?'out of memory'",  # NCCL
+    r"\bTriton Error \[\w+\]:[^\n]*\bout of memory\b",  # Triton's driver, for CUDA and HIP
+    r"\bTriton Error \[ZE\]: (0x7000000[23]|187904819[45])\b",  # the same for XPU: host and device, by number
+    r"\b(Cuda|HIP) failure (2 )?'out of memory'",  # NCCL and RCCL
     r"\bwould exceed allowed memory\b",  # CUDA's own asynchronous allocator
     r"\bMPS backend out of memory\b",
+    r"\bkIOGPUCommandBufferCallbackErrorOutOfMemory\b",  # Metal, on a command buffer
+    r"\bnot enough GPU video memory available\b",  # DirectML
+    r"\bAllocation is out of device memory\b",  # Intel's extension
+    r"\bRESOURCE_EXHAUSTED: [^\n]*\b(memory space hbm|Out of memory|Attempting to (reserve|allocate))\b",  # XLA
     r"\bDefaultCPUAllocator: (can't allocate memory|not enough memory)\b",
     r"\bnot enough memory: you tried to allocate\b",
-    r"^std::bad_alloc$",
+    r"\bunable to mmap \d+ bytes [^\n]*: Cannot allocate memory \(12\)",  # what the host says by ENOMEM elsewhere
+    r"\bstd::bad_alloc\b",
     r"\b[A-Z]+_(STATUS_)?([A-Z_]+_)?ALLOC(ATION)?_FAILED\b",  # cuBLAS, cuDNN, cuSPARSE, cuSOLVER, cuFFT, hipBLAS
     r"\b(miopenStatusAllocFailed|rocblas_status_memory_error|cudaErrorMemoryAllocation|hipErrorOutOfMemory)\b",
-    r"\b[A-Z]+_ERROR_OUT_OF_((DEVICE|HOST)_)?MEMORY\b",  # drivers: CUDA, Level Zero, SYCL
+    r"\b[A-Z]+(_[A-Z]+)*_OUT_OF_((DEVICE|HOST)_)?MEMORY\b",  # drivers: CUDA, Level Zero, SYCL, OpenCL, Vulkan
+    r"\b[A-Z]+(_[A-Z]+)*_MEM_OBJECT_ALLOCATION_FAILURE\b",  # OpenCL, SYCL
     r"\bPT_DEVMEM Allocation failed\b",  # Gaudi
 )
 
@@ -66,7 +74,8 @@ def is_oom_error(exc: BaseException) -> bool:
 
     It is decided by the class, or by the text of a RuntimeError; an error that was raised ``from`` another also by that
     one. An error that only happened while another was handled is judged by itself. Errors that memory *may* be behind
-    (``CUDNN_STATUS_NOT_SUPPORTED``, "unable to find an engine") are not counted: they have other causes.
+    (``CUDNN_STATUS_NOT_SUPPORTED``, ``UR_RESULT_ERROR_DEVICE_LOST``, "unable to find an engine") are not counted: they
+    have other causes.
 
     >>> try:                                                                             # doctest: +SKIP
     ...     loss = step(batch)

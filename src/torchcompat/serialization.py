@@ -17,7 +17,7 @@ import torch
 from ._serialization import _safe
 from ._serialization._settings import LoadEndianness as _OwnEndianness
 from ._serialization._settings import byteorder, maps_by_default, settings, skipping
-from ._shim import Limit, polyfill
+from ._shim import Limit, override, polyfill
 from ._torch import UnsupportedError, at_least, find
 
 __all__ = [
@@ -48,11 +48,12 @@ _MMAP_OPTIONS = _PULL + "134371"
 LoadEndianness: Any = find("torch.serialization.LoadEndianness") or _OwnEndianness
 
 
-@polyfill(
+@override(
     "torch.load",
     since="2.15",
     link=_PULL + "194647",
-    wrong="https://github.com/pytorch/pytorch/issues/127525",
+    because="torch's own lets a small file take any amount of memory, and answers a broken one with an error of any "
+    "class (https://github.com/pytorch/pytorch/issues/127525)",
     limits=[
         Limit("sparse csr", "cannot read the sparse CSR tensors that torch 1.13 wrote", "native", "2.15"),
         Limit("untyped legacy", "cannot read dtypes without a storage class in the older format", "native", "2.15"),

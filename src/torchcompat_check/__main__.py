@@ -17,7 +17,13 @@ torchcompat COMMAND --help says more of each.
 
 def _report(arguments: Sequence[str]) -> int:
     # Imports torch, which the other commands can do without.
-    from torchcompat._report import python_m
+    try:
+        from torchcompat._report import python_m
+    except ValueError as error:
+        if not str(error).startswith("TORCHCOMPAT_FALLBACK="):
+            raise
+        print(f"torchcompat: {error}", file=sys.stderr)
+        return 2
 
     return python_m(arguments)
 

@@ -8,10 +8,14 @@ from __future__ import annotations
 
 from typing import Iterable
 
-MINORS = (
-    *(f"1.{minor}" for minor in range(2, 14)),
-    *(f"2.{minor}" for minor in range(16)),
+# The table of torch versions: the last patch release of each minor, which the tests run on and the history was taken
+# from. The checker and noxfile.py read it; docs/new-torch.md says what follows when a row is added.
+PATCHES = (
+    *("1.2.0", "1.3.1", "1.4.0", "1.5.1", "1.6.0", "1.7.1", "1.8.1", "1.9.1", "1.10.2", "1.11.0", "1.12.1", "1.13.1"),
+    *("2.0.1", "2.1.2", "2.2.2", "2.3.1", "2.4.1", "2.5.1", "2.6.0", "2.7.1", "2.8.0", "2.9.1"),
+    *("2.10.0", "2.11.0", "2.12.1", "2.13.0", "2.14.1", "2.15.0"),
 )
+MINORS = tuple(patch.rpartition(".")[0] for patch in PATCHES)
 INDEX = {minor: index for index, minor in enumerate(MINORS)}
 ALL = (1 << len(MINORS)) - 1
 

@@ -13,40 +13,8 @@ from typing import Any, Callable, Sequence
 
 from packaging.version import Version
 
-from ._minors import MINORS, mask_of
+from ._minors import MINORS, PATCHES, mask_of
 from .values import Const, Mapping, Method, Names, Parameters, PerMinor, Truth, Value, certain, of_plain, plain
-
-# The last patch release of each minor, which is the one that the history was taken from.
-PATCHES = [
-    "1.2.0",
-    "1.3.1",
-    "1.4.0",
-    "1.5.1",
-    "1.6.0",
-    "1.7.1",
-    "1.8.1",
-    "1.9.1",
-    "1.10.2",
-    "1.11.0",
-    "1.12.1",
-    "1.13.1",
-    "2.0.1",
-    "2.1.2",
-    "2.2.2",
-    "2.3.1",
-    "2.4.1",
-    "2.5.1",
-    "2.6.0",
-    "2.7.1",
-    "2.8.0",
-    "2.9.1",
-    "2.10.0",
-    "2.11.0",
-    "2.12.1",
-    "2.13.0",
-    "2.14.1",
-    "2.15.0",
-]
 
 
 class TorchVersion(str):

@@ -7,8 +7,10 @@ import pytest
 import torch
 
 import torchcompat
-from torchcompat import SHIMS
+from torchcompat import SHIMS, _report, torch_version
+from torchcompat._forced import refuse_unknown
 from torchcompat._report import python_m
+from torchcompat._shim import NEWEST, _forced_names
 
 
 def report(*arguments, **environment):
@@ -49,13 +51,75 @@ def test_one_forced_name():
 
 
 def test_a_forced_name_that_is_no_shim_is_an_error():
-    done = report(TORCHCOMPAT_FALLBACK="func.functional_call,func.functional_cal")
+    command = [sys.executable, "-m", "torchcompat_check"]
+    environment = dict(os.environ, TORCHCOMPAT_FALLBACK="func.functional_call,func.functional_cal")
+    done = subprocess.run(command, capture_output=True, env=environment, timeout=300)
     assert done.returncode == 2
     assert done.stdout.decode() == ""
     message = done.stderr.decode()
-    assert "TORCHCOMPAT_FALLBACK" in message
-    assert "func.functional_cal." in message
-    assert "func.functional_call" in message
+    assert message.count("\n") == 1
+    assert "TORCHCOMPAT_FALLBACK='func.functional_call,func.functional_cal'" in message
+    assert "'func.functional_cal' is no shim; did you mean 'func.functional_call'?" in message
+
+
+@pytest.mark.parametrize(
+    ("value", "hint"),
+    [
+        ("ALL", "did you mean 'all'?"),
+        ("1", "did you mean 'all'?"),
+        ("0", "leave the variable unset"),
+        ("torch.load", "did you mean 'load'?"),
+        ("functional_call", "did you mean 'func.functional_call'?"),
+        ("save,lod", "did you mean 'load'?"),
+        ("all,nonsense of any kind", "'nonsense of any kind' is no shim. Accepted"),
+        ("nn.attention.flex_attention.creat_mask", "did you mean 'nn.attention.flex_attention.create_mask'?"),
+    ],
+)
+def test_a_forced_name_that_is_no_shim_is_an_error_at_import(value, hint):
+    with pytest.raises(ValueError, match="TORCHCOMPAT_FALLBACK=") as error:
+        refuse_unknown(_forced_names(value), value)
+    assert repr(value) in str(error.value)
+    assert hint in str(error.value)
+
+
+def imported(program, **environment):
+    environment = dict(os.environ, **environment)
+    return subprocess.run([sys.executable, "-c", program], capture_output=True, env=environment, timeout=300)
+
+
+def test_importing_torchcompat_asks():
+    done = imported("import torchcompat.nn.functional", TORCHCOMPAT_FALLBACK="al")
+    assert done.returncode == 1
+    assert "ValueError: TORCHCOMPAT_FALLBACK='al': 'al' is no shim; did you mean 'all'?" in done.stderr.decode()
+    # Of a module that is not loaded with the package, which loads no more than that.
+    program = "import torchcompat, sys; print('torchcompat._report' in sys.modules)"
+    done = imported(program, TORCHCOMPAT_FALLBACK=" all,, torchcompat.nn.attention.flex_attention.create_mask, ")
+    assert (done.returncode, done.stdout.decode().strip()) == (0, "False"), done.stderr.decode()
+
+
+NEW = """
+import torch
+torch.__version__ = "2.16.0"
+import json
+from torchcompat import _report
+report = _report.collect()
+print(json.dumps(report), _report.as_text(report), sep="\n")
+"""
+
+
+@pytest.mark.skipif(torch_version[:2] != NEWEST, reason="what a torch newer than the newest would be like")
+def test_a_torch_that_is_newer_than_the_newest_is_said_to_be_untested():
+    first, _, text = imported(NEW).stdout.decode().partition("\n")
+    assert "this torch is untested: torchcompat" in text
+    assert "tested up to torch 2.15" in text
+    data = json.loads(first)
+    assert (data["untested"], data["newest_tested"]) == (True, "2.15")
+    here = _report.collect()
+    assert here["untested"] is False
+    # What is still so on the newest torch is so on the next, until somebody has looked.
+    assert [row["limits"] for row in data["shims"]] == [row["limits"] for row in here["shims"]]
+    assert any(row["limits"] for row in data["shims"])
+    assert [row["why"] for row in data["shims"]] == [row["why"] for row in here["shims"]]
 
 
 def test_an_unknown_option_is_an_error(capsys):

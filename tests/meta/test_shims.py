@@ -16,7 +16,8 @@ from torchcompat import SHIMS, _lazy, _shim, _torch, torch_version
 from torchcompat._shim import NEWEST, OLDEST, Limit, Shim, is_forced, minor
 
 ROWS = [pytest.param(shim, id=name) for name, shim in sorted(SHIMS.items())]
-POLYFILLS = [row for row in ROWS if row.values[0].kind == "polyfill"]
+TWINS = [row for row in ROWS if row.values[0].path is not None]
+POLYFILLS = [row for row in TWINS if row.values[0].kind == "polyfill"]
 PUBLIC_MODULES = [
     module.name
     for module in walk_packages(torchcompat.__path__, "torchcompat.")
@@ -55,7 +56,16 @@ def test_a_native_that_meets_the_contract_is_the_public_name_itself(shim):
         assert shim.why == "native"
 
 
-@pytest.mark.parametrize("shim", POLYFILLS)
+def test_an_override_is_rare_and_says_why():
+    overrides = [row.values[0] for row in TWINS if row not in POLYFILLS]
+    assert [shim.name for shim in overrides] == ["load"]
+    for shim in overrides:
+        assert (shim.public, shim.here, shim.why) == (shim.fallback, "override", "override")
+        assert "https://github.com/pytorch/pytorch/" in shim.because
+        assert shim.native is _torch.find(shim.path)
+
+
+@pytest.mark.parametrize("shim", TWINS)
 def test_since(shim):
     assert OLDEST < minor(shim.since) <= NEWEST
     assert shim.link.startswith("https://github.com/pytorch/pytorch/")
@@ -68,7 +78,9 @@ def test_limits_are_whole(shim):
     keys = [(limit.key, limit.on, limit.first) for limit in shim.limits]
     assert len(set(keys)) == len(keys)
     for limit in shim.limits:
-        assert OLDEST <= minor(limit.first) <= minor(limit.last) <= NEWEST
+        assert OLDEST <= minor(limit.first) <= NEWEST
+        # A limit that ends on the newest torch would vanish on the next one.
+        assert not limit.last or minor(limit.first) <= minor(limit.last) < NEWEST
         assert limit.text
         assert limit.on == "fallback" or minor(limit.first) >= minor(shim.since)
 
@@ -76,7 +88,7 @@ def test_limits_are_whole(shim):
 @pytest.mark.parametrize("shim", ROWS)
 def test_documented(shim):
     doc = re.sub(r"\s+", " ", inspect.getdoc(shim.fallback) or "")
-    if shim.kind == "polyfill":
+    if shim.path is not None:
         assert f"In torch since {shim.since}." in doc
         assert re.search(r"Fallback: \S.*\.", doc)
     else:
@@ -103,7 +115,7 @@ def _members(enumeration):
     return {name: int(member) for name, member in enumeration.__members__.items()}
 
 
-@pytest.mark.parametrize("shim", POLYFILLS if torch_version[:2] == NEWEST else [])
+@pytest.mark.parametrize("shim", TWINS if torch_version[:2] == NEWEST else [])
 def test_the_fallback_has_the_signature_of_the_contract(shim):
     if inspect.isclass(shim.fallback) and issubclass(shim.fallback, enum.Enum):
         assert _members(shim.fallback) == _members(shim.native)
@@ -177,6 +189,7 @@ def test_decisions(monkeypatch):
     assert Shim("made_up", len).why == "facade"
     assert Shim("forced_one", len, "torch.add", "1.2").public is len
     assert Shim("forced_one", len, "torch.add", "1.2").why == "forced"
+    assert Shim("made_up", len, "torch.add", "1.2", because="https://example.org/why").why == "override"
     monkeypatch.setattr(_shim, "FORCED", frozenset(["all"]))
     assert Shim("made_up", len, "torch.add", "1.2").why == "forced"
 
@@ -188,3 +201,12 @@ def test_a_limit_applies_within_its_range():
     assert not Limit("key", "text", on="native", first="99.0", last="99.1").applies("native")
     with pytest.raises(ValueError, match="'native' or 'fallback'"):
         Limit("key", "text", on="both")
+
+
+def test_a_limit_without_an_end_is_still_so():
+    limit = Limit("key", "text", on="native", first="1.2")
+    assert limit.applies("native")
+    assert str(limit) == "native: text"
+    assert str(Limit("key", "text", on="native", first="2.5")) == "native (torch 2.5 on): text"
+    assert str(Limit("key", "text", on="native", first="2.5", last="2.5")) == "native (torch 2.5): text"
+    assert str(Limit("key", "text", on="native", last="2.5")) == "native (torch 1.2 to 2.5): text"

@@ -26,7 +26,7 @@ def layer_norm(width: int, eps: float, bias: bool, factory: dict[str, Any]) -> A
     return norm
 
 
-def _native(key: str, text: str, last: str = "2.15") -> Limit:
+def _native(key: str, text: str, last: str = "") -> Limit:
     return Limit(key, text, on="native", first="2.5", last=last)
 
 
