@@ -99,7 +99,7 @@ def kin():
     return rows
 
 
-@pytest.mark.parametrize("tree, leaves, kind", kin())
+@pytest.mark.parametrize(("tree", "leaves", "kind"), kin())
 def test_kin_of_nodes_are_taken_apart_alike_on_every_torch(tree, leaves, kind):
     assert pytree.tree_is_leaf(tree) is (leaves is None)
     found = pytree.tree_leaves(tree)
