@@ -109,7 +109,9 @@ print(json.dumps(report), _report.as_text(report), sep="\n")
 
 @pytest.mark.skipif(torch_version[:2] != NEWEST, reason="what a torch newer than the newest would be like")
 def test_a_torch_that_is_newer_than_the_newest_is_said_to_be_untested():
-    first, _, text = imported(NEW).stdout.decode().partition("\n")
+    done = imported(NEW)
+    assert done.returncode == 0, done.stderr.decode()
+    first, _, text = done.stdout.decode().partition("\n")
     assert "this torch is untested: torchcompat" in text
     assert "tested up to torch 2.15" in text
     data = json.loads(first)
