@@ -17,6 +17,7 @@ from . import precision as precision
 from . import serialization as serialization
 from . import utils as utils
 from . import xpu as xpu
+from ._absent import point_to_torch as _point_to_torch
 from ._compile import compile as compile
 from ._default_device import get_default_device as get_default_device
 from ._default_device import get_device_module as get_device_module
@@ -66,3 +67,5 @@ from .serialization import save as save
 __version__ = "0.1.0"
 
 _check_forced()
+
+_point_to_torch(globals())

@@ -5,8 +5,9 @@ from __future__ import annotations
 import inspect
 import platform
 import re
+import sys
 from importlib import import_module
-from pkgutil import walk_packages
+from pkgutil import iter_modules, walk_packages
 from typing import Any, Dict, Sequence
 
 import torch
@@ -25,10 +26,15 @@ def newest_tested() -> str:
 
 
 def load_all() -> None:
-    """Import every module of the package, so that ``SHIMS`` is whole."""
-    for module in walk_packages(torchcompat.__path__, "torchcompat."):
-        if not module.name.endswith("__main__"):
-            import_module(module.name)
+    """Import every module of the package, so that ``SHIMS`` is whole.
+
+    Another distribution, ``torchcompat`` on the index, puts folders beside ours when both are installed. So only what
+    ``import torchcompat`` has loaded is looked into: all modules with shims are there or below one that is.
+    """
+    for top in iter_modules(torchcompat.__path__, "torchcompat."):
+        module = sys.modules.get(top.name)
+        for below in walk_packages(getattr(module, "__path__", []), top.name + "."):
+            import_module(below.name)
 
 
 def summary(shim: Shim) -> str:

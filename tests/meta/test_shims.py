@@ -144,11 +144,37 @@ def test_all_lists_what_a_module_offers(name):
     assert {shim.rpartition(".")[2] for shim in shims} <= exported
 
 
-def test_no_module_getattr_and_no_star():
+def test_no_module_getattr_that_finds_something_and_no_star():
     for name in PUBLIC_MODULES + ["torchcompat"]:
         module = sys.modules[name]
-        assert "__getattr__" not in vars(module)
+        assert getattr(vars(module).get("__getattr__"), "__module__", "torchcompat._absent") == "torchcompat._absent"
         assert "import *" not in inspect.getsource(module)
+
+
+@pytest.mark.parametrize("path", ["nn.functional.gelu", "nn.Linear", "linspace", "utils.data", "cuda"])
+def test_a_module_says_where_a_name_of_torch_is(path):
+    owner, _, name = ("torchcompat." + path).rpartition(".")
+    with pytest.raises(AttributeError, match=f"{owner} has no '{name}': .* Use torch.{path}$"):
+        getattr(import_module(owner), name)
+    assert not hasattr(import_module(owner), name)
+
+
+@pytest.mark.parametrize("name", ["no_such_name", "__path_of_nothing__", "_C"])
+@pytest.mark.parametrize("module", ["torchcompat", "torchcompat.nn", "torchcompat.nn.functional"])
+def test_a_module_says_of_other_names_what_modules_say(module, name):
+    with pytest.raises(AttributeError, match=f"^module '{module}' has no attribute '{name}'$"):
+        getattr(import_module(module), name)
+    with pytest.raises(ImportError):
+        exec(f"from {module} import {name}", {})
+
+
+def test_loading_every_module_declares_no_more_shims():
+    # conftest.py has called load_all(), which looks into what the package loads by itself.
+    before = set(SHIMS)
+    for module in walk_packages(torchcompat.__path__, "torchcompat."):
+        if not module.name.endswith("__main__"):
+            import_module(module.name)
+    assert set(SHIMS) == before
 
 
 def test_modules_are_small():

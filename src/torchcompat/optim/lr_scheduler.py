@@ -1,5 +1,6 @@
 """``torch.optim.lr_scheduler``: schedules with the constructors and values of torch 2.15."""
 
+from .._absent import point_to_torch as _point_to_torch
 from ._lr_combine import ChainedScheduler, SequentialLR
 from ._lr_cosine import CosineAnnealingLR, CosineAnnealingWarmRestarts
 from ._lr_cycle import CyclicLR, OneCycleLR
@@ -34,3 +35,5 @@ __all__ = [
     "SequentialLR",
     "StepLR",
 ]
+
+_point_to_torch(globals())

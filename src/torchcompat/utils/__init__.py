@@ -2,4 +2,8 @@
 
 from __future__ import annotations
 
+from .._absent import point_to_torch as _point_to_torch
+
 __all__: list[str] = []
+
+_point_to_torch(globals())

@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import Any, Iterator
 
+from ..._absent import point_to_torch as _point_to_torch
 from ..._shim import Limit, polyfill
 from . import _backends
 from ._backends import SDPBackend as SDPBackend
@@ -59,3 +60,6 @@ def sdpa_kernel(backends: Any, set_priority: bool = False) -> Iterator[Any]:
         _backends.enable(before)
         if order is not None:
             _backends.set_order(order)
+
+
+_point_to_torch(globals())
