@@ -5,7 +5,7 @@ Questions about the version are loaded at once, and every other name when it is 
 
 from typing import TYPE_CHECKING
 
-from ._lazy import attach
+from ._lazy import attach as _attach
 from ._shim import check_forced as _check_forced
 from ._torch import UnsupportedError as UnsupportedError
 from ._torch import at_least as at_least
@@ -73,8 +73,8 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-__getattr__, __dir__ = attach(
-    __name__,
+_attach(
+    globals(),
     {
         "": "accelerator amp attention compiler cpu determinism device dtypes func memory mps nn optim precision "
         "serialization utils xpu",

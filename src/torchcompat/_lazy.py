@@ -1,43 +1,52 @@
-"""Names of a package that are loaded when they are first asked for, so that an import costs what is used.
+"""What a module of ours says of a name that it has not loaded: it loads it, or says where torch has it.
 
-A package declares in a table which module has which of its names, and hands the table to :func:`attach`. The same names
-stand in a block under ``TYPE_CHECKING`` for editors and type checkers; a test holds the two together. This is SPEC 1 of
-scientific Python, https://scientific-python.org/specs/spec-0001/, without the dependency.
+A package declares in a table which module has which of its names, and hands the table to :func:`attach`: such a name is
+loaded when it is first asked for, so that an import costs what is used. The same names stand in a block under
+``TYPE_CHECKING`` for editors and type checkers; a test holds the two together. This is SPEC 1 of scientific Python,
+https://scientific-python.org/specs/spec-0001/, without the dependency.
 """
 
 from __future__ import annotations
 
-import sys
 from importlib import import_module
-from typing import Any, Callable, Mapping
+from typing import Any, Mapping
 
-# {package: {name: the module that has it, or "" for a submodule}}, for tests to read.
+from ._torch import find
+
+# {package: {name: the module that has it, or "" for a submodule}}
 TABLES: dict[str, dict[str, str]] = {}
 
 
-def attach(package: str, table: Mapping[str, str]) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
-    """The ``__getattr__`` and ``__dir__`` of *package*.
+def attach(module: dict[str, Any], table: Mapping[str, str] | None = None) -> None:
+    """Give a *module* its ``__getattr__``.
+
+    It is put there out of sight of type checkers, which would take any name for one that is there.
 
     Args:
-        package: the ``__name__`` of the package.
-        table: a module of the package, relative to it, to the names that it has, separated by spaces. The names of the
-            package's own submodules stand under ``""``.
+        module: the ``globals()`` of the module.
+        table: the modules below a package, relative to it, to the names that they have for the package, separated by
+            spaces. The names of submodules stand under ``""``.
     """
-    where = {name: module for module, names in table.items() for name in names.split()}
-    TABLES[package] = where
+    here: str = module["__name__"]
+    where = {name: owner for owner, names in (table or {}).items() for name in names.split()}
 
     def __getattr__(name: str) -> Any:
         if name not in where:
-            raise AttributeError(f"module {package!r} has no attribute {name!r}")
-        module = where[name]
-        found = import_module(f"{package}.{module or name}")
-        if module:
-            found = getattr(found, name)
+            raise AttributeError(_unknown(here, name))
+        owner = where[name]
+        found: Any = import_module(f"{here}.{owner or name}")
         # From now on the name is an ordinary attribute, which costs nothing.
-        setattr(sys.modules[package], name, found)
-        return found
+        module[name] = getattr(found, name) if owner else found
+        return module[name]
 
-    def __dir__() -> list[str]:
-        return sorted(set(vars(sys.modules[package])) | set(where))
+    module["__getattr__"] = __getattr__
+    if where:
+        TABLES[here] = where
+        module["__dir__"] = lambda: sorted({*module, *where})
 
-    return __getattr__, __dir__
+
+def _unknown(here: str, name: str) -> str:
+    path = "torch" + here[len("torchcompat") :] + "." + name
+    if not name.startswith("_") and find(path) is not None:
+        return f"{here} has no {name!r}: it has only the names that changed between torch versions. Use {path}"
+    return f"module {here!r} has no attribute {name!r}"

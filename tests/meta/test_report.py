@@ -103,13 +103,15 @@ torch.__version__ = "2.16.0"
 import json
 from torchcompat import _report
 report = _report.collect()
-print(json.dumps(report), _report.as_text(report), sep="\n")
+print(json.dumps(report), _report.as_text(report), sep=chr(10))
 """
 
 
 @pytest.mark.skipif(torch_version[:2] != NEWEST, reason="what a torch newer than the newest would be like")
 def test_a_torch_that_is_newer_than_the_newest_is_said_to_be_untested():
-    first, _, text = imported(NEW).stdout.decode().partition("\n")
+    done = imported(NEW)
+    assert done.returncode == 0, done.stderr.decode()
+    first, _, text = done.stdout.decode().partition("\n")
     assert "this torch is untested: torchcompat" in text
     assert "tested up to torch 2.15" in text
     data = json.loads(first)
@@ -120,6 +122,18 @@ def test_a_torch_that_is_newer_than_the_newest_is_said_to_be_untested():
     assert [row["limits"] for row in data["shims"]] == [row["limits"] for row in here["shims"]]
     assert any(row["limits"] for row in data["shims"])
     assert [row["why"] for row in data["shims"]] == [row["why"] for row in here["shims"]]
+
+
+def test_folders_that_another_distribution_puts_beside_ours_are_not_looked_into(tmp_path):
+    # `torchcompat` on the index has torchcompat/core and torchcompat/plugins.
+    (tmp_path / "core").mkdir()
+    (tmp_path / "core" / "__init__.py").write_text("raise SystemExit('the other one was imported')")
+    program = (
+        f"import torchcompat; torchcompat.__path__.append({str(tmp_path)!r}); from torchcompat import _report; "
+        "print('utils.pytree.tree_map' in torchcompat.SHIMS)"
+    )
+    done = imported(program)
+    assert (done.returncode, done.stdout.decode().strip()) == (0, "True"), done.stderr.decode()
 
 
 def test_an_unknown_option_is_an_error(capsys):

@@ -1,14 +1,20 @@
 """The public functions of pytrees. tests/func/test_pytree.py has the rest of what lies below them."""
 
 import dataclasses
-from collections import OrderedDict, defaultdict, deque, namedtuple
+import os
+import sys
+import time
+from collections import ChainMap, Counter, OrderedDict, UserDict, defaultdict, deque, namedtuple
+from importlib import import_module
+from types import MappingProxyType, SimpleNamespace
 
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from torchcompat import at_least, func
+from torchcompat import at_least, func, torch_version
+from torchcompat._shim import NEWEST
 from torchcompat.utils import pytree
 from torchcompat.utils.pytree import GetAttrKey, MappingKey, SequenceKey, keystr
 
@@ -51,6 +57,84 @@ def test_structures():
     assert pytree.tree_structure([1, (2,)]) == pytree.tree_structure([3, (4,)])
     assert pytree.tree_structure([1, (2,)]) != pytree.tree_structure([1, [2]])
     assert isinstance(pytree.tree_structure(1), pytree.TreeSpec)
+
+
+class Below(Point):
+    """Of a named tuple; it is a node too."""
+
+
+@dataclasses.dataclass
+class Record:
+    """Not registered."""
+
+    field: int
+
+
+def kin():
+    """What is like a node: (object, its leaves if it is one, the type that tree_map builds)."""
+    leaves = [
+        *(type("Derived", (base,), {})() for base in (list, tuple, dict, OrderedDict, defaultdict, deque)),
+        *(Counter("ab"), ChainMap({"a": 1}), UserDict(a=1), MappingProxyType({"a": 1}), SimpleNamespace(a=1)),
+        *(time.gmtime(0), sys.version_info, os.stat("."), {1, 2}, frozenset([1]), range(2), "ab", b"ab", slice(1, 2)),
+        *(Record(1), torch.nn.ParameterList([]), torch.device("cpu"), torch.finfo(torch.float32)),
+    ]
+    rows = [(leaf, None, type(leaf)) for leaf in leaves]
+    largest = torch.tensor([[1.0, 2.0]]).max(1)
+    packed = torch.nn.utils.rnn.pack_sequence([torch.ones(2)])
+    rows += [
+        (torch.Size([2, 3]), [2, 3], tuple),
+        (torch.ones(2, 3).shape, [2, 3], tuple),
+        (torch.Size([]), [], tuple),
+        (Point(torch.Size([2, 3]), 1), [2, 3, 1], Point),
+        (Below(1, 2), [1, 2], Below),
+        (defaultdict(int, a=1), [1], defaultdict),
+        (deque([1, 2], 2), [1, 2], deque),
+        (largest, list(largest), type(largest)),
+        (packed, list(packed), type(packed)),
+    ]
+    if at_least(1, 8):
+        fx = import_module("torch.fx.immutable_collections")
+        rows += [(fx.immutable_list([1, 2]), [1, 2], fx.immutable_list)]
+        rows += [(fx.immutable_dict(a=1), [1], fx.immutable_dict)]
+    return rows
+
+
+@pytest.mark.parametrize(("tree", "leaves", "kind"), kin())
+def test_kin_of_nodes_are_taken_apart_alike_on_every_torch(tree, leaves, kind):
+    assert pytree.tree_is_leaf(tree) is (leaves is None)
+    found = pytree.tree_leaves(tree)
+    expected = [tree] if leaves is None else leaves
+    assert len(found) == len(expected)
+    assert all(one is two or bool(one == two) for one, two in zip(found, expected))
+    mapped = pytree.tree_map(lambda leaf: leaf, tree)
+    assert type(mapped) is kind
+    assert mapped is tree if leaves is None else pytree.tree_structure(mapped).count == len(leaves)
+    assert pytree.tree_structure(tree).count == len(pytree.tree_leaves_with_path(tree)) == len(found)
+    if torch_version[:2] >= NEWEST:
+        theirs = import_module("torch.utils._pytree")
+        native, spec = theirs.tree_flatten(tree)
+        assert [type(one) for one in native] == [type(one) for one in found]
+        assert type(theirs.tree_unflatten(native, spec)) is kind
+
+
+def test_what_is_made_of_a_size_need_not_be_numbers():
+    assert pytree.tree_map(str, {"shape": torch.Size([2, 3])}) == {"shape": ("2", "3")}
+    assert pytree.tree_map(lambda a, b: a * b, torch.Size([2, 3]), torch.Size([4, 5])) == (8, 15)
+    assert [keystr(path) for path, _ in pytree.tree_leaves_with_path([torch.Size([2, 3])])] == ["[0][0]", "[0][1]"]
+    with pytest.raises(ValueError, match="expected Size, got tuple"):
+        pytree.tree_map(lambda a, b: a, torch.Size([2]), (2,))
+    with pytest.raises(ValueError, match="Size, which is a node already"):
+        pytree.register_pytree_node(torch.Size, list, tuple)
+    # What a transform hands on is a pytree too.
+    assert func.vmap(lambda size, x: x * size[1], (None, 0))(torch.Size([2, 3]), torch.ones(2)).tolist() == [3, 3]
+
+
+@pytest.mark.skipif(not at_least(1, 8), reason="torch has torch.fx since 1.8")
+def test_paths_in_the_immutable_dict_of_fx():
+    fx = import_module("torch.fx.immutable_collections")
+    tree = fx.immutable_dict(a=1, b=fx.immutable_list([2]))
+    assert [keystr(path) for path, _ in pytree.tree_leaves_with_path(tree)] == ["['a']", "['b'][0]"]
+    assert pytree.tree_map(lambda leaf: leaf + 1, tree) == {"a": 2, "b": [3]}
 
 
 def test_what_is_a_leaf():

@@ -12,6 +12,7 @@ from typing import Any, Callable
 
 import torch
 
+from .._lazy import attach as _attach
 from .._shim import Limit, polyfill
 from .._torch import at_least
 from ._casts import cast, effective
@@ -199,3 +200,6 @@ def custom_bwd(bwd: Callable[..., Any] | None = None, *, device_type: str) -> An
             return function(*args, **kwargs)
 
     return backward
+
+
+_attach(globals())

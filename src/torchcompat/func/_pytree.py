@@ -10,6 +10,8 @@ import sys
 from collections import OrderedDict, defaultdict, deque
 from typing import Any, Callable, Iterator, NamedTuple, Tuple
 
+import torch
+
 Children = Tuple[Any, ...]
 
 
@@ -79,10 +81,24 @@ def _is_return_type(kind: type) -> bool:
     return issubclass(kind, tuple) and kind.__module__ == "torch.return_types"
 
 
+def is_immutable(kind: type) -> bool:
+    """Whether this is one of torch.fx's lists or dicts, which torch registers from 1.12 on.
+
+    https://github.com/pytorch/pytorch/pull/73766
+    """
+    return kind.__module__ == "torch.fx.immutable_collections" and issubclass(kind, (list, dict))
+
+
+def _is_sequence(kind: type) -> bool:
+    # torch.Size is a node from 2.0 on, and comes back as a plain tuple: the children need not be numbers.
+    # https://github.com/pytorch/pytorch/pull/86098
+    return kind in (tuple, list, torch.Size) or _is_return_type(kind)
+
+
 def is_built_in(kind: type) -> bool:
     """Whether the type is a node without having been registered."""
-    built_in = (tuple, list, dict, OrderedDict, defaultdict, deque)
-    return kind in built_in or _is_namedtuple(kind) or _is_return_type(kind)
+    others = (dict, OrderedDict, defaultdict, deque)
+    return kind in others or _is_sequence(kind) or _is_namedtuple(kind) or is_immutable(kind)
 
 
 def registered(kind: type) -> Any:
@@ -97,9 +113,9 @@ def registered(kind: type) -> Any:
 def take_apart(tree: Any) -> tuple[Children, Any] | None:
     """The children of a node and what else is needed to build it again, or None for a leaf."""
     kind = type(tree)
-    if kind is tuple or kind is list or _is_namedtuple(kind) or _is_return_type(kind):
+    if _is_sequence(kind) or _is_namedtuple(kind) or (is_immutable(kind) and issubclass(kind, list)):
         return tuple(tree), None
-    if kind is dict or kind is OrderedDict:
+    if kind is dict or kind is OrderedDict or is_immutable(kind):
         return tuple(tree.values()), tuple(tree)
     if kind is defaultdict:
         return tuple(tree.values()), (tree.default_factory, tuple(tree))
@@ -113,11 +129,11 @@ def take_apart(tree: Any) -> tuple[Children, Any] | None:
 
 
 def build(kind: Any, context: Any, children: list[Any]) -> Any:
-    if kind is tuple or kind is list or _is_return_type(kind):
-        return kind(children)
+    if _is_sequence(kind) or (is_immutable(kind) and issubclass(kind, list)):
+        return tuple(children) if kind is torch.Size else kind(children)
     if _is_namedtuple(kind):
         return kind(*children)
-    if kind is dict or kind is OrderedDict:
+    if kind is dict or kind is OrderedDict or is_immutable(kind):
         return kind(zip(context, children))
     if kind is defaultdict:
         return defaultdict(context[0], zip(context[1], children))

@@ -1,5 +1,6 @@
 """``torch.nn``: the classes whose constructor or forward changed after torch 1.2."""
 
+from .._lazy import attach as _attach
 from . import attention as attention
 from . import functional as functional
 from . import utils as utils
@@ -21,3 +22,5 @@ __all__ = [
     "functional",
     "utils",
 ]
+
+_attach(globals())

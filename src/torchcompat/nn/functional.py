@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from .._lazy import attach as _attach
 from .._shim import Limit, polyfill
 from ._attention import attention
 
@@ -96,3 +97,6 @@ def scaled_dot_product_attention(
     Fully masked rows: https://github.com/pytorch/pytorch/pull/133882
     """
     return attention(query, key, value, attn_mask, dropout_p, is_causal, scale, enable_gqa)
+
+
+_attach(globals())

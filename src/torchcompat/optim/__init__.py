@@ -2,6 +2,7 @@
 
 from torch.optim import Optimizer as Optimizer
 
+from .._lazy import attach as _attach
 from . import lr_scheduler as lr_scheduler
 from . import swa_utils as swa_utils
 from ._adam import Adam as Adam
@@ -40,3 +41,5 @@ __all__ = [
     "lr_scheduler",
     "swa_utils",
 ]
+
+_attach(globals())

@@ -1,5 +1,6 @@
 """``torch.optim.lr_scheduler``: schedules with the constructors and values of torch 2.15."""
 
+from .._lazy import attach as _attach
 from ._lr_combine import ChainedScheduler, SequentialLR
 from ._lr_cosine import CosineAnnealingLR, CosineAnnealingWarmRestarts
 from ._lr_cycle import CyclicLR, OneCycleLR
@@ -34,3 +35,5 @@ __all__ = [
     "SequentialLR",
     "StepLR",
 ]
+
+_attach(globals())

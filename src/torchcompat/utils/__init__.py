@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .._lazy import attach
+from .._lazy import attach as _attach
 
 if TYPE_CHECKING:
     from . import checkpoint as checkpoint
@@ -12,4 +12,4 @@ if TYPE_CHECKING:
 
 __all__ = ["checkpoint", "pytree"]
 
-__getattr__, __dir__ = attach(__name__, {"": "checkpoint pytree"})
+_attach(globals(), {"": "checkpoint pytree"})

@@ -57,7 +57,7 @@ Path = Tuple[Any, ...]
 def _keys(tree: Any, number: int) -> list[Any]:
     """A key for each of the *number* children of the node *tree*."""
     kind = type(tree)
-    if kind in _DICTS:
+    if kind in _DICTS or (isinstance(tree, dict) and _pytree.is_immutable(kind)):
         return [MappingKey(key) for key in tree]
     if isinstance(tree, tuple) and hasattr(kind, "_fields"):
         return [GetAttrKey(name) for name in kind._fields]

@@ -3,9 +3,10 @@
 torch keeps its own in ``torch.utils._pytree``, which is private and has no public name in any release; it starts at
 torch 1.8, and its functions changed in most releases since. The names and rules here are those of torch 2.15.
 
-A node is a tuple, list, dict, OrderedDict, defaultdict, deque, named tuple, what an operation with several results
-returns, or an object of a type that was registered here or with torch. All else is a leaf, None too. The leaves of a
-dict come in the order of its items.
+A node is a tuple, list, dict, OrderedDict, defaultdict, deque, named tuple, ``torch.Size``, what an operation with
+several results returns, an immutable list or dict of ``torch.fx``, or an object of a type that was registered here or
+with torch. All else is a leaf, None too. The leaves of a dict come in the order of its items. A ``torch.Size`` is built
+again as a plain tuple.
 """
 
 from __future__ import annotations

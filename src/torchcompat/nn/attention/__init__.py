@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Iterator
 
-from ..._lazy import attach
+from ..._lazy import attach as _attach
 from ..._shim import Limit, polyfill
 from . import _backends
 from ._backends import SDPBackend as SDPBackend
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["SDPBackend", "bias", "flex_attention", "sdpa_kernel", "varlen"]
 
 # Loaded when they are asked for: each imports its part of torch, which `import torch` leaves out.
-__getattr__, __dir__ = attach(__name__, {"": "bias flex_attention varlen"})
+_attach(globals(), {"": "bias flex_attention varlen"})
 
 
 @polyfill(

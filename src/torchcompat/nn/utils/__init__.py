@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from ..._lazy import attach as _attach
 from ..._shim import Limit, polyfill
 from ..._torch import at_least
 from . import _clip, _skip_init
@@ -200,3 +201,6 @@ def skip_init(module_cls: Any, *args: Any, **kwargs: Any) -> Any:
         return _skip_init.before_devices(module_cls, args, kwargs)
     device = kwargs.pop("device", "cpu")
     return module_cls(*args, device="meta", **kwargs).to_empty(device=device)
+
+
+_attach(globals())
