@@ -74,6 +74,7 @@ def meshgrid(*tensors: Any, indexing: str | None = None) -> tuple[torch.Tensor, 
     axes = list(range(len(_checked(given))))
     if _checked_indexing(indexing) == "xy" and len(axes) > 1:
         axes[:2] = 1, 0
-    shape = [given[axis].numel() for axis in axes]
+    # Not numel(), which a trace of torch before 1.6 keeps as a constant.
+    shape = [given[axis].reshape(-1).size(0) for axis in axes]
     shapes = [[shape[i] if axis == own else 1 for i, axis in enumerate(axes)] for own in range(len(given))]
     return tuple(tensor.view(own).expand(shape) for tensor, own in zip(given, shapes))

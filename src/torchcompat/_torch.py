@@ -211,6 +211,12 @@ def has(path: str, param: str | None = None) -> bool:
     return param is None or param in parameters(found)
 
 
+def refuse_trace(what: str) -> None:
+    """Raise RuntimeError under ``torch.jit.trace``, which would keep as constants what *what* computes meanwhile."""
+    if torch._C._get_tracing_state() is not None:
+        raise RuntimeError(f"{what} cannot be traced by torch.jit.trace on torch {torch.__version__}")
+
+
 # Whether torch.compile is tracing. Torch 2.0 has the question under a private name only; before, nothing compiles.
 compiling: Callable[[], bool] = (
     find("torch.compiler.is_compiling") or find("torch._utils.is_compiling") or (lambda: False)

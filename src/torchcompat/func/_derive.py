@@ -13,7 +13,7 @@ from typing import Any, Iterator, Sequence
 
 import torch
 
-from .._torch import UnsupportedError, at_least, at_most
+from .._torch import UnsupportedError, at_least, at_most, refuse_trace
 from ._batched import Levels, active_levels, count, levels_of, physical_of, spread, wrap
 
 Tensors = Sequence[Any]
@@ -90,6 +90,8 @@ class Variables:
     """
 
     def __init__(self, inputs: Tensors) -> None:
+        # A trace of torch 1.5 is silently wrong; one of 1.13 and 2.0 ends the process.
+        refuse_trace("a derivative of torchcompat.func")
         self.outside = torch.is_grad_enabled()
         self.levels: Levels = active_levels()
         self.owner = Owner()

@@ -23,6 +23,7 @@ _INFERENCE = Limit(
     first="2.0",
     last="2.11",
 )
+_TRACE = Limit("trace", "`torch.jit.trace` cannot trace it: RuntimeError.", on="fallback")
 _FORWARD_LIMITS = [
     _INFERENCE,
     Limit("negative", "Negative *argnums* give zeros, without an error.", on="native", first="2.0"),
@@ -221,7 +222,7 @@ def jacrev(
     return jacobian
 
 
-@polyfill("torch.func.jacfwd", since="2.0", link=_LINK, limits=_FORWARD_LIMITS)
+@polyfill("torch.func.jacfwd", since="2.0", link=_LINK, limits=[*_FORWARD_LIMITS, _TRACE])
 def jacfwd(
     func: Callable[..., Any], argnums: Any = 0, has_aux: bool = False, *, randomness: str = "error"
 ) -> Callable[..., Any]:

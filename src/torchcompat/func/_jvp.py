@@ -18,6 +18,7 @@ from ._grad import PullBack, check_tensors, is_complex
 
 _LINK = "https://github.com/pytorch/pytorch/pull/91026"
 _JVP_LIMITS = [
+    Limit("trace", "`torch.jit.trace` cannot trace it: RuntimeError.", on="fallback"),
     Limit(
         "inference",
         "In `torch.inference_mode`, all derivatives are zeros, without an error.",

@@ -8,6 +8,7 @@ from typing import Any, Callable
 import torch
 
 from .._shim import Limit, polyfill
+from .._torch import at_least, refuse_trace
 from . import _draws, _pytree
 from ._batched import VECTORISES, entered, levels_of, move_dim, physical_of, rank, wrap
 
@@ -166,6 +167,8 @@ def mapped(func: Any, in_dims: Any, out_dims: Any, randomness: str, chunk_size: 
 
     @functools.wraps(func)
     def call(*args: Any, **kwargs: Any) -> Any:
+        if not at_least(2, 4):
+            refuse_trace("vmap")  # up to 1.6 the trace would have the samples' number of loops
         inputs = _inputs(name, in_dims, args)
 
         def run(args: Any) -> Any:
@@ -179,6 +182,7 @@ def mapped(func: Any, in_dims: Any, out_dims: Any, randomness: str, chunk_size: 
 
 
 _VMAP_LIMITS = [
+    Limit("trace", "`torch.jit.trace` cannot trace it: RuntimeError.", on="fallback", last="2.3"),
     Limit(
         "expanded",
         "A result that is the same for every sample, with an `out_dims` other than 0: RuntimeError, or memory that was "

@@ -86,13 +86,16 @@ def _merged_mask(key_padding_mask: Any, attn_mask: Any, shape: tuple[int, int, i
     return padding if attn_mask is None else attn_mask + padding
 
 
-def _with_weights(query: Any, key: Any, value: Any, mask: Any, dropout_p: float) -> tuple[Any, Any]:
-    """Attention that also returns its weights. A fully masked row is NaN, as on every torch."""
+def _with_weights(query: Any, key: Any, value: Any, mask: Any, dropout_p: float, scale: float) -> tuple[Any, Any]:
+    """Attention that also returns its weights. A fully masked row is NaN, as on every torch.
+
+    The scale comes from outside: in a trace of torch before 1.6 a size to the power -0.5 is an integer.
+    """
     dtype = query.dtype
     if dtype in (torch.float16, torch.bfloat16):
         # CPUs had no softmax of these before 1.10 and 2.2.
         query, key, value = query.float(), key.float(), value.float()
-    scores = torch.matmul(query * query.size(-1) ** -0.5, key.transpose(-2, -1))
+    scores = torch.matmul(query * scale, key.transpose(-2, -1))
     if mask is not None:
         scores = scores + mask.to(scores.dtype)
     weights = dropout(torch.softmax(scores, -1), dropout_p, dropout_p > 0.0).to(value.dtype)
@@ -308,7 +311,7 @@ class MultiheadAttention(torch.nn.MultiheadAttention):  # type: ignore[misc]
 
         dropout_p = self.dropout if self.training else 0.0
         if need_weights:
-            out, weights = _with_weights(q, k, v, mask, dropout_p)
+            out, weights = _with_weights(q, k, v, mask, dropout_p, self.head_dim**-0.5)
             weights = weights.mean(1) if average_attn_weights else weights
             weights = weights.squeeze(0) if unbatched else weights
         else:

@@ -122,7 +122,7 @@ def _attend(query: Any, key: Any, value: Any, scale: float, window: Sequence[int
     open_ = [size < 0 or size >= length + keys for size in window]
     causal = open_[0] and window[1] == 0 and length == keys
     if not with_lse and (all(open_) or causal) and keys:
-        groups = query.size(1) != key.size(1)
+        groups = bool(query.size(1) != key.size(1))  # a tensor in a trace
         out = scaled_dot_product_attention(query, key, value, is_causal=causal, scale=scale, enable_gqa=groups)
         return out.squeeze(0), None
     working = torch.float64 if query.dtype == torch.float64 else torch.float32

@@ -1,4 +1,4 @@
-"""``torch.nn.utils``: clipping of gradients, parametrizations, fusion, and modules that are not initialised."""
+"""``torch.nn.utils``: clipping of gradients, parametrizations, fusion, hooks, and modules that are not initialised."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from ..._shim import Limit, polyfill
 from ..._torch import at_least
 from . import _clip, _skip_init
 from . import fusion as fusion
+from . import module as module
 from . import parametrizations as parametrizations
 from . import parametrize as parametrize
 from . import rnn as rnn
@@ -29,6 +30,7 @@ __all__ = [
     "fuse_linear_bn_weights",
     "fusion",
     "get_total_norm",
+    "module",
     "parametrizations",
     "parametrize",
     "rnn",
