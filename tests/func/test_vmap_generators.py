@@ -254,3 +254,44 @@ def test_hessian_refuses_a_generator(impl):
     generator = seeded()
     with pytest.raises(RuntimeError, match="randomness"):
         impl(lambda x: (torch.rand(16, generator=generator) * x * x).sum())(ROWS[0])
+
+
+# --- torch.nn.init, of which torch does not see through every function
+
+
+INITIALISE = {
+    "uniform_": torch.nn.init.uniform_,
+    "normal_": lambda x: torch.nn.init.normal_(x, 1.0, 2.0),
+    "kaiming_uniform_": torch.nn.init.kaiming_uniform_,
+    "xavier_normal_": torch.nn.init.xavier_normal_,
+    "by keyword": lambda x: torch.nn.init.normal_(tensor=x, mean=1.0),
+}
+
+
+@pytest.mark.parametrize("case", sorted(INITIALISE))
+def test_a_mapped_tensor_is_initialised(impl, case):
+    def function(x):
+        x = x.clone().reshape(4, 4)
+        assert INITIALISE[case](x) is x
+        return x
+
+    assert rows_differ(impl(function, randomness="different")(ROWS))
+    same = impl(function, randomness="same")(ROWS)
+    assert all(torch.equal(row, same[0]) for row in same)
+    with pytest.raises(RuntimeError, match="randomness"):
+        impl(function)(ROWS)
+
+
+def test_a_mapped_tensor_is_filled(impl):
+    assert torch.equal(impl(lambda x: torch.nn.init.constant_(x.clone(), 3.0))(ROWS), ROWS * 3)
+
+
+@pytest.mark.parametrize("case", sorted(INITIALISE))
+def test_a_new_tensor_is_initialised(impl, case):
+    def function(x):
+        return INITIALISE[case](torch.zeros(4, 4)) * x.reshape(4, 4)
+
+    same = impl(function, randomness="same")(ROWS)
+    assert all(torch.equal(row, same[0]) for row in same)
+    with pytest.raises(RuntimeError, match="randomness"):
+        impl(function)(ROWS)

@@ -339,8 +339,7 @@ def loop(func: Any, *args: Any, **kwargs: Any) -> Any:
 
 
 def _drawing_loop(func: Any, levels: Levels, args: Any, kwargs: Any) -> Any:
-    generators = [value for value in list(args) + list(kwargs.values()) if isinstance(value, torch.Generator)]
-    return _draws.looped(name_of(func), levels, active_levels(), generators)
+    return _draws.looped(name_of(func), levels, active_levels(), _draws.generators_among(args, kwargs))
 
 
 def _loop_in_place(func: Any, args: Any, kwargs: Any, levels: Levels) -> Any:

@@ -54,6 +54,11 @@ def restore(state: State) -> None:
         generator.set_state(own)
 
 
+def generators_among(args: Any, kwargs: Any) -> list[Any]:
+    """The generators that an operation got."""
+    return [value for value in list(args) + list(kwargs.values()) if isinstance(value, torch.Generator)]
+
+
 def _same(first: list[Any], second: list[Any]) -> bool:
     return len(first) == len(second) and all(torch.equal(one, other) for one, other in zip(first, second))
 
@@ -144,6 +149,19 @@ def drawing(name: str, levels: Iterable[Any]) -> Iterator[None]:
     yield
     if watching:
         _watch.known = state_of(_watch.generators)
+
+
+@contextmanager
+def unmapped(name: str, levels: Iterable[Any], generators: Iterable[Any]) -> Iterator[None]:
+    """A context for a call without a mapped tensor that may draw: raises where the numbers cannot be one for all."""
+    before = state_of(generators)
+    yield
+    if _has_drawn(before):
+        if any(level.randomness == "error" for level in levels):
+            refuse(name)
+        different = tuple(level for level in levels if level.randomness == "different")
+        if different:
+            raise Unseen("random numbers were drawn", different)
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from typing import Any, Iterable, Iterator
 import torch
 
 _MOST = 2000  # objects to look at, so that a function of a large model costs no more than a millisecond or two
-_PLAIN = (int, float, complex, str, bytes, type(None), torch.Tensor, torch.dtype, torch.Size)
+_PLAIN = {int, bool, float, complex, str, bytes, type(None), torch.Tensor, torch.nn.Parameter, torch.dtype, torch.Size}
 _LIBRARY = ("torch", "torchcompat")
 
 
@@ -26,16 +26,18 @@ def reachable(*roots: Any) -> list[Any]:
         value = next(pending[-1], pending)
         if value is pending:
             pending.pop()
-        elif isinstance(value, torch.Generator):
+        elif type(value) is torch.Generator:
             if not any(value is one for one in found):
                 found.append(value)
-        elif not isinstance(value, _PLAIN) and id(value) not in seen:
+        elif type(value) not in _PLAIN and id(value) not in seen:
             seen.add(id(value))
             pending.append(iter(list(_parts(value))))
     return found
 
 
 def _parts(value: Any) -> Iterable[Any]:
+    if isinstance(value, torch.nn.Module):
+        return _of_layer(value)
     if isinstance(value, (list, tuple, set, frozenset)):
         return value
     if isinstance(value, dict):
@@ -83,16 +85,22 @@ def _names(code: Any) -> Iterator[str]:
             yield from _names(constant)
 
 
-_OF_MODULES = ("_parameters", "_buffers")
+def _of_layer(layer: Any) -> Iterator[Any]:
+    """Without what every layer has: parameters, buffers, hooks."""
+    for name, attribute in list(vars(layer).items()):
+        if name == "_modules" or not name.startswith("_"):
+            yield attribute
+    yield from _of_classes(type(layer))
 
 
 def _of_object(value: Any) -> Iterator[Any]:
-    attributes = getattr(value, "__dict__", {})
-    for name, attribute in list(attributes.items()):
-        if name not in _OF_MODULES:
-            yield attribute
-    for cls in type(value).__mro__:
-        if not _is_library(cls.__module__) and cls.__module__ != "builtins":
+    yield from list(getattr(value, "__dict__", {}).values())
+    yield from _of_classes(type(value))
+
+
+def _of_classes(kind: Any) -> Iterator[Any]:
+    for cls in kind.__mro__:
+        if cls.__module__ != "builtins" and not _is_library(cls.__module__):
             for attribute in list(vars(cls).values()):
                 if isinstance(attribute, (types.FunctionType, torch.Generator)):
                     yield attribute

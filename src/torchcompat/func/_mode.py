@@ -30,24 +30,27 @@ _rules: dict[Any, Rule] = {}  # of functions that are called without a mapped te
 def _load() -> None:
     from ._rules import _autograd, _random
 
-    for space in (torch, torch.Tensor, torch.nn.functional, getattr(torch, "special", None)):
-        for name, rule in _random.RULES.items():
-            if hasattr(space, name):
-                _rules[getattr(space, name)] = rule
+    for space in (torch, torch.Tensor, torch.nn.functional):
+        _rules.update((getattr(space, name), rule) for name, rule in _random.RULES.items() if hasattr(space, name))
+    for name, function in vars(torch.nn.init).items():
+        if name.endswith("_") and callable(function):
+            _rules[function] = _initialised
     _rules[torch.autograd.grad] = _autograd.grad
     _rules[torch.Tensor.backward] = _autograd.backward
 
 
+def _initialised(func: Any, *args: Any, **kwargs: Any) -> Any:
+    """``torch.nn.init.uniform_`` and so on, whose draws the mode does not see."""
+    with _draws.unmapped(func.__name__, active_levels(), _draws.generators_among(args, kwargs)):
+        return func(*args, **kwargs)
+
+
 def pass_on(func: Any, types: Any, args: Any, kwargs: Any) -> Any:
+    """What the mode does with a call."""
     if BatchedTensor in types:
         return BatchedTensor.__torch_function__(func, types, args, kwargs)
     rule = _rules.get(func)
-    if rule is None:
-        if getattr(func, "__module__", "") == "torch.nn.init":
-            with _draws.drawing(func.__name__, active_levels()):
-                return func(*args, **kwargs)
-        return func(*args, **kwargs)
-    result = rule(func, *args, **kwargs)
+    result = NotImplemented if rule is None else rule(func, *args, **kwargs)
     return func(*args, **kwargs) if result is NotImplemented else result
 
 
@@ -55,11 +58,9 @@ if SEES_ALL:
 
     class _Mode(torch.overrides.TorchFunctionMode):  # type: ignore[misc]
         def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-            _here.listening = False  # torch takes the mode away meanwhile
-            try:
+            if types or func in _rules:
                 return pass_on(func, types, args, kwargs or {})
-            finally:
-                _here.listening = True
+            return func(*args, **kwargs) if kwargs else func(*args)
 
 
 @contextmanager

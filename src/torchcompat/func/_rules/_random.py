@@ -316,5 +316,16 @@ def gumbel_softmax(
     return chosen - soft.detach() + soft
 
 
+# torch.nn.init.uniform_ and some more say what they are called with by keyword.
+
+
+def initialise(func: Any, tensor: Any, *args: Any, **kwargs: Any) -> Any:
+    return _batched.loop(func, tensor, *args, **kwargs)
+
+
+_batched.register(
+    initialise, [one for name, one in vars(torch.nn.init).items() if name.endswith("_") and callable(one)]
+)
+
 # What the torch-function mode hands to the rules above.
 RULES = {name: one for name, one in _batched.rules().items() if one.__module__ == __name__}
