@@ -274,7 +274,6 @@ def test_numbers_drawn_outside_are_no_draw(impl):
     assert torch.equal(impl(lambda x: x + numbers)(ROWS), ROWS + numbers)
 
 
-@pytest.mark.limit("unseen_draw")
 def test_draws_without_a_mapped_tensor_differ(impl):
     assert differ(impl(lambda x: x + torch.rand(32), randomness="different")(ROWS))
 

@@ -51,7 +51,6 @@ def test_different(impl, case):
     assert rows_differ(impl({**WITH_TENSOR, **DISTRIBUTED}[case], randomness="different")(ROWS))
 
 
-@pytest.mark.limit("unseen_draw")
 @pytest.mark.parametrize("case", sorted(FACTORIES))
 def test_different_without_a_mapped_tensor(impl, case):
     assert rows_differ(impl(FACTORIES[case], randomness="different")(ROWS))

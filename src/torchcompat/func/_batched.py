@@ -260,6 +260,11 @@ def register(function: Rule, operations: Iterable[Any]) -> None:
             _rule_by_function[operation] = function
 
 
+def rules() -> dict[str, Rule]:
+    """The rules declared so far, by the names of their operations."""
+    return _rule_by_name
+
+
 def name_of(operation: Any) -> str:
     """``"add"`` for all of ``torch.add``, ``Tensor.add``; ``".shape"`` for the attribute."""
     name = str(getattr(operation, "__name__", ""))
@@ -325,12 +330,16 @@ def loop(func: Any, *args: Any, **kwargs: Any) -> Any:
         return _loop_in_place(func, args, kwargs, levels)
     names = list(kwargs)
     columns = [_samples(value, levels) for value in list(args) + list(kwargs.values())]
-    with _draws.looped(name_of(func), levels, active_levels()) as restart:
+    with _drawing_loop(func, levels, args, kwargs) as restart:
         results = []
         for values in zip(*columns):
             restart()
             results.append(func(*values[: len(args)], **dict(zip(names, values[len(args) :]))))
     return _restack(results, levels)
+
+
+def _drawing_loop(func: Any, levels: Levels, args: Any, kwargs: Any) -> Any:
+    return _draws.looped(name_of(func), levels, active_levels(), _draws.generators_among(args, kwargs))
 
 
 def _loop_in_place(func: Any, args: Any, kwargs: Any, levels: Levels) -> Any:
@@ -339,11 +348,13 @@ def _loop_in_place(func: Any, args: Any, kwargs: Any, levels: Levels) -> Any:
     names = list(kwargs)
     columns = [_samples(value, levels) for value in list(args[1:]) + list(kwargs.values())]
     sizes = [level.size for level in levels]
-    for number, values in enumerate(zip(*columns) if columns else [()] * count(levels)):
-        view = target
-        for position in _position(number, sizes):
-            view = view.select(0, position)
-        func(view, *values[: len(args) - 1], **dict(zip(names, values[len(args) - 1 :])))
+    with _drawing_loop(func, levels, args, kwargs) as restart:
+        for number, values in enumerate(zip(*columns) if columns else [()] * count(levels)):
+            restart()
+            view = target
+            for position in _position(number, sizes):
+                view = view.select(0, position)
+            func(view, *values[: len(args) - 1], **dict(zip(names, values[len(args) - 1 :])))
     return args[0]
 
 

@@ -1,60 +1,107 @@
 """What vmap's ``randomness`` needs to know: who drew random numbers.
 
-The rules of random operations draw inside of :func:`drawing`. Draws that no rule sees (``torch.rand(3)``, dropout of a
-tensor that is not batched) show in the state of the generators, which is compared when the function returns. Not seen
-are draws from a generator of the caller's, and those that a ``torch.manual_seed`` follows.
+The rules of random operations draw inside of :func:`drawing`. From torch 1.13 on they see every draw, see ``_mode``.
+Draws that no rule sees (below 1.13 ``torch.rand(3)``, and dropout of a tensor that is not batched) show in the state of
+the generators, the default ones and those that the function is known to have, which is compared when the function
+returns; they make vmap run the function again, sample by sample. Not seen are draws that a ``manual_seed`` follows.
 """
 
 from __future__ import annotations
 
 import threading
 from contextlib import contextmanager
-from typing import Any, Callable, Iterable, Iterator
+from typing import Any, Callable, Iterable, Iterator, Tuple
 
 import torch
 
 from .._torch import UnsupportedError
 
 RANDOMNESS = ("error", "different", "same")
+State = Tuple[Any, ...]  # of the default generators, and of others: pairs of a generator and its state
 
 
-def _state() -> list[Any]:
-    """The state of the default generators."""
+class Unseen(UnsupportedError):
+    """Something that the batching rules have not seen; a loop of the whole function over the samples can do it."""
+
+    def __init__(self, what: str, levels: Any) -> None:
+        super().__init__(
+            f"vmap: {what} without a batched tensor, which is not seen here on torch {torch.__version__}. The function "
+            "cannot be run again for each sample either, since it has written to its arguments: write to copies of "
+            "them."
+        )
+        self.levels = levels
+
+
+def _default_states() -> list[Any]:
     states: list[Any] = [torch.get_rng_state()]
     if getattr(torch.cuda, "_initialized", False):  # is_initialized() came with 1.3
         states += torch.cuda.get_rng_state_all()
     return states
 
 
-def _restore(states: list[Any]) -> None:
-    torch.set_rng_state(states[0])
-    if len(states) > 1:
-        torch.cuda.set_rng_state_all(states[1:])
+def state_of(generators: Iterable[Any]) -> State:
+    """The state of the default generators and of *generators*."""
+    return (_default_states(), [(generator, generator.get_state()) for generator in generators])
+
+
+def restore(state: State) -> None:
+    """Put the generators back to *state*."""
+    default, others = state
+    torch.set_rng_state(default[0])
+    if len(default) > 1:
+        torch.cuda.set_rng_state_all(default[1:])
+    for generator, own in others:
+        generator.set_state(own)
+
+
+def generators_among(args: Any, kwargs: Any) -> list[Any]:
+    """The generators that an operation got."""
+    return [value for value in list(args) + list(kwargs.values()) if isinstance(value, torch.Generator)]
 
 
 def _same(first: list[Any], second: list[Any]) -> bool:
     return len(first) == len(second) and all(torch.equal(one, other) for one, other in zip(first, second))
 
 
-def _just_seeded(state: Any) -> bool:
-    """Whether nobody has drawn from the CPU's generator, whose *state* this is, since it was seeded."""
+def _seeded(seed: int, state: Any) -> bool:
+    """Whether *state*, of a generator on the CPU, is that after *seed* was set."""
     fresh = torch.Generator()
-    fresh.manual_seed(torch.initial_seed())
+    fresh.manual_seed(seed)
     return bool(torch.equal(fresh.get_state(), state))
+
+
+def _has_drawn(before: State) -> bool:
+    """Whether anybody has drawn since the state *before*; a function may seed a generator."""
+    after = _default_states()
+    # The generators of CUDA devices are seeded with the CPU's, so they are left out here.
+    if not _same(before[0], after) and not _seeded(torch.initial_seed(), after[0]):
+        return True
+    for generator, old in before[1]:
+        new = generator.get_state()
+        seeded = generator.device.type == "cpu" and _seeded(generator.initial_seed(), new)
+        if not torch.equal(old, new) and not seeded:
+            return True
+    return False
 
 
 class _Watch(threading.local):
     def __init__(self) -> None:
-        self.known: list[Any] | None = None  # the state after the last draw that a rule made
+        self.generators: list[Any] = []
+        self.known: State | None = None  # the state after the last draw that a rule made
         self.foreign = False  # whether anybody else has drawn
 
     def look(self) -> None:
         """Note whether anybody has drawn since the last look."""
-        state = _state()
-        if self.known is not None and not _same(self.known, state):
-            # A function may seed the generator. Those of CUDA devices are seeded with it, so they are left out here.
-            self.foreign = self.foreign or not _just_seeded(state[0])
-        self.known = state
+        if self.known is not None:
+            self.foreign = self.foreign or _has_drawn(self.known)
+            self.known = state_of(self.generators)
+
+    def add(self, generators: Iterable[Any]) -> None:
+        """Watch these *generators*, too."""
+        new = [one for one in generators if not any(one is other for other in self.generators)]
+        self.generators = self.generators + new
+        if new and self.known is not None:
+            self.known = (self.known[0], self.known[1] + state_of(new)[1])
 
 
 _watch = _Watch()
@@ -69,32 +116,26 @@ def refuse(name: str) -> None:
 
 
 @contextmanager
-def watched(randomness: str) -> Iterator[None]:
-    """A context for the function that a vmap maps: refuses draws that no batching rule has seen."""
+def watched(randomness: str, generators: Iterable[Any], level: Any = None) -> Iterator[None]:
+    """A context for the function that a vmap, of *level*, maps: raises for draws that no batching rule has seen."""
     if randomness == "same":
         yield  # what is drawn without a batched tensor is the same for all samples
         return
     outermost = _watch.known is None
     if outermost:
-        _watch.known, _watch.foreign = _state(), False
+        _watch.generators, _watch.foreign = [], False
+        _watch.known = state_of(())
+    _watch.add(generators)
     try:
         yield
         _watch.look()
+        if _watch.foreign and randomness == "error":
+            refuse("the function")
         if _watch.foreign:
-            _refuse_foreign(randomness)
+            raise Unseen("random numbers were drawn", (level,))
     finally:
         if outermost:
             _watch.known = None
-
-
-def _refuse_foreign(randomness: str) -> None:
-    if randomness == "error":
-        refuse("the function")
-    raise UnsupportedError(
-        "vmap: random numbers were drawn without a batched tensor (torch.rand(3), or dropout of a tensor that is not "
-        "batched), which cannot be seen here and so cannot differ between the samples. Draw from a tensor that is "
-        "batched, as in torch.rand_like(x), pass the numbers in, or use torch 2.0 or later."
-    )
 
 
 @contextmanager
@@ -107,23 +148,50 @@ def drawing(name: str, levels: Iterable[Any]) -> Iterator[None]:
         _watch.look()
     yield
     if watching:
-        _watch.known = _state()
+        _watch.known = state_of(_watch.generators)
 
 
 @contextmanager
-def looped(name: str, levels: Iterable[Any], active: Iterable[Any] = ()) -> Iterator[Callable[[], None]]:
-    """A context for a loop over *levels*, in which any call may draw; gives what to call before each of them."""
-    before = _state()
-    policies = {level.randomness for level in levels}
-    others = {level.randomness for level in active if level not in levels}
+def unmapped(name: str, levels: Iterable[Any], generators: Iterable[Any]) -> Iterator[None]:
+    """A context for a call without a mapped tensor that may draw: raises where the numbers cannot be one for all."""
+    before = state_of(generators)
+    yield
+    if _has_drawn(before):
+        if any(level.randomness == "error" for level in levels):
+            refuse(name)
+        different = tuple(level for level in levels if level.randomness == "different")
+        if different:
+            raise Unseen("random numbers were drawn", different)
+
+
+@contextmanager
+def _restarting(policies: Any, generators: Iterable[Any]) -> Iterator[Any]:
+    before = state_of(generators)
 
     def restart() -> None:
         if policies == {"same"}:
-            _restore(before)
+            _watch.look()
+            restore(before)
+            if _watch.known is not None:
+                _watch.known = state_of(_watch.generators)
 
-    yield restart
-    after = _state()
-    if _same(before, after) or _just_seeded(after[0]):
+    yield before, restart
+
+
+@contextmanager
+def looped(
+    name: str, levels: Iterable[Any], active: Iterable[Any], generators: Iterable[Any]
+) -> Iterator[Callable[[], None]]:
+    """A context for a loop of an operation over *levels*, in which any call may draw, also from *generators*.
+
+    Gives what to call before each call.
+    """
+    policies = {level.randomness for level in levels}
+    others = {level.randomness for level in active if level not in levels}
+    _watch.look()
+    with _restarting(policies, generators) as (before, restart):
+        yield restart
+    if not _has_drawn(before):
         return
     if "error" in policies | others:
         refuse(name)
@@ -133,5 +201,16 @@ def looped(name: str, levels: Iterable[Any], active: Iterable[Any] = ()) -> Iter
             "nested vmaps of different randomness, or for an outer one that its arguments are not mapped by."
         )
     if _watch.known is not None:
-        _watch.foreign = _watch.foreign or (not _same(_watch.known, before) and not _just_seeded(before[0]))
-        _watch.known = after
+        _watch.known = state_of(_watch.generators)
+
+
+@contextmanager
+def function_looped(randomness: str, generators: Iterable[Any]) -> Iterator[Callable[[], None]]:
+    """A context for a loop of a whole function, sample by sample or in chunks; see :func:`looped`.
+
+    Whether an outer vmap permits what is drawn is left to the watch over that one.
+    """
+    with _restarting({randomness}, generators) as (before, restart):
+        yield restart
+    if randomness == "error" and _has_drawn(before):
+        refuse("the function")

@@ -11,6 +11,7 @@ from .._shim import Limit, polyfill
 from . import _draws, _pytree
 from ._batched import move_dim, wrap
 from ._derive import Variables, batched_backward, naming_the_operation
+from ._generators import reachable
 from ._grad import PullBack, check_argnums, is_complex
 from ._jvp import PushForward
 from ._vmap import mapped
@@ -250,7 +251,7 @@ def jacfwd(
         if randomness == "different":
             found, aux = _jacfwd_different(func, argnums, has_aux, args)
         else:
-            with _draws.watched(randomness):
+            with _draws.watched(randomness, reachable(func, args)):
                 found, aux = _jacfwd(func, argnums, has_aux, args)
         return (found, aux) if has_aux else found
 
@@ -279,7 +280,7 @@ def hessian(func: Callable[..., Any], argnums: Any = 0) -> Callable[..., Any]:
 
     @functools.wraps(func)
     def second(*args: Any) -> Any:
-        with _draws.watched("error"):
+        with _draws.watched("error", reachable(func, args)):
             return _jacfwd(gradient, argnums, False, args)[0]
 
     return second

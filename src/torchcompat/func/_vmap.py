@@ -7,10 +7,12 @@ from typing import Any, Callable
 
 import torch
 
-from .._shim import Limit, polyfill
+from .._shim import polyfill
 from .._torch import at_least, refuse_trace
-from . import _draws, _pytree
+from . import _draws, _generators, _mode, _pytree
 from ._batched import VECTORISES, entered, levels_of, move_dim, physical_of, rank, wrap
+from ._derive import is_inference
+from ._vmap_limits import LIMITS
 
 
 def _check_in_dim(name: str, in_dim: Any, arg: Any) -> int | None:
@@ -33,6 +35,8 @@ def _check_in_dim(name: str, in_dim: Any, arg: Any) -> int | None:
 class _Inputs:
     """The positional arguments of one call, flat: *leaves*, *dims* to map each over, and the *size* of the batch."""
 
+    generators: Any = ()  # those that the function may draw from, where it matters
+
     def __init__(self, leaves: list[Any], dims: list[int | None], spec: Any, size: int) -> None:
         self.leaves, self.dims, self.spec, self.size = leaves, dims, spec, size
 
@@ -44,7 +48,14 @@ class _Inputs:
     def chunk(self, start: int, length: int) -> _Inputs:
         """*length* of the samples, from number *start* on."""
         leaves = [leaf if dim is None else leaf.narrow(dim, start, length) for leaf, dim in zip(self.leaves, self.dims)]
-        return _Inputs(leaves, self.dims, self.spec, length)
+        chunk = _Inputs(leaves, self.dims, self.spec, length)
+        chunk.generators = self.generators
+        return chunk
+
+    def versions(self) -> list[int]:
+        """How often each of the tensors was written to."""
+        tensors = [physical_of(leaf) for leaf in self.leaves if isinstance(leaf, torch.Tensor)]
+        return [tensor._version for tensor in tensors if not is_inference(tensor)]
 
 
 def _inputs(name: str, in_dims: Any, args: Any) -> _Inputs:
@@ -112,24 +123,17 @@ def _flat_results(name: str, results: Any, out_dims: Any) -> tuple[list[Any], li
 def _vectorised(name: str, call: Any, inputs: _Inputs, out_dims: Any, randomness: str) -> Any:
     with entered(inputs.size, randomness) as level:
         args = inputs.map(lambda tensor, dim: _add_level(tensor, dim, level))
-        with _draws.watched(randomness):
+        with _draws.watched(randomness, inputs.generators, level), _mode.seeing():
             results = call(args)
         leaves, dims, spec = _flat_results(name, results, out_dims)
         return _pytree.unflatten([_remove_level(leaf, dim, level, name) for leaf, dim in zip(leaves, dims)], spec)
-
-
-class _Policy:
-    """The level that a vmap in chunks, or on torch below 1.7, stands for."""
-
-    def __init__(self, randomness: str) -> None:
-        self.randomness = randomness
 
 
 def _looped(name: str, call: Any, inputs: _Inputs, out_dims: Any, randomness: str) -> Any:
     if not inputs.size:
         raise RuntimeError(f"vmap({name}): a batch of size 0 needs torch 1.7 or later")
     samples = []
-    with _draws.looped("the function", [_Policy(randomness)]) as restart:
+    with _draws.function_looped(randomness, inputs.generators) as restart:
         for number in range(inputs.size):
             restart()
             result = call(inputs.map(lambda tensor, dim, number=number: tensor.select(dim, number)))  # type: ignore[misc]
@@ -140,7 +144,7 @@ def _looped(name: str, call: Any, inputs: _Inputs, out_dims: Any, randomness: st
 
 def _chunked(name: str, call: Any, inputs: _Inputs, out_dims: Any, randomness: str, chunk_size: int) -> Any:
     chunks = []
-    with _draws.looped("the function", [_Policy(randomness)]) as restart:
+    with _draws.function_looped(randomness, inputs.generators) as restart:
         for start in range(0, inputs.size, chunk_size):
             restart()
             chunk = inputs.chunk(start, min(chunk_size, inputs.size - start))
@@ -154,7 +158,17 @@ def _join(how: Any, tensors: Any, dim: int | None) -> Any:
 
 
 def _run(name: str, call: Any, inputs: _Inputs, out_dims: Any, randomness: str) -> Any:
-    return (_vectorised if VECTORISES else _looped)(name, call, inputs, out_dims, randomness)
+    if not VECTORISES:
+        return _looped(name, call, inputs, out_dims, randomness)
+    versions, state = inputs.versions(), _draws.state_of(inputs.generators)
+    try:
+        return _vectorised(name, call, inputs, out_dims, randomness)
+    except _draws.Unseen as error:
+        # Of the levels that it is about, ours has ended. Where they are all outer ones, one of those is to loop.
+        if all(level.alive for level in error.levels) or inputs.versions() != versions or not inputs.size:
+            raise
+    _draws.restore(state)
+    return _looped(name, call, inputs, out_dims, randomness)
 
 
 def mapped(func: Any, in_dims: Any, out_dims: Any, randomness: str, chunk_size: int | None) -> Callable[..., Any]:
@@ -170,193 +184,25 @@ def mapped(func: Any, in_dims: Any, out_dims: Any, randomness: str, chunk_size: 
         if not at_least(2, 4):
             refuse_trace("vmap")  # up to 1.6 the trace would have the samples' number of loops
         inputs = _inputs(name, in_dims, args)
+        chunked = chunk_size is not None and chunk_size < inputs.size
+        if chunked or not _mode.SEES_ALL:
+            inputs.generators = _generators.reachable(func, args, kwargs)
 
         def run(args: Any) -> Any:
             return func(*args, **kwargs)
 
-        if chunk_size is None or chunk_size >= inputs.size:
+        if chunk_size is None or not chunked:
             return _run(name, run, inputs, out_dims, randomness)
         return _chunked(name, run, inputs, out_dims, randomness, chunk_size)
 
     return call
 
 
-_VMAP_LIMITS = [
-    Limit("trace", "`torch.jit.trace` cannot trace it: RuntimeError.", on="fallback", last="2.3"),
-    Limit(
-        "expanded",
-        "A result that is the same for every sample, with an `out_dims` other than 0: RuntimeError, or memory that was "
-        "never written.",
-        on="native",
-        first="2.0",
-        last="2.13",
-    ),
-    Limit("padding_idx", "`embedding`: the row of *padding_idx* has a gradient.", on="native", first="2.0"),
-    Limit(
-        "embedding_index",
-        "`embedding` of a mapped table by an index out of range gives a row of another sample, without an error.",
-        on="native",
-        first="2.0",
-    ),
-    Limit(
-        "stride_of_one",
-        "A convolution by mapped weights, with a bias and one int in a tuple for its *stride*: the bias is added along "
-        "another dimension.",
-        on="native",
-        first="2.0",
-    ),
-    Limit("name", "The function returned is named `wrapped`.", on="native", first="2.1", last="2.3"),
-    Limit(
-        "assignment",
-        "`x[:, index] = y` and `x[None, index] = y` with a mapped *index*, and `x[i, :, j] = y`: values in the wrong "
-        "places, or RuntimeError.",
-        on="native",
-        first="2.0",
-    ),
-    Limit(
-        "index_order",
-        "`x[i, :, j]` with a mapped *i* of no dimensions beside another tensor: the dimensions of the result are in "
-        "another order, or RuntimeError.",
-        on="native",
-        first="2.0",
-    ),
-    Limit(
-        "no_rule",
-        "`moveaxis`, `column_stack`, and writes to the result of `new_tensor` or `new`: RuntimeError.",
-        on="native",
-        first="2.0",
-    ),
-    Limit(
-        "searchsorted",
-        "`searchsorted` of a mapped vector for a matrix of values: the result is flat.",
-        on="native",
-        first="2.0",
-        last="2.0",
-    ),
-    Limit("view_dtype", "`view` of another dtype: RuntimeError.", on="native", first="2.0", last="2.12"),
-    Limit(
-        "assigned_number",
-        "Nested, `x[0] = y` with a mapped *y* of no dimensions: NotImplementedError.",
-        on="native",
-        first="2.14",
-    ),
-    Limit("select_scatter", "`select_scatter`: wrong gradients.", on="native", first="2.0"),
-    Limit(
-        "lenient",
-        "`expand` takes -1 for a new dimension, `tril` and `triu` a vector: the batch's dimension stands in.",
-        on="native",
-        first="2.0",
-    ),
-    Limit(
-        "logical_scalar",
-        "An operand of no dimensions but the mapped one: `where` and `addcmul` promote the dtype as if it had "
-        "some; a negative one beside uint8 wraps around.",
-        on="native",
-        first="2.0",
-    ),
-    Limit(
-        "outer_none",
-        "An inner vmap with None in `out_dims` refuses a result that only an outer one maps: ValueError.",
-        on="native",
-        first="2.0",
-    ),
-    Limit(
-        "gaussian",
-        "`gaussian_nll_loss` of mapped variances branches on their values: RuntimeError.",
-        on="native",
-        first="2.0",
-    ),
-    Limit(
-        "flash",
-        "`scaled_dot_product_attention`, also of torch's encoder layers, under `grad`: RuntimeError on the CPU.",
-        on="native",
-        first="2.1",
-        last="2.2",
-    ),
-    Limit("rrelu", "`rrelu` with `training=True`: RuntimeError.", on="native", first="2.0"),
-    Limit(
-        "sdpa_draw",
-        "`scaled_dot_product_attention` with dropout disregards `randomness`: it always drops differently.",
-        on="native",
-        first="2.0",
-        last="2.4",
-    ),
-    Limit(
-        "same_distribution",
-        '`randomness="same"`: numbers from a distribution that differs between the samples, where torch\'s raises.',
-        on="fallback",
-        last="1.6",
-    ),
-    Limit(
-        "unseen_draw",
-        '`randomness="different"`: numbers drawn without a mapped tensor, as in `torch.rand(3)`, cannot differ between '
-        "the samples: UnsupportedError.",
-        on="fallback",
-        first="1.7",
-    ),
-    Limit("empty", "A batch of no samples: RuntimeError.", on="fallback", last="1.6"),
-    Limit(
-        "control_flow",
-        "Branches on values, and `item()`, are not refused: each sample goes its way.",
-        "fallback",
-        last="1.6",
-    ),
-    Limit(
-        "unmapped_writes",
-        "A write of mapped values to a tensor that is not mapped is not refused.",
-        "fallback",
-        last="1.6",
-    ),
-    Limit(
-        "looped_none",
-        "None in `out_dims` for a mapped result is not refused: the first sample's.",
-        "fallback",
-        last="1.6",
-    ),
-    Limit(
-        "head_weights",
-        "`average_attn_weights=False` of multi-head attention: averaged, since torch does not pass it on.",
-        on="fallback",
-        first="1.11",
-        last="1.11",
-    ),
-    Limit(
-        "captured_index",
-        "A tensor that is not mapped, indexed by a mapped tensor: an error; use `index_select`, `gather` or `take`.",
-        on="fallback",
-        first="1.7",
-        last="1.7",
-    ),
-    Limit(
-        "index",
-        "Indexing by a mapped tensor of no dimensions: RuntimeError.",
-        on="native",
-        first="2.0",
-        last="2.10",
-    ),
-    Limit(
-        "ties",
-        "`max()`, `min()` and `median()` of a whole sample: one of equal values gets all of the gradient, and does not "
-        "share it with the others.",
-        on="native",
-        first="2.0",
-    ),
-    Limit(
-        "where",
-        "`torch.where` of samples without dimensions promotes their types as if they had some.",
-        on="native",
-        first="2.0",
-    ),
-    Limit("pow_", "`x.pow_(y)` and `x.cumprod_(0)` cannot be differentiated: RuntimeError.", on="native", first="2.0"),
-    Limit("chain_matmul", "`torch.chain_matmul`: RuntimeError.", on="native", first="2.0"),
-]
-
-
 @polyfill(
     "torch.func.vmap",
     since="2.0",
     link="https://github.com/pytorch/pytorch/pull/91026",
-    limits=_VMAP_LIMITS,
+    limits=LIMITS,
 )
 def vmap(
     func: Callable[..., Any],

@@ -1,6 +1,7 @@
 """The batching rules, by kind of operation. Importing a module registers its rules; see ``_batched``."""
 
 from . import _attributes as _attributes
+from . import _autograd as _autograd
 from . import _elements as _elements
 from . import _indexing as _indexing
 from . import _joins as _joins

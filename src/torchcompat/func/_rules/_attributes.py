@@ -7,6 +7,7 @@ from typing import Any
 import torch
 
 from .._batched import levels_of, physical_of, rank, rule, shape, wrap
+from ._autograd import refuse_engine
 
 OF_THE_BATCH = [".dtype", ".device", ".layout", ".is_cuda", ".is_sparse", ".is_quantized", ".is_mkldnn", ".is_mps"]
 OF_THE_BATCH += [
@@ -32,12 +33,20 @@ def of_the_batch(func: Any, input: Any, *args: Any, **kwargs: Any) -> Any:
 
 @rule(".shape")
 def shape_attribute(func: Any, input: Any) -> Any:
+    refuse_engine(input)
     return shape(input)
 
 
 @rule("size")
 def size(func: Any, input: Any, dim: Any = None) -> Any:
+    refuse_engine(input)
     return shape(input) if dim is None else shape(input)[dim]
+
+
+@rule("is_same_size")
+def is_same_size(func: Any, input: Any, other: Any) -> bool:
+    refuse_engine(other)
+    return bool(shape(input) == shape(other))
 
 
 @rule("dim", "ndimension", ".ndim")
@@ -114,17 +123,3 @@ def one_value(func: Any, input: Any, *args: Any, **kwargs: Any) -> Any:
 @rule("allclose", "equal")
 def one_answer(func: Any, *args: Any, **kwargs: Any) -> Any:
     return one_value(func, None)
-
-
-@rule("requires_grad_", "backward", "retain_grad", "register_hook", "=.requires_grad", "=.grad", "=.data")
-def autograd_call(func: Any, input: Any, *args: Any, **kwargs: Any) -> Any:
-    raise RuntimeError(
-        f"vmap: {func.__name__} of a tensor that is mapped over; use torchcompat.func.grad or vjp instead"
-    )
-
-
-@rule("grad")
-def autograd_grad(func: Any, *args: Any, **kwargs: Any) -> Any:
-    raise RuntimeError(
-        "vmap: torch.autograd.grad of tensors that are mapped over; use torchcompat.func.grad or vjp instead"
-    )

@@ -12,10 +12,11 @@ from typing import Any
 import torch
 
 from ..._torch import at_least
-from .. import _draws
+from .. import _batched, _draws
 from .._batched import (
     Levels,
     active_levels,
+    count,
     fold,
     levels_of,
     lift,
@@ -27,6 +28,7 @@ from .._batched import (
     unfold,
     wrap,
 )
+from ._shapes import sizes_of
 
 ALPHA = 1.7580993408473766  # of SELU: scale * alpha
 
@@ -125,7 +127,9 @@ def bernoulli_(func: Any, input: Any, p: Any = 0.5, **kwargs: Any) -> Any:
 
 @rule("normal", "binomial")
 def of_two(func: Any, *args: Any, **kwargs: Any) -> Any:
-    """A distribution of two parameters, which broadcast."""
+    """A distribution of two parameters, which broadcast; or of two numbers and a size."""
+    if len(args) > 2 or "size" in kwargs:
+        return factory(func, *args, **kwargs)
     values = list(args) + [value for key, value in kwargs.items() if key in ("mean", "std", "count", "prob")]
     tensors = [value for value in values if isinstance(value, torch.Tensor)]
     with drawing(func):
@@ -151,6 +155,36 @@ def multinomial(func: Any, input: Any, *args: Any, **kwargs: Any) -> Any:
         folded = fold(input, levels)
         rows = func(folded.reshape([-1, folded.shape[-1]]), *args, **kwargs)
         return unfold(rows.reshape(list(folded.shape[:-1]) + [-1]), levels)
+
+
+# New tensors of random numbers. They belong to no sample, so that only the torch-function mode can see them.
+
+
+@rule("rand", "randn", "randint")
+def factory(func: Any, *args: Any, size: Any = None, **kwargs: Any) -> Any:
+    """The size comes last: ``randint(low, high, size)``. That of ``rand`` and ``randn`` may be ints."""
+    if kwargs.get("out") is not None:
+        raise RuntimeError(f"vmap: {func.__name__} with out=: use the operation's result")
+    levels = drawn_levels()
+    if size is None and func.__name__ in ("rand", "randn"):
+        size, args = sizes_of(args, {}), ()
+    elif size is None:
+        size, args = args[-1], args[:-1]
+    with drawing(func):
+        return wrap(func(*args, [level.size for level in levels] + list(size), **kwargs), levels)
+
+
+@rule("randperm")
+def randperm(func: Any, n: int, **kwargs: Any) -> Any:
+    if kwargs.get("out") is not None:
+        raise RuntimeError("vmap: randperm with out=: use the operation's result")
+    levels = drawn_levels()
+    with drawing(func):
+        if not levels:
+            return func(n, **kwargs)
+        rows = [func(n, **kwargs) for _ in range(count(levels))]
+        found = torch.stack(rows) if rows else func(n, **kwargs).new_empty([0, n])
+        return wrap(found.reshape([level.size for level in levels] + [n]), levels)
 
 
 # Dropout, as a mask that is drawn: torch's own does so too.
@@ -280,3 +314,18 @@ def gumbel_softmax(
     classes = torch.arange(shape(soft)[dim] if rank(soft) else 1, device=soft.device)
     chosen = (classes.reshape([-1] + [1] * (-at - 1)) == largest).to(soft.dtype)
     return chosen - soft.detach() + soft
+
+
+# torch.nn.init.uniform_ and some more say what they are called with by keyword.
+
+
+def initialise(func: Any, tensor: Any, *args: Any, **kwargs: Any) -> Any:
+    return _batched.loop(func, tensor, *args, **kwargs)
+
+
+_batched.register(
+    initialise, [one for name, one in vars(torch.nn.init).items() if name.endswith("_") and callable(one)]
+)
+
+# What the torch-function mode hands to the rules above.
+RULES = {name: one for name, one in _batched.rules().items() if one.__module__ == __name__}
