@@ -218,12 +218,18 @@ def clear_safe_globals() -> None:
     "torch.serialization.safe_globals",
     since="2.6",
     link=_PAIRS,
-    limits=[Limit("restore", "takes out at the end also what was allowed before the block", "native", "2.6")],
+    limits=[
+        Limit("restore", "takes out at the end also what was allowed before the block", "native", "2.6"),
+        Limit(
+            "overlap", "takes out at the end also what another block, also of another thread, allows", "native", "2.6"
+        ),
+    ],
 )
 class safe_globals:
     """Allow :func:`load` to use these classes and functions, for a block.
 
-    In torch since 2.6. Fallback: as :func:`add_safe_globals`; what was allowed before stays allowed after the block.
+    In torch since 2.6. Fallback: as :func:`add_safe_globals`; what was allowed before stays allowed after the block,
+    and what another block allows, in this thread or in another, as long as that one lasts.
 
     Args:
         safe_globals: as for :func:`add_safe_globals`.
@@ -231,12 +237,13 @@ class safe_globals:
 
     def __init__(self, safe_globals: Any) -> None:
         self.safe_globals = safe_globals
+        self._entered: list[Any] = []
 
     def __enter__(self) -> None:
-        self._added = _safe.add(self.safe_globals)
+        self._entered.append(_safe.enter(self.safe_globals))
 
     def __exit__(self, type: Any, value: Any, tb: Any) -> None:
-        _safe.remove(self._added)
+        _safe.leave(self._entered.pop())
 
 
 @polyfill("torch.serialization.get_unsafe_globals_in_checkpoint", since="2.6", link=_PULL + "139221")

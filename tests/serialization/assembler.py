@@ -106,6 +106,14 @@ STORAGES = {
     "3": (4, struct.pack("<4q", -1, 9, 2**62, -(2**63))),
     "4": (4, b"\1\2\3\4"),
 }
+# These are in a file only if its pickle has their names.
+LARGER = {
+    "places": (3, struct.pack("<3q", 0, 1, 2)),
+    "far": (3, struct.pack("<3q", 0, 2**40, 2)),
+    "wrapping": (5, struct.pack("<5i", 0, 2**30, -(2**31), -(2**30), 0)),
+    "much": (2**20, bytes(2**20)),
+    "many": (2**17, struct.pack(f"<{2**17}q", *range(2**17))),
+}
 
 
 # Containers.
@@ -234,7 +242,8 @@ class Form:
         return call(utils("_rebuild_tensor_v2"), data, offset, size, stride, needs_gradient, hooks or ordered())
 
     def file(self, pickle):
+        asked_for = {key: each for key, each in {**STORAGES, **LARGER}.items() if text(key) in pickle}
         if self.is_legacy:
             # Torch does not take storages that the pickle does not ask for.
-            return legacy(pickle, {key: each for key, each in STORAGES.items() if text(key) in pickle})
-        return archive(pickle, {key: data for key, (_, data) in STORAGES.items()})
+            return legacy(pickle, asked_for)
+        return archive(pickle, {key: data for key, (_, data) in {**STORAGES, **asked_for}.items()})

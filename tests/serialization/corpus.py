@@ -13,6 +13,7 @@ from pathlib import Path
 from assembler import Form, call, named, program
 from corpus_code import CODE, SHELL
 from corpus_files import FILES
+from corpus_promises import PROMISES
 from corpus_structures import STRUCTURES
 from corpus_tensors import TENSORS
 
@@ -37,7 +38,7 @@ def files(kind):
         yield f"{kind.__name__}/{label}/{number}", form.file(pickle)
 
 
-KINDS = [*CODE, *TENSORS, *STRUCTURES, *FILES]
+KINDS = [*CODE, *TENSORS, *PROMISES, *STRUCTURES, *FILES]
 
 
 # Mutations.

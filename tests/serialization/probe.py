@@ -32,6 +32,7 @@ LIBC = ctypes.CDLL(None)
 FREE = 64 * 2**20  # what reading may take beside four times the file
 SPARE = 64 * 2**20  # address space that an allocator or a thread may reserve and never use
 
+COMPRESSED = [f"torch.sparse_{kind}" for kind in ("csr", "csc", "bsr", "bsc")]
 OWN = {"checkpoint.pt", "warm.pt", "hostile_module.py", "__pycache__"}
 EVENTS = ("os.system", "os.exec", "os.posix_spawn", "os.fork", "subprocess.Popen", "socket.connect", "ctypes.dlopen")
 WATCHED = (
@@ -153,6 +154,8 @@ def _examine_tensor(tensor):
     try:
         if tensor.layout == torch.sparse_coo:
             _examine_sparse(tensor)
+        elif str(tensor.layout) in COMPRESSED:
+            _examine_compressed(tensor)
         elif 0 < tensor.numel() <= 10**6:
             plain = tensor.dequantize() if tensor.is_quantized else tensor.clone()
             plain.double().sum()
@@ -179,8 +182,21 @@ def _examine_sparse(tensor):
         sizes = torch.tensor(list(tensor.size()[: indices.size(0)])).unsqueeze(1)
         if bool((indices < 0).any()) or bool((indices >= sizes).any()):
             raise Fault("a sparse tensor has indices that are out of it")
-    if tensor.numel() <= 10**6:
+    if tensor.numel() <= 10**6 and indices.size(1) <= 10**6:
         tensor.to_dense().sum()
+
+
+def _examine_compressed(tensor):
+    rows = "sr" in str(tensor.layout)
+    lines = (tensor.crow_indices() if rows else tensor.ccol_indices()).long()
+    others = (tensor.col_indices() if rows else tensor.row_indices()).long()
+    steps = lines[..., 1:] - lines[..., :-1]
+    if bool((steps < 0).any()) or bool((lines[..., -1] != others.size(-1)).any()):
+        raise Fault("the rows of a sparse tensor do not begin where the one before ends")
+    if bool((others < 0).any()) or bool((others >= max(tensor.shape[-2:])).any()):
+        raise Fault("a sparse tensor has indices that are out of it")
+    if tensor.numel() <= 10**6:
+        tensor.to_dense().double().sum()
 
 
 # Reading.
@@ -220,7 +236,8 @@ def read(function, number, data, canary):
         examine(result)
         canary.check()
     outcome = "loaded" if error is None else type(error).__name__
-    return {"outcome": outcome, "text": str(error)[:300] if error else "", "taken": taken}
+    text = str(error) if error else ""
+    return {"outcome": outcome, "text": text[:300], "lines": len(text.splitlines()), "taken": taken}
 
 
 def _warm(function):
@@ -258,7 +275,7 @@ def main(name, which, first):
         try:
             found = read(function, number, data, canary)
         except Fault as fault:
-            found = {"outcome": "FAULT", "text": str(fault), "taken": 0}
+            found = {"outcome": "FAULT", "text": str(fault), "lines": 1, "taken": 0}
         spent = seconds - signal.setitimer(signal.ITIMER_PROF, 0)[0]
         signal.setitimer(signal.ITIMER_REAL, 0)
         print(json.dumps({"name": label, "size": len(data), "seconds": round(spent, 3), **found}), flush=True)

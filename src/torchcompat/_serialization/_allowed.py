@@ -12,12 +12,13 @@ import torch
 
 from .._torch import UnsupportedError, find
 from . import _dtypes
-from ._budget import Budget
+from ._budget import TENSOR, Budget
 from ._keys import Keys
 from ._machine import Outside, Rules
-from ._rebuild import Rebuild, checked_device
-from ._storages import Kind, Loaded
+from ._rebuild import Rebuild, named_device
+from ._storages import Loaded, kind_named
 
+_OBJECT, _PAIR = 290, 100  # bytes of an empty dictionary or set, and of an attribute
 _BLOCKED = ("sys", "os", "posix", "nt")
 _SCHEMES = ("tensor_affine", "tensor_symmetric", "channel_affine", "channel_symmetric", "channel_affine_float_qparams")
 _CLASSES = {
@@ -105,7 +106,10 @@ class Allowed(Rules):
         self.outside, self.encoding = outside, encoding
         self._budget, self._read_storage, self._users = budget, persistent, users
         self._loaded: dict[int, Loaded] = {}
-        self._rebuild = Rebuild(budget, self._loaded, self._subclass, self.call, device)
+        self._by_user = {id(value): value for value in users.values()}
+        self._rebuild = Rebuild(budget, self._loaded, self._subclass, self.call, device, self._is_users)
+        self.watched = self._rebuild.states.recorded
+        self.grow = self._rebuild.states.grow  # type: ignore[method-assign]
         self._functions: dict[str, Any] = dict(self._rebuild.functions())
         self._functions["torch.serialization._get_layout"] = _layout
         self._functions["_codecs.encode"] = self._encode
@@ -114,15 +118,17 @@ class Allowed(Rules):
             id(OrderedDict): lambda *pairs: self._mapping(OrderedDict(), *pairs),
             id(Counter): lambda *pairs: self._mapping(Counter(), *pairs),
             id(set): self._set,
-            id(torch.Size): _size,
+            id(torch.Size): self._size,
             id(torch.device): _device,
             id(bytearray): self._bytearray,
             id(complex): _complex,
             id(torch.nn.Parameter): self._parameter,
-            id(torch.Tensor): _bare_tensor,
+            id(torch.Tensor): self._bare_tensor,
         }
         self._callable.update(self._makers)
-        self._by_user = {id(value): value for value in users.values()}
+
+    def _is_users(self, kind: type) -> bool:
+        return id(kind) in self._by_user
 
     def find(self, module: str, name: str) -> Any:
         full = modern_name(module, name)
@@ -133,7 +139,7 @@ class Allowed(Rules):
         if full in _CLASSES:
             return _CLASSES[full]
         if full in storage_names():
-            return Kind(storage_names()[full])
+            return kind_named(storage_names()[full])
         if full in constants():
             return _present(full)
         if full in self._users:
@@ -162,8 +168,10 @@ class Allowed(Rules):
         kind = type(instance)
         if kind is torch.Tensor or kind is torch.nn.Parameter:
             return self._rebuild.set_tensor(instance, state)
+        if id(instance) in self.watched:
+            self.grow((state,))
         if kind is OrderedDict:
-            _set_attributes(instance, state)
+            self._set_attributes(instance, state)
         elif id(kind) in self._by_user:
             self.outside(_set_state, instance, state)
         else:
@@ -192,6 +200,7 @@ class Allowed(Rules):
     def _mapping(self, target: Any, *pairs: Any) -> Any:
         if len(pairs) > 1 or (pairs and not isinstance(pairs[0], (dict, list, tuple))):
             raise UnpicklingError("a dictionary is made of a dictionary or of pairs")
+        self._budget.spend(_OBJECT)
         keys = Keys(self._budget)
         for pair in (pairs[0].items() if isinstance(pairs[0], dict) else pairs[0]) if pairs else ():
             if not isinstance(pair, (list, tuple)) or len(pair) != 2:
@@ -205,12 +214,29 @@ class Allowed(Rules):
         if not isinstance(items, (list, tuple)):
             raise UnpicklingError(f"a set is made of a list, but got {type(items)}")
         target: set[Any] = set()
+        self._budget.spend(_OBJECT)
         keys = Keys(self._budget)
         for item in items:
-            self._budget.spend(100)
+            self._budget.spend(140)
             keys.check(target, item)
             target.add(item)
         return target
+
+    def _size(self, numbers: Any = ()) -> torch.Size:
+        if isinstance(numbers, (tuple, list)):
+            self._budget.spend(_OBJECT + 8 * len(numbers))
+            if all(type(number) is int and abs(number) < 2**63 for number in numbers):
+                return torch.Size(numbers)
+        raise UnpicklingError("a torch.Size is made of integers")
+
+    def _set_attributes(self, mapping: Any, state: Any) -> None:
+        """The attributes of an OrderedDict, such as ``_metadata`` of a state dict."""
+        if type(state) is dict:
+            self._budget.spend(_OBJECT + _PAIR * len(state))
+            if all(type(name) is str and not hasattr(OrderedDict, name) for name in state):
+                mapping.__dict__.update(state)
+                return
+        raise UnpicklingError("the attributes of an OrderedDict are not a dict with names of its own")
 
     def _encode(self, text: Any, encoding: Any) -> bytes:
         if type(text) is not str or encoding not in ("latin1", "latin-1"):
@@ -228,8 +254,14 @@ class Allowed(Rules):
 
     def _parameter(self, data: Any = None, requires_grad: Any = True) -> Any:
         if data is None:
-            return torch.nn.Parameter(torch.empty(0), requires_grad is True)
+            return torch.nn.Parameter(self._bare_tensor(), requires_grad is True)
         return self._rebuild._rebuild_parameter(data, requires_grad, None)
+
+    def _bare_tensor(self, *arguments: Any) -> torch.Tensor:
+        if arguments:
+            raise UnpicklingError("a torch.Tensor is made of nothing; torch.save writes them by other functions")
+        self._budget.spend(3 * TENSOR)  # and its storage, and the parameter that may be made of it
+        return torch.empty(0, dtype=torch.float32, device="cpu")
 
 
 def _present(full: str) -> Any:
@@ -253,35 +285,16 @@ def _layout(name: Any) -> Any:
     return found
 
 
-def _size(numbers: Any = ()) -> torch.Size:
-    if not isinstance(numbers, (tuple, list)) or not all(type(n) is int and abs(n) < 2**63 for n in numbers):
-        raise UnpicklingError("a torch.Size is made of integers")
-    return torch.Size(numbers)
-
-
 def _device(kind: Any, index: Any = None) -> torch.device:
     if type(kind) is not str or len(kind) > 64 or not (index is None or type(index) is int):
         raise UnpicklingError("a device is made of a name and a number")
-    return checked_device(kind) if index is None else torch.device(kind, index)
+    return named_device(kind) if index is None else named_device(kind, index)
 
 
 def _complex(real: Any = 0.0, imaginary: Any = 0.0) -> complex:
     if type(real) not in (int, float) or type(imaginary) not in (int, float):
         raise UnpicklingError("a complex number is made of two numbers")
     return complex(real, imaginary)
-
-
-def _bare_tensor(*arguments: Any) -> torch.Tensor:
-    if arguments:
-        raise UnpicklingError("a torch.Tensor is made of nothing; torch.save writes them by other functions")
-    return torch.empty(0)
-
-
-def _set_attributes(mapping: Any, state: Any) -> None:
-    """The attributes of an OrderedDict, such as ``_metadata`` of a state dict."""
-    if type(state) is not dict or not all(type(name) is str and not hasattr(OrderedDict, name) for name in state):
-        raise UnpicklingError("the attributes of an OrderedDict are not a dict with names of its own")
-    mapping.__dict__.update(state)
 
 
 def _set_state(instance: Any, state: Any) -> None:

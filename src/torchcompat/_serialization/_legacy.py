@@ -11,11 +11,11 @@ from pickle import UnpicklingError
 from typing import Any, Callable, Tuple
 
 from ._allowed import modern_name, storage_names
-from ._budget import Budget
+from ._budget import STORAGE, Budget
 from ._machine import Machine, Rules, Truncated
 from ._reader import Options, Reader, parsed
 from ._source import Source
-from ._storages import Kind, Loaded, part
+from ._storages import Kind, Loaded, kind_named, part
 
 _MAGIC = 0x1950A86A20F9469CFC6C
 _PROTOCOL = 1001
@@ -27,9 +27,9 @@ Found = Tuple[Kind, str, int]
 class Survey(Rules):
     """Runs through a pickle, making nothing, to learn what it says of its storages and which globals it names."""
 
-    def __init__(self, parts: int, encoding: str = "utf-8") -> None:
+    def __init__(self, budget: Budget, parts: int, encoding: str = "utf-8") -> None:
         super().__init__()
-        self._parts, self.encoding = parts, encoding
+        self._budget, self._parts, self.encoding = budget, parts, encoding
         self.found: dict[str, Found] = {}
         self.named: set[str] = set()
 
@@ -37,7 +37,7 @@ class Survey(Rules):
         full = modern_name(module, name)
         self.named.add(full)
         if full in storage_names():
-            return Kind(storage_names()[full])
+            return kind_named(storage_names()[full])
         return {"collections.OrderedDict": OrderedDict, "collections.Counter": Counter}.get(full)
 
     def call(self, function: Any, arguments: Any) -> Any:
@@ -52,10 +52,12 @@ class Survey(Rules):
     def persistent(self, identity: Any) -> Any:
         if type(identity) is tuple and identity and identity[0] in ("storage", b"storage"):
             kind, key, location, nbytes = parsed(identity, self._parts)
-            self.found.setdefault(key, (kind, location, nbytes))
+            if key not in self.found:
+                self._budget.spend(STORAGE)
+                self.found[key] = kind, location, nbytes
 
 
-def pickle_at(source: Source, start: int, rules: Callable[[], Rules]) -> tuple[Any, Rules, int]:
+def pickle_at(source: Source, start: int, rules: Callable[[Budget], Rules]) -> tuple[Any, Rules, int]:
     """The object of the pickle at *start*, the rules that it went by, and where it ends.
 
     It does not say how long it is: a piece of the file is tried, then a piece 8 times as long.
@@ -64,8 +66,9 @@ def pickle_at(source: Source, start: int, rules: Callable[[], Rules]) -> tuple[A
     while True:
         whole = start + length >= source.size
         data = source.read(start, source.size - start if whole else length)
-        going_by = rules()
-        machine = Machine(data, going_by, Budget(source.size))
+        budget = Budget(source.size)
+        going_by = rules(budget)
+        machine = Machine(data, going_by, budget)
         try:
             value = machine.run()
             return value, going_by, start + machine.position
@@ -76,14 +79,23 @@ def pickle_at(source: Source, start: int, rules: Callable[[], Rules]) -> tuple[A
         del data, machine
 
 
+def _nothing(budget: Budget) -> Rules:
+    """For pickles of plain values only."""
+    return Rules()
+
+
 class _LegacyReader(Reader):
+    def __init__(self, source: Source, options: Options) -> None:
+        super().__init__(source, options)
+        self._parts: dict[tuple[int, int, int], Loaded] = {}
+
     def load(self) -> Any:
         """Read the object, and leave the file at its end."""
         encoding = self.options.encoding
         start = self._header()
-        _, survey, end = pickle_at(self.source, start, lambda: Survey(6, encoding))
+        _, survey, end = pickle_at(self.source, start, lambda budget: Survey(budget, 6, encoding))
         assert isinstance(survey, Survey)
-        keys, _, after = pickle_at(self.source, end, Rules)
+        keys, _, after = pickle_at(self.source, end, _nothing)
         after = self._read_storages(keys, survey.found, after)
         result = Machine(self.source.read(start, end - start), self.rules(), self.budget).run()
         self.source.seek(after)
@@ -95,10 +107,12 @@ class _LegacyReader(Reader):
             (_MAGIC, "Invalid magic number; corrupt file?"),
             (_PROTOCOL, "Invalid protocol version"),
         ):
-            value, _, end = pickle_at(self.source, end, Rules)
+            value, _, end = pickle_at(self.source, end, _nothing)
             if type(value) is not int or value != expected:
                 raise RuntimeError(message)
-        _, _, end = pickle_at(self.source, end, Rules)  # about the machine that wrote it; data are little-endian on all
+        _, _, end = pickle_at(
+            self.source, end, _nothing
+        )  # about the machine that wrote it; data are little-endian on all
         return end
 
     def _read_storages(self, keys: Any, found: dict[str, Found], position: int) -> int:
@@ -127,17 +141,17 @@ class _LegacyReader(Reader):
     def _part(self, loaded: Loaded, what: Any) -> Loaded:
         if type(what) is not tuple or len(what) != 3 or type(what[0]) not in (str, bytes):
             raise UnpicklingError("the view of a storage is a key, an offset and a length")
-        key, first, count = what
+        _, first, count = what
         size = loaded.kind.item_size
         if type(first) is not int or type(count) is not int or min(first, count) < 0:
             raise UnpicklingError("the view of a storage is a key, an offset and a length")
         if (first + count) * size > loaded.nbytes:
             raise UnpicklingError("the view of a storage reaches beyond it")
-        name = "view of " + str(key)
-        if name not in self.done:
-            self.budget.spend(500)
-            self.done[name] = part(loaded, first, count)
-        return self.done[name]
+        name = id(loaded), first, count
+        if name not in self._parts:
+            self.budget.spend(STORAGE)
+            self._parts[name] = part(loaded, first, count)
+        return self._parts[name]
 
 
 def read_legacy(source: Source, options: Options) -> Any:

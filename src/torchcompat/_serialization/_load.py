@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import pickle
 from contextlib import contextmanager
 from typing import Any, Iterator
@@ -17,7 +16,7 @@ from ._legacy import Survey, read_legacy
 from ._machine import Machine
 from ._reader import Options, read_zip
 from ._settings import skips_data
-from ._source import Source, check_seekable, is_path
+from ._source import Source, check_seekable, is_path, path_of
 from ._zip import Archive
 
 _ZIP = b"PK\x03\x04"
@@ -50,9 +49,11 @@ class Request:
 
 def load(request: Request) -> Any:
     """The object in the file."""
+    if is_path(request.f):
+        request.f = path_of(request.f)
     f, options = request.f, request.options
-    if is_path(f) and os.fspath(f).endswith(".safetensors"):
-        return _load_safetensors(os.fspath(f), options.map_location)
+    if is_path(f) and f.endswith(".safetensors"):
+        return _load_safetensors(f, options.map_location)
     with opened(f) as file:
         source = Source(file)
         is_zip = source.size >= 4 and source.read(0, 4) == _ZIP
@@ -81,7 +82,7 @@ def _read_zip(source: Source, request: Request) -> Any:
         source.seek(0)
         return _trusted.load_script(request.f, request.options.map_location)
     if request.mmap and at_least(2, 0):
-        request.options.mapped = _torch.UntypedStorage.from_file(os.fspath(request.f), request.shared, source.size)
+        request.options.mapped = _torch.UntypedStorage.from_file(request.f, request.shared, source.size)
     if request.weights_only:
         return _explaining(read_zip, source, archive, request.options)
     return _trusted.load_zip(source, archive, request.options, request.pickle_module, request.arguments)
@@ -130,6 +131,8 @@ def unsafe_globals(f: Any) -> list[str]:
             raise ValueError(
                 "Expected input to be a checkpoint returned by torch.save, but it is a TorchScript archive"
             )
-        survey = Survey(5)
-        Machine(archive.read("data.pkl"), survey, Budget(source.size)).run()
+        budget = Budget(source.size)
+        budget.spend(archive.memory)
+        survey = Survey(budget, 5)
+        Machine(archive.read("data.pkl"), survey, budget).run()
     return list(survey.named - names() - set(_safe.by_name()))

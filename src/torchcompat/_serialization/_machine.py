@@ -17,7 +17,8 @@ from ._budget import Budget
 from ._keys import Keys
 
 # What objects take in CPython, in bytes. A list is counted by what it grows by when something is appended.
-_SLOT, _LIST, _DICT, _SET, _PAIR, _TUPLE, _INT, _FLOAT, _MEMO, _CALL = 9, 72, 240, 224, 100, 56, 32, 24, 104, 600
+_SLOT, _LIST, _DICT, _SET, _PAIR, _TUPLE, _INT, _FLOAT, _MEMO, _CALL = 9, 72, 240, 224, 100, 56, 32, 24, 104, 100
+_ORDERED_PAIR = 180
 _LONGEST_NAME = 1024
 _LONG_TEXT = 1 << 16
 
@@ -46,6 +47,10 @@ class Rules:
 
     def __init__(self) -> None:
         self.outside = Outside()
+        self.watched: Any = {}  # objects, by identity, that may get nothing more without a call of `grow`
+
+    def grow(self, items: Any) -> None:
+        """Called before something that is watched gets *items*."""
 
     def find(self, module: str, name: str) -> Any:
         """The object that the pickle names."""
@@ -77,6 +82,7 @@ class Machine:
     def __init__(self, data: bytes, rules: Rules, budget: Budget, position: int = 0) -> None:
         self.data, self.position = data, position
         self._rules, self._budget = rules, budget
+        self._watched = rules.watched
         self._stack: list[Any] = []
         self._below: list[list[Any]] = []  # the stacks under the marks
         self._memo: list[Any] = []
@@ -92,10 +98,15 @@ class Machine:
         """
         try:
             return self._run()
-        except (IndexError, KeyError, TypeError, ValueError, OverflowError, AttributeError, struct.error) as error:
-            if self._rules.outside.raised:
+        except Exception as error:
+            if self._rules.outside.raised or _is_documented(error):
                 raise
-            raise UnpicklingError(f"the pickle is broken near byte {self.position} ({type(error).__name__})") from error
+            reason = (str(error).splitlines() or [""])[0][:200]
+            if type(error) is RuntimeError:  # of torch, with lines of C++
+                raise RuntimeError(f"torch refuses what the pickle does near byte {self.position}: {reason}") from error
+            raise UnpicklingError(
+                f"the pickle is broken near byte {self.position} ({type(error).__name__}: {reason})"
+            ) from error
 
     def _run(self) -> Any:
         data, budget = self.data, self._budget
@@ -228,38 +239,42 @@ class Machine:
 
     def _append(self) -> None:
         item = self._stack.pop()
-        self._list().append(item)
+        self._list((item,)).append(item)
 
     def _appends(self) -> None:
         items = self._pop_mark()
         self._budget.spend(_SLOT * len(items))
-        self._list().extend(items)
+        self._list(items).extend(items)
         self._budget.left += _SLOT * len(items)  # the stack that held them is gone
 
-    def _list(self) -> Any:
+    def _list(self, items: Any) -> Any:
         target = self._stack[-1]
         if type(target) is not list:
             raise UnpicklingError(f"Can only append to lists, but got {type(target)}")
+        if id(target) in self._watched:
+            self._rules.grow(items)
         return target
 
     def _set_item(self) -> None:
         value, key = self._stack.pop(), self._stack.pop()
-        self._assign(self._mapping(), key, value)
+        self._assign(self._mapping((key, value)), key, value)
 
     def _set_items(self) -> None:
         items = self._pop_mark()
-        target = self._mapping()
+        target = self._mapping(items)
         for at in range(0, len(items), 2):
             self._assign(target, items[at], items[at + 1])
 
-    def _mapping(self) -> Any:
+    def _mapping(self, items: Any) -> Any:
         target = self._stack[-1]
         if type(target) not in (dict, OrderedDict, Counter):
             raise UnpicklingError(f"Can only set items of dict, OrderedDict and Counter, but got {type(target)}")
+        if id(target) in self._watched:
+            self._rules.grow(items)
         return target
 
     def _assign(self, target: Any, key: Any, value: Any) -> None:
-        self._budget.spend(_PAIR)
+        self._budget.spend(_PAIR if type(target) is dict else _ORDERED_PAIR)
         if type(key) is not str:
             self._keys.check(target, key)
         target[key] = value
@@ -320,6 +335,15 @@ class Machine:
                 "the file is of pickle protocol {}; torch.save writes 2, and not all of other protocols can be read"
             )
             warnings.warn(message.format(protocol), UserWarning, stacklevel=2)
+
+
+def _is_documented(error: Exception) -> bool:
+    """Whether *error* may be one for the user."""
+    if isinstance(error, (NotImplementedError, RecursionError)):
+        return False
+    if type(error) is RuntimeError:
+        return "\n" not in str(error)
+    return isinstance(error, (UnpicklingError, RuntimeError, EOFError, OSError, MemoryError))
 
 
 def _size_of_text(data: bytes, start: int, end: int) -> int:

@@ -10,14 +10,14 @@ import torch
 
 from . import _storages
 from ._allowed import Allowed
-from ._budget import Budget
+from ._budget import STORAGE, Budget
 from ._machine import Machine, Outside, Rules
 from ._source import Source
 from ._storages import Kind, Loaded
 from ._zip import Archive
 
-_STORAGE = 500  # bytes that a storage takes beside its data
 _ALIGNMENT = 64
+_LONGEST_KEY = 1024
 
 
 class Options:
@@ -61,6 +61,7 @@ class Reader:
         self.outside = Outside()
         self._restore = _storages.restorer(options.map_location)
         self.done: dict[str, Loaded] = {}
+        self._retyped: dict[tuple[str, str], Loaded] = {}  # the same as another type
 
     def rules(self) -> Rules:
         """What the pickle may do that describes the object."""
@@ -73,7 +74,7 @@ class Reader:
 
     def read(self, kind: Kind, location: str, position: int, nbytes: int, byteorder: str) -> Loaded:
         """The storage whose data stand at *position*."""
-        self.budget.spend(_STORAGE)
+        self.budget.spend(STORAGE)
         options = self.options
         if _storages.is_meta(options.map_location):
             return Loaded(_storages.meta(kind, nbytes), kind, nbytes)
@@ -94,7 +95,10 @@ class Reader:
             return loaded
         if loaded.nbytes != nbytes or not _storages.UNTYPED:
             raise UnpicklingError("the file names one storage with two sizes or types")
-        return Loaded(loaded.raw, kind, nbytes)
+        if (key, kind.name) not in self._retyped:
+            self.budget.spend(STORAGE)
+            self._retyped[key, kind.name] = Loaded(loaded.raw, kind, nbytes)
+        return self._retyped[key, kind.name]
 
 
 def parsed(identity: Any, count: int) -> tuple[Kind, str, str, int]:
@@ -106,16 +110,17 @@ def parsed(identity: Any, count: int) -> tuple[Kind, str, str, int]:
         raise UnpicklingError(f"a class of storages was expected, but got {type(kind)}")
     if type(count) is not int or not 0 <= count < 2**63:
         raise UnpicklingError("the length of a storage is not an integer from 0 to 2**63 - 1")
+    if type(key) not in (str, bytes, int) or (type(key) is not int and len(key) > _LONGEST_KEY):
+        raise UnpicklingError(f"the key of a storage is a string of up to {_LONGEST_KEY} characters, not {type(key)}")
     if isinstance(key, bytes):
         key = key.decode("ascii")
-    if type(key) not in (str, int):
-        raise UnpicklingError(f"the key of a storage is a string, but got {type(key)}")
     return kind, str(key), _storages.checked_location(location), count * kind.item_size
 
 
 class ZipReader(Reader):
     def __init__(self, source: Source, archive: Archive, options: Options) -> None:
         super().__init__(source, options)
+        self.budget.spend(archive.memory)
         self._archive = archive
         self._byteorder = options.byteorder
         if "byteorder" in archive:

@@ -12,8 +12,8 @@ from typing import Any, Callable
 import torch
 
 from .._torch import UnsupportedError, at_least, find
-from . import _dtypes, _sparse
-from ._budget import Budget
+from . import _dtypes, _quantized, _sparse, _storages
+from ._budget import GRADIENT, Budget
 from ._state import States
 from ._storages import Loaded, view
 
@@ -51,7 +51,20 @@ def checked_device(device: Any) -> torch.device:
     """*device* if it is one, or the name of one."""
     if not isinstance(device, (str, torch.device)):
         raise UnpicklingError(f"a device was expected, but got {type(device)}")
-    return torch.device(device)
+    if isinstance(device, str):
+        return named_device(device)
+    return device
+
+
+def named_device(*arguments: Any) -> torch.device:
+    """The device of that name, and with that number."""
+    try:
+        return torch.device(*arguments)
+    except (RuntimeError, ValueError, OverflowError, TypeError) as error:
+        name = ":".join(str(part)[:64] for part in arguments)
+        raise UnpicklingError(
+            f"the file holds a device {name!r}, which is none: {str(error).splitlines()[0]}"
+        ) from error
 
 
 def checked_dtype(dtype: Any) -> torch.dtype:
@@ -61,14 +74,9 @@ def checked_dtype(dtype: Any) -> torch.dtype:
     return dtype
 
 
-def _set_gradient(tensor: Any, requires_grad: Any, hooks: Any) -> Any:
-    if not isinstance(requires_grad, bool):
-        raise UnpicklingError(f"requires_grad is a bool, but got {type(requires_grad)}")
+def _check_hooks(hooks: Any) -> None:
     if hooks is not None and (not isinstance(hooks, (dict, list, tuple)) or len(hooks)):
         raise UnpicklingError("a tensor has backward hooks, which torch.save never writes")
-    if requires_grad:
-        tensor.requires_grad_()
-    return tensor
 
 
 class Rebuild:
@@ -79,6 +87,7 @@ class Rebuild:
         subclass: the class, if it is one that the pickle may make tensors of; raises otherwise.
         call: how a function is called that the pickle names.
         device: where tensors go that have no storage of their own, given where the file says they were.
+        is_users: whether a type is a class of the user's.
     """
 
     def __init__(
@@ -88,15 +97,30 @@ class Rebuild:
         subclass: Callable[[Any], Any],
         call: Callable[[Any, Any], Any],
         device: Callable[[Any], Any],
+        is_users: Callable[[type], bool] = lambda kind: False,
     ) -> None:
+        self._budget = budget
         self._loaded, self._subclass, self._call, self._device = loaded, subclass, call, device
-        self._states = States(budget)
+        self.states = States(budget, is_users)
+        self._sparse = _sparse.Sparse(budget)
 
     def _storage(self, storage: Any) -> Loaded:
         found = self._loaded.get(id(storage))
         if found is None:
             raise UnpicklingError(f"a storage was expected, but got {type(storage)}")
         return found
+
+    def _set_gradient(self, tensor: Any, requires_grad: Any, hooks: Any) -> Any:
+        if not isinstance(requires_grad, bool):
+            raise UnpicklingError(f"requires_grad is a bool, but got {type(requires_grad)}")
+        _check_hooks(hooks)
+        if requires_grad:
+            self._budget.spend(GRADIENT)
+            try:
+                tensor.requires_grad_()
+            except RuntimeError as error:
+                raise UnpicklingError(f"a tensor of {tensor.dtype} cannot need a gradient") from error
+        return tensor
 
     def _strided(self, storage: Any, offset: Any, size: Any, stride: Any, dtype: Any = None) -> torch.Tensor:
         loaded = self._storage(storage)
@@ -105,6 +129,7 @@ class Rebuild:
         _, end = check_geometry(size, stride, offset, name)
         if -(-end // _dtypes.elements_per_item(name)) * _dtypes.item_size(name) > loaded.nbytes:
             raise UnpicklingError(f"a tensor needs {end} elements of a storage that has only {loaded.nbytes} bytes")
+        self._budget.spend_tensor(len(size))
         return view(loaded, dtype, offset, size, stride)
 
     def _rebuild_tensor(self, storage: Any, storage_offset: Any, size: Any, stride: Any) -> Any:
@@ -121,7 +146,7 @@ class Rebuild:
         metadata: Any = None,
     ) -> Any:
         tensor = self._strided(storage, storage_offset, size, stride)
-        return _set_gradient(_with_metadata(tensor, metadata), requires_grad, backward_hooks)
+        return self._set_gradient(self._with_metadata(tensor, metadata), requires_grad, backward_hooks)
 
     def _rebuild_tensor_v3(
         self,
@@ -135,43 +160,43 @@ class Rebuild:
         metadata: Any = None,
     ) -> Any:
         tensor = self._strided(storage, storage_offset, size, stride, checked_dtype(dtype))
-        return _set_gradient(_with_metadata(tensor, metadata), requires_grad, backward_hooks)
+        return self._set_gradient(self._with_metadata(tensor, metadata), requires_grad, backward_hooks)
 
     def _rebuild_parameter(self, data: Any, requires_grad: Any, backward_hooks: Any) -> Any:
         if not isinstance(data, torch.Tensor) or not isinstance(requires_grad, bool):
             raise UnpicklingError(f"a parameter is made of a tensor and a bool, but got {type(data)}")
-        _set_gradient(data.detach(), False, backward_hooks)
+        _check_hooks(backward_hooks)
+        self._budget.spend_tensor(data.dim(), GRADIENT)
         return torch.nn.Parameter(data, requires_grad)
 
     def _rebuild_parameter_with_state(self, data: Any, requires_grad: Any, backward_hooks: Any, state: Any) -> Any:
-        return self._states.set(self._rebuild_parameter(data, requires_grad, backward_hooks), state)
+        return self.states.set(self._rebuild_parameter(data, requires_grad, backward_hooks), state)
 
     def _rebuild_from_type_v2(self, func: Any, new_type: Any, args: Any, state: Any) -> Any:
         cls = self._subclass(new_type)
         if type(args) is not tuple:
             raise UnpicklingError(f"the arguments of a call are a tuple, but got {type(args)}")
+        if getattr(func, "__func__", None) in (Rebuild._rebuild_from_type, Rebuild._rebuild_from_type_v2):
+            raise UnpicklingError(
+                "a tensor of a subclass is made of a tensor of a subclass, which torch.save never writes"
+            )
         tensor = self._call(func, args)
         if not isinstance(tensor, torch.Tensor):
             raise UnpicklingError(f"a tensor was expected, but got {type(tensor)}")
         if type(tensor) is not cls:
+            self._budget.spend_tensor(tensor.dim())
             tensor = tensor.as_subclass(cls) if at_least(1, 7) else _torch.Tensor._make_subclass(cls, tensor)
         setter = getattr(cls, "__setstate__", None)
         if setter not in (None, torch.Tensor.__setstate__):  # type: ignore[attr-defined]
+            self.states.note(tensor, state)
             tensor.__setstate__(state)
             return tensor
-        return self._states.set(tensor, state)
+        return self.states.set(tensor, state)
 
     def _rebuild_from_type(self, func: Any, type: Any, args: Any, dict: Any) -> Any:
         return self._rebuild_from_type_v2(func, type, args, dict)
 
-    def _rebuild_qtensor(
-        self,
-        storage: Any,
-        storage_offset: Any,
-        size: Any,
-        stride: Any,
-        *rest: Any,
-    ) -> Any:
+    def _rebuild_qtensor(self, storage: Any, storage_offset: Any, size: Any, stride: Any, *rest: Any) -> Any:
         if len(rest) == 4:  # torch 1.2 wrote scale and zero point bare, having one scheme only
             rest = ((torch.per_tensor_affine, *rest[:2]), *rest[2:])
         quantizer_params, requires_grad, backward_hooks = rest
@@ -181,52 +206,23 @@ class Rebuild:
         held = loaded.nbytes // loaded.kind.item_size * _dtypes.elements_per_item(name)
         if max(elements, end) > held:
             raise UnpicklingError(f"a quantized tensor needs {max(elements, end)} elements of a storage of {held}")
-        tensor = self._empty_quantized(size, loaded, quantizer_params)
+        self._budget.spend_tensor(len(size))
+        tensor = _quantized.empty(self._budget, size, loaded, quantizer_params)
         tensor.set_(loaded.public, storage_offset, size, stride)
-        return _set_gradient(tensor, requires_grad, backward_hooks)
-
-    def _empty_quantized(self, size: Any, loaded: Loaded, parameters: Any) -> Any:
-        if type(parameters) is not tuple or not parameters:
-            raise UnpicklingError("the parameters of a quantized tensor are not a tuple")
-        scheme, options = parameters[0], {"dtype": loaded.kind.dtype, "device": loaded.device}
-        if scheme == torch.per_tensor_affine:
-            _, scale, zero_point = parameters
-            if type(scale) is not float or type(zero_point) is not int:
-                raise UnpicklingError("the scale of a quantized tensor is no float, or its zero point no int")
-            return _torch._empty_affine_quantized(size, scale=scale, zero_point=zero_point, **options)
-        if scheme not in (torch.per_channel_affine, find("torch.per_channel_affine_float_qparams")):
-            raise UnpicklingError("a quantized tensor is of a scheme that torch.save does not write")
-        _, scales, zero_points, axis = parameters
-        if type(axis) is not int or not 0 <= axis < len(size):
-            raise UnpicklingError("the axis of a quantized tensor is none of its dimensions")
-        floats = scheme != torch.per_channel_affine
-        scales = self._per_channel(scales, torch.float if floats else torch.double, size[axis])
-        zero_points = self._per_channel(zero_points, torch.float if floats else torch.long, size[axis])
-        empty = find("torch._empty_per_channel_affine_quantized")
-        if empty is None:
-            raise UnsupportedError(f"the file holds a tensor of {scheme}, which torch {torch.__version__} lacks")
-        return empty(
-            size, scales=scales.to(loaded.device), zero_points=zero_points.to(loaded.device), axis=axis, **options
-        )
-
-    def _per_channel(self, values: Any, dtype: torch.dtype, count: int) -> torch.Tensor:
-        if type(values) is list and len(values) == count and all(type(value) in (int, float) for value in values):
-            return torch.tensor(values, dtype=dtype)
-        if isinstance(values, torch.Tensor) and values.dim() == 1 and values.numel() == count and values.stride(0) == 1:
-            return values
-        raise UnpicklingError("a quantized tensor does not have one scale and one zero point for each channel")
+        return self._set_gradient(tensor, requires_grad, backward_hooks)
 
     def _rebuild_sparse_tensor(self, layout: Any, data: Any) -> Any:
-        return _sparse.rebuild(layout, data)
+        return self._sparse.rebuild(layout, data)
 
     def _rebuild_sparse_csr_tensor(self, layout: Any, data: Any) -> Any:
-        return _sparse.rebuild(layout, data)
+        return self._sparse.rebuild(layout, data)
 
     def _rebuild_meta_tensor_no_storage(self, dtype: Any, size: Any, stride: Any, requires_grad: Any) -> Any:
         check_geometry(size, stride, 0, _dtypes.name_of(checked_dtype(dtype)))
+        self._budget.spend_tensor(len(size))
         if not at_least(1, 9):
             raise UnsupportedError("the file holds a tensor on the device 'meta', which torch has since 1.9")
-        return _set_gradient(torch.empty_strided(size, stride, dtype=dtype, device="meta"), requires_grad, None)
+        return self._set_gradient(torch.empty_strided(size, stride, dtype=dtype, device="meta"), requires_grad, None)
 
     def _rebuild_wrapper_subclass(
         self,
@@ -240,6 +236,7 @@ class Rebuild:
         requires_grad: Any,
     ) -> Any:
         check_geometry(size, stride, storage_offset, _dtypes.name_of(checked_dtype(dtype)))
+        self._budget.spend_tensor(len(size))
         make = find("torch.Tensor._make_wrapper_subclass")
         if make is None:
             raise UnsupportedError("the file holds a tensor that wraps others, which torch has since 1.11")
@@ -257,13 +254,18 @@ class Rebuild:
     def _rebuild_device_tensor_from_cpu_tensor(self, data: Any, dtype: Any, device: Any, requires_grad: Any) -> Any:
         if not isinstance(data, torch.Tensor) or data.layout != torch.strided or not _sparse.is_dense(data):
             raise UnpicklingError("a tensor was expected whose elements do not overlap")
-        moved = data.to(dtype=checked_dtype(dtype), device=self._device(checked_device(device)))
-        return _set_gradient(moved, requires_grad, None)
+        return self._set_gradient(self._moved(data, dtype, device), requires_grad, None)
 
     def _rebuild_device_tensor_from_numpy(self, data: Any, dtype: Any, device: Any, requires_grad: Any) -> Any:
         # An ndarray comes only from functions that the user has added to the safe globals.
-        moved = torch.from_numpy(data).to(dtype=checked_dtype(dtype), device=self._device(checked_device(device)))
-        return _set_gradient(moved, requires_grad, None)
+        return self._set_gradient(self._moved(torch.from_numpy(data), dtype, device), requires_grad, None)
+
+    def _moved(self, data: torch.Tensor, dtype: Any, device: Any) -> torch.Tensor:
+        target = self._device(checked_device(device))
+        width = _dtypes.item_size(_dtypes.name_of(checked_dtype(dtype)))
+        if data.dtype != dtype or str(data.device) != str(target):
+            self._budget.spend_tensor(data.dim(), 0 if str(target) == "meta" else data.numel() * width)
+        return _storages.on_device(lambda: data.to(dtype=dtype, device=target), "a tensor", target)
 
     _rebuild_xla_tensor = _rebuild_device_tensor_from_numpy
 
@@ -271,7 +273,30 @@ class Rebuild:
         """What BUILD does to a bare tensor: the form in which the oldest torch wrote them."""
         if type(state) is not tuple or len(state) != 4:
             raise UnpicklingError("the state of a tensor is not a storage, an offset, a size and a stride")
-        tensor.set_(self._strided(*state))
+        if not _sparse.is_plain(tensor) or tuple(tensor.shape) != (0,):
+            raise UnpicklingError("a tensor that has been made is to be made again, which torch.save never writes")
+        source = self._strided(*state)
+        if source.dtype != tensor.dtype:
+            raise UnpicklingError(f"a tensor of {tensor.dtype} is to be made of a storage of {source.dtype}")
+        with torch.no_grad():
+            tensor.set_(source)
+        return tensor
+
+    def _with_metadata(self, tensor: Any, metadata: Any) -> Any:
+        """*tensor* as the lazy conjugate or negative that the file says it is."""
+        if not metadata:
+            return tensor
+        if type(metadata) is not dict or not set(metadata) <= {"conj", "neg"}:
+            raise UnpicklingError("the metadata of a tensor hold more than the bits 'conj' and 'neg'")
+        if not all(type(value) is bool for value in metadata.values()):
+            raise UnpicklingError("the metadata of a tensor are not a dict of bools")
+        for key, bit in (("conj", find("torch.conj")), ("neg", find("torch._neg_view"))):
+            if metadata.get(key):
+                if not at_least(1, 10):
+                    raise UnsupportedError(f"the file holds a tensor with the {key} bit, which torch has since 1.10")
+                assert bit is not None
+                self._budget.spend_tensor(tensor.dim())
+                tensor = bit(tensor)
         return tensor
 
     def functions(self) -> dict[str, Any]:
@@ -283,20 +308,3 @@ class Rebuild:
             "_rebuild_from_type"
         ]
         return table
-
-
-def _with_metadata(tensor: Any, metadata: Any) -> Any:
-    """*tensor* as the lazy conjugate or negative that the file says it is."""
-    if not metadata:
-        return tensor
-    if type(metadata) is not dict or not all(type(value) is bool for value in metadata.values()):
-        raise UnpicklingError("the metadata of a tensor are not a dict of bools")
-    for key, bit in (("conj", find("torch.conj")), ("neg", find("torch._neg_view"))):
-        if metadata.pop(key, False):
-            if not at_least(1, 10):
-                raise UnsupportedError(f"the file holds a tensor with the {key} bit, which torch has since 1.10")
-            assert bit is not None
-            tensor = bit(tensor)
-    if metadata:
-        raise UnpicklingError("the metadata of a tensor hold more than the bits 'conj' and 'neg'")
-    return tensor

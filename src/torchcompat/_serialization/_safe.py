@@ -2,33 +2,52 @@
 
 from __future__ import annotations
 
+import threading
+from collections import Counter
 from typing import Any
 
 from .._torch import find
 
-_safe: set[Any] = set()
+_lock = threading.Lock()
+_always: set[Any] = set()  # added until it is cleared
+_in_blocks: Counter[Any] = Counter()  # in how many blocks each is added that have not ended
 
 
-def add(items: Any) -> set[Any]:
-    """Add *items*; returns those that were not there before."""
-    new = set(items) - _safe
-    _safe.update(new)
-    return new
+def add(items: Any) -> None:
+    """Add *items* until :func:`clear`."""
+    with _lock:
+        _always.update(items)
 
 
-def remove(items: set[Any]) -> None:
-    """Take *items* out again."""
-    _safe.difference_update(items)
+def enter(items: Any) -> set[Any]:
+    """Add *items* for a block, which may overlap with others, in this thread or another; returns what to give back."""
+    added = set(items)
+    with _lock:
+        _in_blocks.update(added)
+    return added
+
+
+def leave(items: set[Any]) -> None:
+    """End a block: *items* stay as long as another block or :func:`add` has added them."""
+    with _lock:
+        for item in items:
+            if _in_blocks[item] > 1:
+                _in_blocks[item] -= 1
+            else:
+                _in_blocks.pop(item, None)  # it may have been cleared
 
 
 def clear() -> None:
     """Take everything out."""
-    _safe.clear()
+    with _lock:
+        _always.clear()
+        _in_blocks.clear()
 
 
 def listed() -> list[Any]:
     """Everything that was added."""
-    return list(_safe)
+    with _lock:
+        return list(_always.union(_in_blocks))
 
 
 def by_name() -> dict[str, Any]:

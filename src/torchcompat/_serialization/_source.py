@@ -15,6 +15,11 @@ def is_path(f: Any) -> bool:
     return isinstance(f, (str, os.PathLike))
 
 
+def path_of(f: Any) -> str:
+    """The path that *f* is, as a string, which torch's own functions ask for; a path object may give bytes."""
+    return os.fsdecode(f)
+
+
 def check_seekable(f: Any) -> None:
     """Raise what torch raises for an object that is no file, or a file in which one cannot go back."""
     try:
@@ -60,13 +65,19 @@ class Source:
         """
         self.check(position, length)
         self.seek(position)
-        data = self._file.read(length)
+        data = self._some(length)
         while len(data) < length:
-            more = self._file.read(length - len(data))
-            if not more:
-                raise EOFError(f"the file ends {length - len(data)} bytes too early")
-            data += more
+            data += self._some(length - len(data))
         return data
+
+    def _some(self, wanted: int) -> bytes:
+        """At most *wanted* bytes from where the file is, and at least one, if any is wanted."""
+        data = self._file.read(wanted)
+        if not isinstance(data, (bytes, bytearray, memoryview)) or len(data) > wanted:
+            raise ValueError(f"read({wanted}) of the file gave no bytes, or more than that: {type(data)}")
+        if wanted and not len(data):
+            raise EOFError(f"the file ends {wanted} bytes too early")
+        return bytes(data)
 
     def read_to(self, address: int, position: int, length: int) -> None:
         """Read exactly *length* bytes from *position* on to the memory at *address*, which must hold that many."""
@@ -75,17 +86,19 @@ class Source:
         memory = memoryview((ctypes.c_char * length).from_address(address)).cast("B")
         done = 0
         while done < length:
-            count = self._into(memory[done:])
-            if not count:
-                raise EOFError(f"the file ends {length - done} bytes too early")
-            done += count
+            done += self._into(memory[done:])
 
     def _into(self, memory: memoryview) -> int:
-        if self._readinto is not None:
-            return int(self._readinto(memory))
-        data = self._file.read(min(len(memory), _CHUNK))
-        memory[: len(data)] = data
-        return len(data)
+        if self._readinto is None:
+            data = self._some(min(len(memory), _CHUNK))
+            memory[: len(data)] = data
+            return len(data)
+        count = self._readinto(memory)
+        if not isinstance(count, int) or not 0 <= count <= len(memory):
+            raise ValueError(f"readinto of the file gave {count!r}, which is no number from 0 to {len(memory)}")
+        if not count:
+            raise EOFError(f"the file ends {len(memory)} bytes too early")
+        return count
 
     def check(self, position: int, length: int) -> None:
         """Raise EOFError unless the file has *length* bytes from *position* on."""

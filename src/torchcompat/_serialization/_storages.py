@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import re
+from functools import lru_cache
 from typing import Any, Callable
 
 import torch
@@ -31,6 +32,12 @@ class Kind:
     def dtype(self) -> torch.dtype:
         """The installed torch's dtype; raises UnsupportedError where it has none."""
         return _dtypes.dtype_named(self.dtype_name)
+
+
+@lru_cache(maxsize=None)
+def kind_named(name: str) -> Kind:
+    """The kind of that name, always the same object."""
+    return Kind(name)
 
 
 class Loaded:
@@ -104,21 +111,27 @@ def is_meta(map_location: MapLocation) -> bool:
 
 def checked_location(location: Any) -> str:
     """The place that a file says a storage was in."""
-    text = location.decode("ascii") if isinstance(location, bytes) else location
+    text = location[:65].decode("ascii") if isinstance(location, bytes) else location
     if not isinstance(text, str) or not re.match(r"[\w:.\-]{1,64}\Z", text):
         raise UnsupportedError("the file holds a storage whose location is no name of a device")
     return text
 
 
-def _default(storage: Any, location: str) -> Any:
+def on_device(move: Callable[[], Any], what: str, device: Any) -> Any:
+    """What *move* gives, which brings *what* to *device*; RuntimeError if that is no device here."""
     try:
-        return torch.serialization.default_restore_location(storage, location)  # type: ignore[no-untyped-call]
-    except (
-        AssertionError
-    ) as error:  # torch 2.1 to 2.3 ask a backend for every location before they say that none has it
+        return move()
+    except (AssertionError, ImportError, AttributeError, NotImplementedError) as error:
+        # Torch asks the backend, which may not have been compiled, or be a package that is not there.
+        reason = (str(error).splitlines() or [""])[0]
         raise RuntimeError(
-            f"a storage was at {location!r}, which is no device here: {error}; see map_location"
+            f"{what} was at {str(device)!r}, no device here: {type(error).__name__}: {reason}; see map_location"
         ) from error
+
+
+def _default(storage: Any, location: str) -> Any:
+    restore: Any = torch.serialization.default_restore_location
+    return on_device(lambda: restore(storage, location), "a storage", location)
 
 
 def restorer(map_location: MapLocation) -> Callable[[Any, str], Any]:

@@ -14,11 +14,11 @@ import torch
 
 from .._torch import at_least
 from ._allowed import modern_name, storage_names
-from ._budget import Budget
+from ._budget import NoBudget
 from ._reader import Options, ZipReader
 from ._rebuild import Rebuild
 from ._source import Source
-from ._storages import Kind, Loaded
+from ._storages import Loaded, kind_named
 from ._zip import Archive
 
 _torch: Any = torch
@@ -44,10 +44,9 @@ def load_script(f: Any, map_location: Any) -> Any:
 def load_zip(source: Source, archive: Archive, options: Options, pickle_module: Any, arguments: dict[str, Any]) -> Any:
     """The object in a zip archive, unpickled by *pickle_module*."""
     reader = ZipReader(source, archive, options)
+    reader.budget = NoBudget()
     known: dict[int, Loaded] = {}
-    rebuild = Rebuild(
-        Budget(source.size), known, lambda cls: cls, lambda function, given: function(*given), options.device
-    )
+    rebuild = Rebuild(NoBudget(), known, lambda cls: cls, lambda function, given: function(*given), options.device)
     functions = rebuild.functions()
     pickle_module = pickle_module or pickle
 
@@ -60,7 +59,7 @@ def load_zip(source: Source, archive: Archive, options: Options, pickle_module: 
         def find_class(self, module: str, name: str) -> Any:
             full = modern_name(module, name)
             if full in storage_names():
-                return Kind(storage_names()[full])
+                return kind_named(storage_names()[full])
             return functions[full] if full in functions else super().find_class(module, name)
 
     arguments = {"encoding": "utf-8", **arguments}

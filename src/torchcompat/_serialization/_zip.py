@@ -17,6 +17,7 @@ _END = struct.Struct("<4s4H2LH")
 _END64 = struct.Struct("<4sQ2H2L4Q")
 _LOCATOR = struct.Struct("<4sLQL")
 _LONGEST_COMMENT = 0xFFFF
+_ENTRY = 180  # bytes that an entry takes here beside its name
 _ENCRYPTED = 0x41  # the bits of the flags for an encrypted entry
 _IN_EXTRA = 0xFFFFFFFF
 
@@ -35,6 +36,7 @@ class Archive:
         self._count, size, self._contents = self._find_contents()
         self._table = source.read(self._contents, size)
         self._positions: dict[str, int] = {}
+        self.memory = size  # bytes that this object takes
         self.prefix = ""
         self._read_contents()
 
@@ -82,6 +84,7 @@ class Archive:
         if text in self._positions:
             _refuse("two of its entries have the same name")
         self._positions[text] = at
+        self.memory += _ENTRY + 4 * len(name)
         fields = _CENTRAL.unpack_from(self._table, at)
         return at + _CENTRAL.size + int(sum(fields[10:13]))
 
