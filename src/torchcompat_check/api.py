@@ -80,7 +80,7 @@ class Api:
         self.parameters = _only(entry.parameters, asked)
         self.older = _relatives(history, name, older=True)
         self.newer = _relatives(history, name, older=False)
-        self.shim = shims.find(history, name)
+        self.shim = shims.find_owner(history, name)
 
     def as_json(self) -> dict[str, Any]:
         """What `--json` prints."""

@@ -6,6 +6,16 @@ import functools
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from ._minors import MINORS, at_least
+
+# `import torchcompat` does not load these modules, as `import torch` does not load theirs.
+ON_DEMAND = (
+    "torchcompat.utils.checkpoint",
+    "torchcompat.nn.attention.bias",
+    "torchcompat.nn.attention.flex_attention",
+    "torchcompat.nn.attention.varlen",
+)
+
 
 class Shim(NamedTuple):
     """torchcompat's name for one of torch's, and the oldest torch on which it works."""
@@ -34,15 +44,25 @@ def _by_home(history: Any) -> dict[str, Shim]:
 
 
 def find(history: Any, name: str) -> Shim | None:
-    """The shim of a name of torch, under any of its names; for a member of a class, that of the class."""
+    """The shim that stands in for a name of torch, under any of its names."""
     if name in load():
         return load()[name]
     entry = history.find(name)
-    if entry is None:
-        return None
-    if entry.home in _by_home(history):
-        return _by_home(history)[entry.home]
+    return None if entry is None else _by_home(history).get(entry.home)
+
+
+def find_owner(history: Any, name: str) -> Shim | None:
+    """The shim of a name; for a member of a class, whose instances have it, that of the class."""
+    found = find(history, name)
     owner = history.find(name.rpartition(".")[0])
-    if owner is not None and any(kind == "class" for kind, _ in owner.kinds):
+    if found is None and owner is not None and any(kind == "class" for kind, _ in owner.kinds):
         return find(history, owner.name)
-    return None
+    return found
+
+
+def takes(history: Any, ours: str, keyword: str) -> bool:
+    """Whether a name of torchcompat takes a keyword: where that is torch's own name, as the newest torch does."""
+    names = [torch for torch, shim in load().items() if shim.name == ours]
+    entry = history.find(names[-1]) if names else None
+    newest = at_least(MINORS[-1])
+    return entry is None or not entry.present & newest or bool(entry.accepts(keyword) & newest)
