@@ -209,6 +209,31 @@ CASES = {
         "from torch.nn.utils import parametrize as P\nP.register_parametrization(m, n, p)\n",
         "from torchcompat.nn.utils import parametrize as P\nP.register_parametrization(m, n, p)\n",
     ),
+    "an old name whose successor does the same": (
+        "import torch\nfrom functorch import vmap\ntorch._dynamo.disable(f)\n",
+        "import torch\nfrom torchcompat.func import vmap\nimport torchcompat\n\ntorchcompat.compiler.disable(f)\n",
+    ),
+    "another way to such a name": (
+        "from torch._dynamo.decorators import disable\nfrom torch._dynamo.eval_frame import OptimizedModule\n",
+        "from torchcompat.compiler import disable\nfrom torch._dynamo.eval_frame import OptimizedModule\n",
+    ),
+    "an argument of a name whose successor is spelt otherwise": (
+        "import torch\ntorch.nn.utils.clip_grad_norm(p, 1, foreach=True)\n",
+        "import torch\nimport torchcompat\n\ntorchcompat.nn.utils.clip_grad_norm_(p, 1, foreach=True)\n",
+    ),
+    "functions of a private module that has a public one here": (
+        "from torch.utils._pytree import tree_flatten, tree_map as tm, tree_unflatten\n",
+        "from torchcompat.utils.pytree import tree_flatten, tree_map as tm, tree_unflatten\n",
+    ),
+    "a plain one beside a structure that stays torch's": (
+        "from torch.utils._pytree import LeafSpec, tree_flatten, tree_map\n",
+        "from torch.utils._pytree import LeafSpec, tree_flatten\nfrom torchcompat.utils.pytree import tree_map\n",
+    ),
+    "a private module under its public name here": (
+        "from torch.utils import _pytree\nx, s = _pytree.tree_flatten(x)\n_pytree.tree_unflatten(x, s)\n",
+        "from torchcompat.utils import pytree as _pytree\n"
+        "x, s = _pytree.tree_flatten(x)\n_pytree.tree_unflatten(x, s)\n",
+    ),
     "the import of a module goes on binding torch": (
         "import os, torch.func\ntorch.func.vmap(f)\ntorch.zeros(1)\n",
         "import os, torch\nimport torchcompat\nimport torchcompat.func\n\ntorchcompat.func.vmap(f)\ntorch.zeros(1)\n",
@@ -254,6 +279,34 @@ UNCHANGED = {
     "an imported module for others to use": "from torch import func\n",
     "a name that no torch has, in an import": "from torch.func import no_such\n",
     "a name of torch's that is written": "import torch\ntorch.compile = f\n",
+    "an argument that newer torch no longer takes": """
+        import torch
+        torch.optim.lr_scheduler.ConstantLR(o, verbose=True)
+        """,
+    "an argument that the successor does not take": "import torch\ntorch._dynamo.disable(f, wrapping=False)\n",
+    "an old name whose successor takes other arguments": """
+        import torch
+        with torch.cuda.amp.autocast(), torch.backends.cuda.sdp_kernel(enable_math=False):
+            torch.get_autocast_gpu_dtype()
+        """,
+    "functions that share a structure with one that stays": """
+        from torch.utils._pytree import tree_flatten, tree_unflatten, LeafSpec
+        leaves, spec = tree_flatten(x)
+        tree_unflatten(leaves, spec if spec else LeafSpec())
+        """,
+    "functions that share a structure with one that is guarded": """
+        from torch.utils._pytree import tree_flatten
+        leaves, spec = tree_flatten(x)
+        try:
+            from torch.utils._pytree import tree_unflatten
+        except ImportError:
+            pass
+        """,
+    "a module that is asked for a structure that stays torch's": """
+        import torch.utils._pytree as pytree
+        leaves, spec = pytree.tree_flatten(x)
+        pytree.treespec_dumps(spec)
+        """,
 }
 
 # Where torchcompat has the name, and putting it there might mean something else.
@@ -294,10 +347,6 @@ LEFT = {
         def g():
             global F
             F = None
-        """,
-    "an argument that newer torch no longer takes": """
-        import torch
-        torch.optim.lr_scheduler.ConstantLR(o, verbose=True)
         """,
 }
 
@@ -432,6 +481,17 @@ def test_the_command_keeps_to_the_gate(tree, command):
     _, out, _ = command("--fix", "--min", "2.0", "a.py")
     assert "+torchcompat.accelerator.is_available()" in out
     assert "+torchcompat.compile" not in out
+
+
+def test_the_command_keeps_together_what_goes_together(tree, command):
+    """`tree_structure` came with 2.2, what takes its structure before: a gate must not part them."""
+    before = "import torch\nfrom torch.utils._pytree import tree_leaves, tree_structure, tree_unflatten\n"
+    tree({"a.py": before})
+    _, out, _ = command("--fix", "a.py")
+    assert "+from torchcompat.utils.pytree import tree_leaves, tree_structure, tree_unflatten" in out
+    _, out, _ = command("--fix", "--min", "1.8", "a.py")
+    assert "+from torch.utils._pytree import tree_structure, tree_unflatten" in out
+    assert "+from torchcompat.utils.pytree import tree_leaves" in out
 
 
 def test_the_command_names_needless_guards(tree, command):

@@ -169,7 +169,7 @@ def _main(given: argparse.Namespace) -> int:
 
 def _fix(given: argparse.Namespace, report: Report, jobs: Sequence[Job]) -> int:
     """Print the change, or make it; and name the guards that are needless then."""
-    changed, problems = fix.fix_all(report.shown)
+    changed, problems = fix.fix_all(report.shown, report.all_results)
     for problem in [*problems, *fix.needless(job.path for job in jobs if not job.path.endswith(".ipynb"))]:
         print(problem_line(problem), file=sys.stderr)
     for one in changed:

@@ -12,6 +12,7 @@ import tokenize
 from typing import Iterable, NamedTuple, Sequence
 
 from .finding import Finding
+from .modules import wholly
 from .project import Project
 from .reading import MAX_FILE_SIZE, decode, read_bytes
 from .report import Problem, Result
@@ -68,8 +69,11 @@ class Fixed(NamedTuple):
     left: Sequence[tuple[Finding, str]] = ()
 
 
-def fix_all(results: Iterable[Result]) -> tuple[list[Fixed], list[Problem]]:
-    """The changes that the findings of several files ask for. Notebooks are left alone."""
+def fix_all(results: Iterable[Result], every: Iterable[Result] = ()) -> tuple[list[Fixed], list[Problem]]:
+    """The changes that the findings of several files ask for, out of *every* one found. Notebooks are left alone."""
+    found: dict[str, list[Finding]] = {}
+    for result in every:
+        found.setdefault(result.finding.path, []).append(result.finding)
     by_path: dict[str, list[Finding]] = {}
     problems: list[Problem] = []
     for result in results:
@@ -80,7 +84,7 @@ def fix_all(results: Iterable[Result]) -> tuple[list[Fixed], list[Problem]]:
     changed = []
     for path, findings in by_path.items():
         try:
-            one = _fix_file(path, findings)
+            one = _fix_file(path, wholly(findings, found.get(path, ())))
         except (OSError, SyntaxError, ValueError) as error:
             problems.append(Problem(path, 0, f"cannot be rewritten: {error}"))
             continue

@@ -33,10 +33,34 @@ def load() -> dict[str, Shim]:
 
 
 @functools.lru_cache(maxsize=None)
+def successors() -> tuple[tuple[str, str, str, str], ...]:
+    """(old name, "->", "=>" or "~>", new name, note) of successors.txt."""
+    rows = []
+    for line in Path(__file__).with_name("successors.txt").read_text(encoding="utf-8").splitlines():
+        if not line.startswith("#"):
+            names, _, note = line.partition(" : ")
+            old, arrow, new = names.split()
+            rows.append((old, arrow, new, note))
+    return tuple(rows)
+
+
+@functools.lru_cache(maxsize=None)
+def every() -> dict[str, Shim]:
+    """{torch's name: shim}, with the old and private names whose successor does the same and has a shim."""
+    ours = {shim.name: shim for shim in load().values()}
+    found = {}
+    for old, arrow, new, _ in successors():
+        shim = load().get(new) or ours.get(new) or (Shim(new, MINORS[0]) if new.startswith("torchcompat.") else None)
+        if arrow == "=>" and shim is not None:
+            found[old] = shim
+    return {**found, **load()}
+
+
+@functools.lru_cache(maxsize=None)
 def _by_home(history: Any) -> dict[str, Shim]:
     """The shims by where torch's newest keeps the object, which is how two names for one object are told."""
     found = {}
-    for torch, shim in load().items():
+    for torch, shim in every().items():
         entry = history.find(torch)
         if entry is not None:
             found[entry.home] = shim
@@ -45,8 +69,8 @@ def _by_home(history: Any) -> dict[str, Shim]:
 
 def find(history: Any, name: str) -> Shim | None:
     """The shim that stands in for a name of torch, under any of its names."""
-    if name in load():
-        return load()[name]
+    if name in every():
+        return every()[name]
     entry = history.find(name)
     return None if entry is None else _by_home(history).get(entry.home)
 
@@ -62,7 +86,7 @@ def find_owner(history: Any, name: str) -> Shim | None:
 
 def takes(history: Any, ours: str, keyword: str) -> bool:
     """Whether a name of torchcompat takes a keyword: where that is torch's own name, as the newest torch does."""
-    names = [torch for torch, shim in load().items() if shim.name == ours]
+    names = [torch for torch, shim in every().items() if shim.name == ours]
     entry = history.find(names[-1]) if names else None
     newest = at_least(MINORS[-1])
     return entry is None or not entry.present & newest or bool(entry.accepts(keyword) & newest)

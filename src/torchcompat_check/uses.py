@@ -51,6 +51,7 @@ class Uses:
         self.in_function = False
         self.reach = ALL
         self.provided: dict[str, int] = {}
+        self.named: set[str] = set()  # what the code names itself, reached or not
         self.source = source
         self.has_comments = "torchcompat: needs" in source
         self._lines: list[str] | None = None
@@ -79,6 +80,8 @@ class Uses:
         if entry is None:
             return
         direct = direct and (entry.name == path if kind == "module" else is_replaceable(entry, path))
+        if direct:
+            self.named.add(entry.name)
         present = self.history.importable(path) if kind == "module" and entry.name == path else entry.present
         missing = self.reach & known & ~present & ~self.provided.get(entry.name, 0)
         raising = self.reach & known & removed(entry.name) & entry.present
@@ -109,6 +112,7 @@ class Uses:
         entry = self.longest_known(f"{module}.{name}")
         if entry is None:
             return
+        self.named.add(entry.name)
         missing = self.reach & ~entry.present & ~self.provided.get(entry.name, 0)
         there = self.history.importable(module) if self.history.find(module) is not None else ALL
         for part, kind in ((missing & ~there, "module"), (missing & there, "import")):
@@ -128,6 +132,7 @@ class Uses:
         entry = self.history.find(path)
         if entry is None or entry.parameters is None:
             return
+        direct = direct and not self._refused(node, entry)
         reach = self.reach & known & entry.present
         if not reach:
             return
@@ -138,6 +143,17 @@ class Uses:
                     self.absent(keyword, entry, keyword.arg, missing, "type", direct)
         if places and node.args and not entry.overloaded:
             self._positional(node.args, entry, reach, direct)
+
+    def _refused(self, node: ast.Call, entry: Entry) -> bool:
+        """Whether the shim does not take this call, as the newest torch would not; it solves nothing here, then."""
+        shim = shims.find(self.history, entry.name)
+        keywords = [keyword.arg for keyword in node.keywords if keyword.arg]
+        if shim is None or all(shims.takes(self.history, shim.name, keyword) for keyword in keywords):
+            return False
+        key = (*self._place(node.func)[:2], entry.name, "")
+        if key in self.findings:
+            self.findings[key] = self.findings[key]._replace(shim="")
+        return True
 
     def _positional(self, arguments: list[ast.expr], entry: Entry, reach: int, direct: bool) -> None:
         """Report the first positional argument for which some torch has no place."""
@@ -181,10 +197,8 @@ class Uses:
         shim = shims.find(self.history, entry.name)
         if shim is None or missing & ~at_least(shim.oldest):
             return ""
-        newest = at_least(MINORS[-1])
-        if parameter and not (entry.parameters or {})[parameter].present & newest:
-            return ""
-        return shim.name
+        newest = (entry.parameters or {})[parameter].present & at_least(MINORS[-1]) if parameter else ALL
+        return shim.name if newest and (not parameter or shims.takes(self.history, shim.name, parameter)) else ""
 
     def _place(self, node: Any) -> tuple[int, int, int, int]:
         """Where a node is; `keyword` and `alias` have a place of their own from Python 3.9 and 3.10 on."""

@@ -40,7 +40,7 @@ def check_source(source: str, path: str, project: Project | None = None) -> list
     walk.functions()
     # Another file that imports this one may have had it read already, under the path that it found.
     findings = [finding._replace(path=path) for finding in walk.uses.findings.values()]
-    findings = modules.settled(source, findings, walk.uses.history)
+    findings = modules.settled(source, walk.uses.named, findings, walk.uses.history)
     return sorted(findings, key=lambda one: (one.line, one.column, one.name, one.parameter))
 
 
