@@ -127,6 +127,9 @@ def spelled_out(name: str) -> Iterator[str]:
     first, dot, rest = name.partition(".")
     if first in ("torch", "functorch"):
         yield name
+    elif first == "torchcompat":
+        yield from shims.torchs(name)
+        yield "torch" + dot + rest
     elif first in ABBREVIATIONS:
         yield ABBREVIATIONS[first] + dot + rest
     else:

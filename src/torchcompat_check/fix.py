@@ -43,10 +43,10 @@ def rewritten(source: str, findings: Sequence[Finding]) -> tuple[str, list[tuple
         return source, []
     try:
         import libcst as cst
-
-        from . import _rewrite
-    except ImportError:
+    except ModuleNotFoundError:
         raise NeedsLibCST from None
+    from . import _rewrite
+
     try:
         return _rewrite.rewrite(source, wanted)
     except cst.ParserSyntaxError as error:

@@ -11,6 +11,7 @@ from ._minors import MINORS, at_least
 # `import torchcompat` does not load these modules, as `import torch` does not load theirs.
 ON_DEMAND = (
     "torchcompat.utils.checkpoint",
+    "torchcompat.utils.pytree",
     "torchcompat.nn.attention.bias",
     "torchcompat.nn.attention.flex_attention",
     "torchcompat.nn.attention.varlen",
@@ -90,3 +91,12 @@ def takes(history: Any, ours: str, keyword: str) -> bool:
     entry = history.find(names[-1]) if names else None
     newest = at_least(MINORS[-1])
     return entry is None or not entry.present & newest or bool(entry.accepts(keyword) & newest)
+
+
+def torchs(ours: str) -> list[str]:
+    """torch's names for one of torchcompat's: for its own path first, then for what is called so elsewhere."""
+    by_name: dict[str, str] = {shim.name: torch for torch, shim in every().items()}
+    last = ours.rpartition(".")[2]
+    # `torchcompat.functional_call` is there as well, for short.
+    short = [name for name in by_name if ours.count(".") == 1 and name.rpartition(".")[2] == last]
+    return [by_name[name] for name in dict.fromkeys([ours, *short]) if name in by_name]
