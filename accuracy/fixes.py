@@ -26,9 +26,8 @@ from torchcompat_check.walk import check_source  # noqa: E402
 
 PAGE = ROOT / "docs" / "check-fixes.md"
 FIXED = """
-accelerate captum e3nn ema-pytorch flair gpytorch kornia lightning monai mosaicml opacus open_clip_torch peft pyro-ppl
-pytorch-ignite pytorch_optimizer schedulefree skorch timm torch_geometric torchmetrics torchtitan torchtune
-x-transformers
+accelerate captum e3nn ema-pytorch flair gpytorch mosaicml opacus open_clip_torch peft pyro-ppl pytorch-ignite
+pytorch_optimizer schedulefree skorch timm torch_geometric torchmetrics torchtitan torchtune x-transformers
 """
 INTRO = """\
 # Is what `--fix` writes the same?

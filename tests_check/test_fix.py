@@ -92,7 +92,7 @@ CASES = {
     ),
     "a docstring and no import at the top": (
         '"""Doc."""\ndef f():\n    import torch\n    return torch.compile(f)\n',
-        '"""Doc."""\n\nimport torchcompat\n\ndef f():\n    import torch\n    return torchcompat.compile(f)\n',
+        '"""Doc."""\ndef f():\n    import torch\n    import torchcompat\n    return torchcompat.compile(f)\n',
     ),
     "before the first statement that runs, not behind the last import": (
         "import torch\nf = torch.compile(len)\nimport os\n",
@@ -236,7 +236,66 @@ CASES = {
     ),
     "the import of a module goes on binding torch": (
         "import os, torch.func\ntorch.func.vmap(f)\ntorch.zeros(1)\n",
-        "import os, torch\nimport torchcompat\nimport torchcompat.func\n\ntorchcompat.func.vmap(f)\ntorch.zeros(1)\n",
+        "import os, torch, torchcompat.func\nimport torchcompat\n\ntorchcompat.func.vmap(f)\ntorch.zeros(1)\n",
+    ),
+    "torch is imported in a function, and torchcompat beside it": (
+        """
+        import os
+
+        def f():
+            import torch
+            return torch.compile(f), torch.inference_mode()
+
+        def g():
+            from torch import nn, amp; x = 1
+            return nn.attention.SDPBackend.MATH, amp.GradScaler()
+        """,
+        """
+        import os
+
+        def f():
+            import torch
+            import torchcompat
+            return torchcompat.compile(f), torchcompat.inference_mode()
+
+        def g():
+            from torch import nn; from torchcompat import amp; import torchcompat; x = 1
+            return torchcompat.nn.attention.SDPBackend.MATH, torchcompat.amp.GradScaler()
+        """,
+    ),
+    "torch may not be there": (
+        """
+        try:
+            import torch
+        except ImportError:
+            torch = None
+
+        def f():
+            return torch.compile(f)
+        """,
+        """
+        try:
+            import torch
+            import torchcompat
+        except ImportError:
+            torch = None
+
+        def f():
+            return torchcompat.compile(f)
+        """,
+    ),
+    "torch under a condition": (
+        "if ready: import torch\ndef f():\n    return torch.compile(f)\n",
+        "if ready: import torch; import torchcompat\ndef f():\n    return torchcompat.compile(f)\n",
+    ),
+    "torch behind something that comes first": (
+        "import os\nos.environ['A'] = 'b'\nimport torch\n\ntorch.compile(f)\n",
+        "import os\nos.environ['A'] = 'b'\nimport torch\nimport torchcompat\n\ntorchcompat.compile(f)\n",
+    ),
+    "torch and torchcompat in a function": (
+        "def f():\n    import torch\n    import torchcompat\n    torchcompat.compile(f), torch.inference_mode()\n",
+        "def f():\n    import torch\n    import torchcompat\n    import torchcompat\n"
+        "    torchcompat.compile(f), torchcompat.inference_mode()\n",
     ),
 }
 
@@ -346,7 +405,7 @@ LEFT = {
             F.scaled_dot_product_attention(q, k, v)
         def g():
             global F
-            F = None
+            F = torch.special
         """,
 }
 

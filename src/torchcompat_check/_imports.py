@@ -44,7 +44,7 @@ def renamed(alias: cst.ImportAlias, name: str) -> cst.ImportAlias:
     return alias.with_changes(name=cst.Name(name))
 
 
-def modules(statement: cst.Import, found: Found, load: Callable[[str], object]) -> cst.Import:
+def modules(statement: cst.Import, found: Found) -> cst.Import:
     """`import torch.func as f`: the module is torchcompat's. `import torch.func` binds torch, and goes on doing so."""
     names = []
     for alias in statement.names:
@@ -53,19 +53,27 @@ def modules(statement: cst.Import, found: Found, load: Callable[[str], object]) 
             alias = alias.with_changes(name=dotted(finding.shim))
         elif finding is not None:
             alias = alias.with_changes(name=cst.Name(alias.evaluated_name.partition(".")[0]))
-            load(finding.shim)
+            names.append(alias.with_changes(comma=cst.Comma(whitespace_after=cst.SimpleWhitespace(" "))))
+            alias = cst.ImportAlias(dotted(finding.shim), comma=alias.comma)
         names.append(alias)
     return statement.with_changes(names=names)
+
+
+def at_top(module: cst.Module) -> set[cst.CSTNode]:
+    """The imports at the top of a module, which always run, and first."""
+    lines = [line for line in module.body[: _top(module)[0]] if isinstance(line, cst.SimpleStatementLine)]
+    return {one for line in lines for one in line.body}
+
+
+def plain(name: str) -> cst.Import:
+    """`import name`."""
+    return cst.Import([cst.ImportAlias(dotted(name))])
 
 
 def add(module: cst.Module, names: Iterable[str]) -> cst.Module:
     """*module* with imports of *names* behind its docstring and the imports at its top, before all else that runs."""
     at, there = _top(module)
-    new = [
-        cst.SimpleStatementLine([cst.Import([cst.ImportAlias(dotted(name))])])
-        for name in sorted(names)
-        if name not in there
-    ]
+    new = [cst.SimpleStatementLine([plain(name)]) for name in sorted(names) if name not in there]
     if not new:
         return module
     after = list(module.body[at:])

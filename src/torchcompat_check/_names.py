@@ -38,18 +38,32 @@ class Names:
         if not text or not _is_chain(node):
             return ""
         root, dot, rest = text.partition(".")
-        found = {self._bound(one, root, depth) for one in self._assignments(node, root)}
+        found = {self._bound(one, root, depth) for one in self._certain(node, root)}
         path = found.pop() if len(found) == 1 else ""
         return path and path + dot + rest
+
+    def imports(self, node: cst.CSTNode) -> list[ImportAssignment]:
+        """The imports by which a chain of names has its path."""
+        found: list[ImportAssignment] = []
+        for one in self._certain(node, (get_full_name_for_node(node) or "").partition(".")[0]):
+            value = self._value(one)
+            if isinstance(one, ImportAssignment):
+                found.append(one)
+            elif value is not None:
+                found += self.imports(value)
+        return found
 
     def is_starred(self, node: cst.Name) -> bool:
         """Whether nothing but a star import, or Python itself, brings a name."""
         return all(isinstance(one, BuiltinAssignment) for one in self._assignments(node, node.value))
 
     def is_ours(self, node: cst.CSTNode) -> bool:
-        """Whether `torchcompat`, at this place, is the module that is imported at the top of the file, or unbound."""
+        """Whether `torchcompat`, at this place, is the module, imported for all or beside torch's; or is unbound."""
+        beside = [one.scope for one in self.imports(node)]
         return all(
-            isinstance(one.scope, GlobalScope) and isinstance(one, ImportAssignment) and _imported(one, OURS) == OURS
+            isinstance(one, ImportAssignment)
+            and _imported(one, OURS) == OURS
+            and (isinstance(one.scope, GlobalScope) or one.scope in beside)
             for one in self._assignments(node, OURS)
         )
 
@@ -70,17 +84,26 @@ class Names:
         scope = self._scopes.get(at)
         return scope[name] if scope is not None else ()
 
+    def _certain(self, node: cst.CSTNode, name: str) -> list[BaseAssignment]:
+        """The assignments of a name, but for None, which stands for torch where it is not installed."""
+        found = list(self._assignments(node, name))
+        values = [self._value(one) for one in found]
+        return [one for one, value in zip(found, values) if not (isinstance(value, cst.Name) and value.value == "None")]
+
+    def _value(self, one: BaseAssignment) -> cst.BaseExpression | None:
+        """What stands on the right of a plain assignment of the module."""
+        if isinstance(one, ImportAssignment) or not isinstance(one, Assignment):
+            return None
+        target = self._parents.get(one.node) if isinstance(one.scope, GlobalScope) else None
+        statement = self._parents.get(target) if target is not None else None
+        return statement.value if isinstance(statement, cst.Assign) and isinstance(target, cst.AssignTarget) else None
+
     def _bound(self, one: BaseAssignment, name: str, depth: int) -> str:
         """What an assignment binds *name* to."""
         if isinstance(one, ImportAssignment):
             return _imported(one, name)
-        if not isinstance(one, Assignment) or not isinstance(one.scope, GlobalScope) or depth == DEEPEST:
-            return ""
-        target = self._parents.get(one.node)
-        statement = self._parents.get(target) if target is not None else None
-        if isinstance(statement, cst.Assign) and isinstance(target, cst.AssignTarget):
-            return self.path(statement.value, depth + 1)
-        return ""
+        value = self._value(one)
+        return self.path(value, depth + 1) if value is not None and depth < DEEPEST else ""
 
 
 def _is_chain(node: cst.CSTNode) -> bool:

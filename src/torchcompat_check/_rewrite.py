@@ -30,26 +30,44 @@ class Rewritten(NamedTuple):
 def rewrite(source: str, findings: Sequence[Finding]) -> Rewritten:
     """*source* with the shims of *findings*, each of which has one, wherever that is sure to mean the same."""
     wrapper = MetadataWrapper(cst.parse_module(source), unsafe_skip_copy=True)
-    rewriter = Rewriter(findings, Names(wrapper))
-    module = _imports.add(wrapper.visit(rewriter), rewriter.modules)
+    rewriter = Rewriter(findings, Names(wrapper), _imports.at_top(wrapper.module))
+    module = wrapper.visit(rewriter)
+    if rewriter.beside:
+        # An import is left before the uses of what it binds are seen.
+        rewriter = rewriter.again()
+        module = wrapper.visit(rewriter)
+    module = _imports.add(module, rewriter.modules)
     left = [(one, rewriter.reasons.get(one, NOT_NAMED)) for one in findings if one not in rewriter.done]
     return Rewritten(module.code, left)
 
 
 class Rewriter(cst.CSTTransformer):
-    """Replaces what the findings point at. *modules* are then to be imported; *reasons* say why one was left."""
+    """Replaces what the findings point at. *modules* are then to be imported; *reasons* say why one was left.
+
+    Where torch is not imported at the *top*, but in a function or under a condition, torchcompat is imported beside it:
+    the file may be one that also runs without torch.
+    """
 
     METADATA_DEPENDENCIES = (PositionProvider,)
 
-    def __init__(self, findings: Sequence[Finding], names: Names) -> None:
+    def __init__(self, findings: Sequence[Finding], names: Names, top: set[cst.CSTNode]) -> None:
         super().__init__()
         self.modules: set[str] = set()
+        self._top = top
+        self.beside: dict[cst.CSTNode, set[str]] = {}
         self.done: set[Finding] = set()
         self.reasons: dict[Finding, str] = {}
         self._of = names
         self._findings: dict[tuple[int, int], list[Finding]] = {}
         for one in findings:
             self._findings.setdefault((one.line, one.column), []).append(one)
+        self._given = findings
+
+    def again(self) -> Rewriter:
+        """A rewriter that knows what to import beside which import."""
+        new = Rewriter(self._given, self._of, self._top)
+        new.beside = self.beside
+        return new
 
     def _at(self, node: cst.CSTNode, argument: bool) -> list[Finding]:
         """The findings of names, or of arguments, where *node* begins."""
@@ -58,9 +76,14 @@ class Rewriter(cst.CSTTransformer):
             one for one in self._findings.get((place.line, place.column + 1), ()) if bool(one.parameter) == argument
         ]
 
-    def use(self, shim: str) -> cst.BaseExpression:
-        """torchcompat's name as an expression; its module is to be imported."""
-        self.modules.add(next((name for name in ON_DEMAND if shim == name or shim.startswith(f"{name}.")), OURS))
+    def _use(self, shim: str, original: cst.CSTNode) -> cst.BaseExpression:
+        """torchcompat's name as an expression; its module is to be imported where that of *original* is."""
+        module = next((name for name in ON_DEMAND if shim == name or shim.startswith(f"{name}.")), OURS)
+        elsewhere = [one.node for one in self._of.imports(original) if one.node not in self._top]
+        for node in elsewhere:
+            self.beside.setdefault(node, set()).add(module)
+        if not elsewhere:
+            self.modules.add(module)
         return cst.parse_expression(shim)
 
     def _put(self, finding: Finding, original: cst.BaseExpression, updated: cst.BaseExpression) -> cst.BaseExpression:
@@ -71,7 +94,7 @@ class Rewriter(cst.CSTTransformer):
             self.reasons[finding] = HIDDEN
         else:
             self.done.add(finding)
-            return self.use(finding.shim).with_changes(lpar=updated.lpar, rpar=updated.rpar)
+            return self._use(finding.shim, original).with_changes(lpar=updated.lpar, rpar=updated.rpar)
         return updated
 
     def leave_Attribute(self, original_node: cst.Attribute, updated_node: cst.Attribute) -> cst.BaseExpression:
@@ -141,7 +164,7 @@ class Rewriter(cst.CSTTransformer):
 
     def leave_Import(self, original_node: cst.Import, updated_node: cst.Import) -> cst.Import:
         """`import torch.func as f`."""
-        return _imports.modules(original_node, self._imported, self.modules.add)
+        return _imports.modules(original_node, self._imported)
 
     def leave_SimpleStatementLine(
         self, original_node: cst.SimpleStatementLine, updated_node: cst.SimpleStatementLine
@@ -161,8 +184,8 @@ class Rewriter(cst.CSTTransformer):
         return updated_node.with_changes(body=self._body(original_node, updated_node))
 
     def _body(self, before: _Line, after: _Line) -> list[cst.BaseSmallStatement]:
-        parts = [
-            _imports.moved(original, self._imported) if isinstance(original, cst.ImportFrom) else [updated]
-            for original, updated in zip(before.body, after.body)
-        ]
-        return [one for part in parts for one in part]
+        parts: list[cst.BaseSmallStatement] = []
+        for original, updated in zip(before.body, after.body):
+            moved = _imports.moved(original, self._imported) if isinstance(original, cst.ImportFrom) else [updated]
+            parts += [*moved, *(_imports.plain(name) for name in sorted(self.beside.get(original, ())))]
+        return parts
