@@ -26,9 +26,9 @@ class Recording(uses.Uses):
         super().__init__(*arguments)
         self.seen = set()
 
-    def name(self, node, path, known, kind="attribute"):
+    def name(self, node, path, *arguments, **options):
         self.seen.add((getattr(node, "lineno", 0), path))
-        super().name(node, path, known, kind)
+        super().name(node, path, *arguments, **options)
 
     def imported(self, node, module, name):
         self.seen.add((getattr(node, "lineno", 0), f"{module}.{name}"))

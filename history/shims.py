@@ -3,6 +3,7 @@
 The file says to what does not import torch what `torchcompat.SHIMS` declares; it is the same on every torch.
 """
 
+import inspect
 import sys
 from pathlib import Path
 
@@ -21,6 +22,21 @@ def oldest(shim):
     return shim.since if summary(shim).startswith("UnsupportedError") else "1.2"
 
 
+def members(shim):
+    """What a class has that is used through the class and not through an instance, whatever the torch.
+
+    The members of an enumeration, and methods of the class and static ones.
+    """
+    if not inspect.isclass(shim.fallback):
+        return []
+    own = [base for base in shim.fallback.__mro__ if base.__module__.partition(".")[0] == "torchcompat"]
+    found = list(getattr(shim.fallback, "__members__", ()))
+    found += [
+        name for base in own for name, value in vars(base).items() if isinstance(value, (classmethod, staticmethod))
+    ]
+    return [name for name in dict.fromkeys(found) if not name.startswith("_")]
+
+
 def rows():
     """{torch's name: (torchcompat's name, oldest torch)}, modules included."""
     found = {}
@@ -28,6 +44,8 @@ def rows():
         if shim.path is None:
             continue
         found[shim.path] = ("torchcompat." + name, oldest(shim))
+        for member in members(shim):
+            found[f"{shim.path}.{member}"] = (f"torchcompat.{name}.{member}", oldest(shim))
         module = name.rpartition(".")[0]
         if module and shim.path == "torch." + name:
             found.setdefault("torch." + module, ("torchcompat." + module, "1.2"))

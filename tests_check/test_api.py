@@ -4,8 +4,9 @@ import json
 
 import pytest
 
+from torchcompat_check import shims
 from torchcompat_check._minors import ranges
-from torchcompat_check.api import UnknownName, api, main, successors
+from torchcompat_check.api import UnknownName, api, main
 from torchcompat_check.history import load
 
 
@@ -126,11 +127,34 @@ def test_exit_codes(capsys):
     assert "got 'a b'" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("ours", "name"),
+    [
+        ("torchcompat.func.vmap", "torch.func.vmap"),
+        ("torchcompat.functional_call", "torch.func.functional_call"),
+        ("torchcompat.utils.pytree.tree_map", "torch.utils._pytree.tree_map"),
+        ("torchcompat.nn.utils.clip_grad_norm_", "torch.nn.utils.clip_grad_norm_"),
+        ("torchcompat.OutOfMemoryError", "torch.cuda.OutOfMemoryError"),
+        ("torchcompat.optim.Adam.step", "torch.optim.Adam.step"),
+        ("torchcompat.nn.functional.scaled_dot_product_attention(is_causal)", None),
+    ],
+)
+def test_a_name_of_torchcompats_is_one_of_torchs(ours, name):
+    found = api(ours)
+    assert found.name == (name or "torch.nn.functional.scaled_dot_product_attention")
+    assert name is None or found.shim.name.rpartition(".")[2] in ours
+
+
+def test_what_only_torchcompat_has_is_no_name_of_torchs():
+    with pytest.raises(UnknownName):
+        api("torchcompat.device.best_device")
+
+
 def test_successors_are_true():
     """Both names exist, what stands in for a newer name is older, and what replaced another is still there."""
     history = load()
-    for old, arrow, new, _ in successors():
-        assert arrow in ("->", "~>")
+    for old, arrow, new, _ in shims.successors():
+        assert arrow in ("->", "=>", "~>")
         before = history.find(old)
         assert before is not None, old
         if not new.startswith("torch."):
@@ -140,4 +164,4 @@ def test_successors_are_true():
         first, second = before.present & -before.present, after.present & -after.present
         assert arrow == "->" or first <= second, (old, new)
         # Something that other names replace in turn may go.
-        assert after.present >> 27 & 1 or any(each == new for each, _, _, _ in successors()), new
+        assert after.present >> 27 & 1 or any(each == new for each, _, _, _ in shims.successors()), new

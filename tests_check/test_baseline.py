@@ -98,7 +98,7 @@ def test_on_the_command_line(tree, command):
     assert out.splitlines() == [
         "runs on torch >= 1.8, but for what the baseline knows",
         "1 in the baseline, not shown",
-        "needs torch >= 2.0 (1 finding); with torchcompat: any torch from 1.2 to 2.15 (0 remain)",
+        "needs torch >= 2.0 (1 finding in 1 file); with torchcompat: any torch from 1.2 to 2.15 (0 remain)",
     ]
     tree({"a.py": "\n\n" + COMPILE + FROMBUFFER})
     code, out, err = command("a.py", "--min", "1.8", "--baseline", "known.json")

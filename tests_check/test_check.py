@@ -25,7 +25,7 @@ def test_without_a_gate_all_is_shown_and_the_code_is_0(tree, command):
     code, out, err = command()
     assert (code, err) == (0, "")
     assert names(out) == ["torch.compile", "torch.frombuffer", "torch.nn.functional.gelu(approximate)"]
-    assert out.splitlines()[-1] == "needs torch >= 2.0 (3 findings); with torchcompat: >= 1.12 (2 remain)"
+    assert out.splitlines()[-1] == "needs torch >= 2.0 (3 findings in 3 files); with torchcompat: >= 1.12 (2 remain)"
 
 
 @pytest.mark.parametrize(
@@ -43,7 +43,7 @@ def test_a_gate_shows_what_is_missing_within_it(tree, command, gate, shown, code
     tree({"a.py": COMPILE, "b.py": FROMBUFFER})
     found = command(*gate)
     assert (names(found[1]), found[0]) == (shown, code)
-    assert "needs torch >= 2.0 (2 findings)" in found[1]
+    assert "needs torch >= 2.0 (2 findings in 2 files)" in found[1]
 
 
 def test_a_name_that_went_away_is_against_a_newest_torch(tree, command):
@@ -51,7 +51,7 @@ def test_a_name_that_went_away_is_against_a_newest_torch(tree, command):
     assert command("--max", "1.7")[0] == 0
     assert command("--max", "1.8")[0] == 1
     assert command("--min", "1.8")[0] == 1
-    assert "needs torch <= 1.7 (1 finding)" in command()[1]
+    assert "needs torch <= 1.7 (1 finding in 1 file)" in command()[1]
 
 
 def test_the_range_of_a_gate():
@@ -67,7 +67,7 @@ def test_select_and_ignore(tree, command):
     assert names(command("--select", "torch.compile", "--select", "torch.nn.*")[1])[0] == "torch.compile"
     assert names(command("--ignore", "torch.compile")[1])[0] == "torch.frombuffer"
     assert names(command("--select", "*(approximate)")[1]) == ["torch.nn.functional.gelu(approximate)"]
-    assert command("--ignore", "torch.*")[1] == "runs on any torch from 1.2 to 2.15 (0 findings)\n"
+    assert command("--ignore", "torch.*")[1] == "runs on any torch from 1.2 to 2.15 (0 findings in 3 files)\n"
 
 
 def test_ignore_comments(tree, command):
@@ -157,7 +157,55 @@ def test_what_explain_proposes_is_true(tree, command, source):
     imports, statement = source.splitlines()
     for condition in proposed:
         tree({"a.py": f"{imports}\nfrom packaging.version import Version\n{condition}\n    {statement}\n"})
-        assert command()[1] == "runs on any torch from 1.2 to 2.15 (0 findings)\n", condition
+        assert command()[1] == "runs on any torch from 1.2 to 2.15 (0 findings in 1 file)\n", condition
+
+
+def test_nothing_to_read_is_an_error(tree, command):
+    tree({"empty/a.txt": "", "a.py": COMPILE, "b.py": "import torch ("})
+    for arguments in (["empty"], ["--exclude", "*"], ["a.py", "--exclude", "a.py"], ["--fix", "empty"]):
+        code, out, err = command(*arguments)
+        assert (code, out, err.count("\n")) == (2, "", 1)
+        assert "--allow-empty accepts that" in err
+        assert command(*arguments, "--allow-empty")[0] == 0
+    assert command("empty", "--allow-empty", "--min", "1.2") == (0, "nothing was read\n", "")
+
+
+def test_of_what_cannot_be_read_nothing_is_said(tree, command):
+    tree({"a.py": COMPILE, "b.py": "import torch ("})
+    code, out, err = command("no_such_folder")
+    assert (code, out) == (2, "nothing was read\n")
+    assert "no_such_folder: cannot be read" in err
+    assert command("b.py", "--allow-empty")[:2] == (2, "nothing was read\n")
+    assert command("a.py", "b.py")[1].splitlines()[-1].startswith("needs torch >= 2.0 (1 finding in 1 file)")
+    assert json.loads(command("a.py", "b.py", "--format", "json")[1])["read"] == 1
+
+
+def test_no_changed_lines_are_no_error(tree, command):
+    tree({"a.py": COMPILE, "empty.diff": ""})
+    assert command("--patch", "empty.diff") == (0, "nothing was read\n", "")
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    ["torch.compil", "tirch.compile", "torch.no_such.*", "torch.nn.functional.gelu(no_such)", "compile", "tirch.*"],
+)
+def test_a_selection_that_fits_no_name_is_an_error(tree, command, pattern):
+    tree({"a.py": COMPILE, "pyproject.toml": f'[tool.torchcompat]\nselect = ["torch.jit.*", "{pattern}"]\n'})
+    for arguments in (["--no-config", "--select", pattern], []):
+        code, out, err = command(*arguments)
+        assert (code, out, err.count("\n")) == (2, "", 1)
+        assert repr(pattern) in err
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    ["torch.jit.*", "*", "*(approximate)", "torch.nn.functional.gelu(approximate)", "torch.nn.*.zero_*", "torch.fr*"],
+)
+def test_a_selection_that_fits_is_what_the_answer_is_about(tree, command, pattern):
+    tree({"a.py": COMPILE})
+    code, out, err = command("--select", pattern)
+    assert (code, err) == (0, "")
+    assert out.splitlines()[-1].startswith("the selected uses ")
 
 
 def test_every_option_is_documented():

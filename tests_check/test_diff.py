@@ -122,7 +122,7 @@ def test_only_changed_lines_count(repository, tree, command):
     code, out, _ = command("--diff")
     assert code == 0
     assert places(out) == ["pkg/a.py:5:5"]
-    assert out.endswith("\nthe changed lines need torch >= 1.10 (1 finding)\n")
+    assert out.endswith("\nthe changed lines need torch >= 1.10 (1 finding in 1 file)\n")
     assert command("--diff", "HEAD", "--min", "1.8")[0] == 1
     assert places(command("pkg/b.py", "--diff")[1]) == []
     assert places(command("pkg", "--diff")[1]) == ["pkg/a.py:5:5"]

@@ -148,5 +148,5 @@ def test_ignore_comments_work_in_cells(tree, command):
         }
     )
     code, out, err = command("a.ipynb", "--warn-unused-ignores")
-    assert (code, out) == (0, "runs on any torch from 1.2 to 2.15 (0 findings)\n")
+    assert (code, out) == (0, "runs on any torch from 1.2 to 2.15 (0 findings in 1 file)\n")
     assert err == "a.ipynb:cell 2:2: unused ignore\n"

@@ -2,6 +2,11 @@
 
 import os
 import re
+import shutil
+import subprocess
+import sys
+
+import packaging
 
 import torchcompat_check
 
@@ -35,3 +40,57 @@ def test_what_is_installed_is_whole():
 def test_the_hook_of_pre_commit_is_there():
     entry = re.search(r"^  entry: (.*)$", read(".pre-commit-hooks.yaml"), re.M).group(1)
     assert os.access(os.path.join(ROOT, entry), os.X_OK)
+
+
+# Where things are missing: an interpreter without site-packages has neither torch nor packaging nor LibCST.
+
+
+def bare(*arguments, cwd=None, entry="from torchcompat_check.__main__ import main; main(sys.argv[1:])"):
+    code = f"import sys; sys.path.insert(0, {os.path.join(ROOT, 'src')!r}); {entry}"
+    done = subprocess.run([sys.executable, "-I", "-S", "-c", code, *arguments], capture_output=True, cwd=cwd)
+    return done.returncode, done.stdout.decode(), done.stderr.decode()
+
+
+def test_the_report_without_torch_says_so_in_one_line():
+    for arguments in ([], ["report"], ["--json"], ["report", "--json"]):
+        code, out, err = bare(*arguments)
+        assert (code, out, err.count("\n")) == (2, "", 1)
+        assert err.startswith("torchcompat: torch is not installed")
+
+
+def test_the_checker_without_packaging_says_so_in_one_line(tmp_path):
+    (tmp_path / "a.py").write_text("import torch\ntorch.compile(f)\n")
+    expected = 2, "", "torchcompat: packaging is not installed: pip install packaging\n"
+    assert bare("check", "a.py", cwd=str(tmp_path)) == expected
+
+
+def test_the_hook_of_pre_commit_without_packaging_says_so_in_one_line(tmp_path):
+    hook = os.path.join(ROOT, ".ci", "pre-commit-hook")
+    code, out, err = bare("a.py", cwd=str(tmp_path), entry=f"import runpy; runpy.run_path({hook!r})")
+    assert (code, out, err) == (2, "", "torchcompat: packaging is not installed: pip install packaging\n")
+
+
+def test_the_hook_of_pre_commit_accepts_that_all_is_excluded(tmp_path):
+    (tmp_path / "a.py").write_text("import torch\ntorch.compile(f)\n")
+    (tmp_path / "pyproject.toml").write_text('[tool.torchcompat]\nmin = "1.2"\nexclude = ["a.py"]\n')
+    command = [sys.executable, os.path.join(ROOT, ".ci", "pre-commit-hook"), "a.py"]
+    done = subprocess.run(command, capture_output=True, cwd=str(tmp_path))
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+def test_fix_without_libcst_says_so_in_one_line(tmp_path):
+    (tmp_path / "a.py").write_text("import torch\ntorch.compile(f)\n")
+    shutil.copytree(os.path.dirname(packaging.__file__), str(tmp_path / "beside" / "packaging"))
+    entry = f"sys.path.append({str(tmp_path / 'beside')!r}); "
+    entry += "from torchcompat_check.__main__ import main; main(sys.argv[1:])"
+    code, out, err = bare("check", "--fix", "a.py", cwd=str(tmp_path), entry=entry)
+    assert (code, out) == (2, "")
+    assert err == "torchcompat check: --fix needs LibCST: pip install 'torchcompat-shims[fix]'\n"
+
+
+def test_the_history_needs_nothing():
+    assert bare("api", "torch.compile")[0] == 0
+
+
+def test_the_version_is_told():
+    assert bare("--version") == (0, f"torchcompat {torchcompat_check.__version__}\n", "")

@@ -68,4 +68,4 @@ def test_progress_is_for_long_runs_on_a_terminal():
 
 def test_progress_does_not_reach_standard_output(many, command, monkeypatch):
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
-    assert "files" not in command("-j", "1")[1]
+    assert "of 50 files" not in command("-j", "1")[1]

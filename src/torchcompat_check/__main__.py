@@ -6,10 +6,13 @@ import os
 import sys
 from typing import Callable, Sequence
 
+from . import __version__
+
 USAGE = """\
 usage: torchcompat [report] [--json]    what the installed torch is, and which names are torch's own on it
        torchcompat check [PATH ...]     which torch a code base needs
        torchcompat api NAME             the history of a name of torch
+       torchcompat --version
 
 torchcompat COMMAND --help says more of each.
 """
@@ -43,13 +46,34 @@ def _api(arguments: Sequence[str]) -> int:
 COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {"report": _report, "check": _check, "api": _api}
 
 
+# What a command may find missing: the checker is used without torch, and pre-commit's hook with the Python of the path.
+MISSING = {
+    "torch": "torch is not installed (https://pytorch.org/get-started); without it, `check` and `api` work",
+    "packaging": "packaging is not installed: pip install packaging",
+    "typing_extensions": "typing-extensions is not installed: pip install typing-extensions",
+}
+
+
 def run(arguments: Sequence[str]) -> int:
     """Run a command; return its exit code."""
+    try:
+        return _run(arguments)
+    except ModuleNotFoundError as error:
+        if error.name not in MISSING:
+            raise
+        print(f"torchcompat: {MISSING[error.name]}", file=sys.stderr)
+        return 2
+
+
+def _run(arguments: Sequence[str]) -> int:
     if not arguments or arguments[0] == "--json":
         return _report(arguments)
     name, *rest = arguments
     if name in ("-h", "--help"):
         print(USAGE, end="")
+        return 0
+    if name == "--version":
+        print(f"torchcompat {__version__}")
         return 0
     if name not in COMMANDS:
         print(

@@ -2,91 +2,157 @@
 
 from __future__ import annotations
 
-from typing import Sequence, Union
+from typing import NamedTuple, Sequence, Union
 
 import libcst as cst
-from libcst.codemod import CodemodContext
-from libcst.codemod.visitors import AddImportsVisitor
-from libcst.helpers import get_full_name_for_node
 from libcst.metadata import MetadataWrapper, PositionProvider
 
+from . import _imports
+from ._names import OURS, Names
 from .finding import Finding
-from .fix import ON_DEMAND
+from .history import load
+from .shims import ON_DEMAND, takes
 
 _Line = Union[cst.SimpleStatementLine, cst.SimpleStatementSuite]
+NOT_NAMED = "the code reaches it in another way than by its name"
+HIDDEN = "`torchcompat` means something else there"
+WRITTEN = "the name is bound or deleted there"
+STARRED = "more than a star import binds the name"
 
 
-def rewrite(source: str, findings: Sequence[Finding]) -> str:
-    """*source* with the shims of *findings*, each of which has one."""
+class Rewritten(NamedTuple):
+    """The new text, and what was left as it is: (finding, why)."""
+
+    text: str
+    left: list[tuple[Finding, str]]
+
+
+def rewrite(source: str, findings: Sequence[Finding]) -> Rewritten:
+    """*source* with the shims of *findings*, each of which has one, wherever that is sure to mean the same."""
     wrapper = MetadataWrapper(cst.parse_module(source), unsafe_skip_copy=True)
-    rewriter = Rewriter(findings)
+    rewriter = Rewriter(findings, Names(wrapper), _imports.at_top(wrapper.module))
     module = wrapper.visit(rewriter)
-    context = CodemodContext()
-    for name in sorted(rewriter.modules):
-        AddImportsVisitor.add_needed_import(context, name)
-    module = AddImportsVisitor(context).transform_module(module) if rewriter.modules else module
-    return module.code
-
-
-def expression(name: str) -> cst.BaseExpression:
-    """A dotted name as an expression."""
-    return cst.parse_expression(name)
+    if rewriter.beside:
+        # An import is left before the uses of what it binds are seen.
+        rewriter = rewriter.again()
+        module = wrapper.visit(rewriter)
+    module = _imports.add(module, rewriter.modules)
+    left = [(one, rewriter.reasons.get(one, NOT_NAMED)) for one in findings if one not in rewriter.done]
+    return Rewritten(module.code, left)
 
 
 class Rewriter(cst.CSTTransformer):
-    """Replaces what the findings point at. *modules* are then to be imported."""
+    """Replaces what the findings point at. *modules* are then to be imported; *reasons* say why one was left.
+
+    Where torch is not imported at the *top*, but in a function or under a condition, torchcompat is imported beside it:
+    the file may be one that also runs without torch.
+    """
 
     METADATA_DEPENDENCIES = (PositionProvider,)
 
-    def __init__(self, findings: Sequence[Finding]) -> None:
+    def __init__(self, findings: Sequence[Finding], names: Names, top: set[cst.CSTNode]) -> None:
         super().__init__()
         self.modules: set[str] = set()
-        self._names = {(one.line, one.column): one for one in findings if not one.parameter}
-        self._arguments = {(one.line, one.column): one for one in findings if one.parameter}
+        self._top = top
+        self.beside: dict[cst.CSTNode, set[str]] = {}
+        self.done: set[Finding] = set()
+        self.reasons: dict[Finding, str] = {}
+        self._of = names
+        self._findings: dict[tuple[int, int], list[Finding]] = {}
+        for one in findings:
+            self._findings.setdefault((one.line, one.column), []).append(one)
+        self._given = findings
 
-    def _start(self, node: cst.CSTNode) -> tuple[int, int]:
+    def again(self) -> Rewriter:
+        """A rewriter that knows what to import beside which import."""
+        new = Rewriter(self._given, self._of, self._top)
+        new.beside = self.beside
+        return new
+
+    def _at(self, node: cst.CSTNode, argument: bool) -> list[Finding]:
+        """The findings of names, or of arguments, where *node* begins."""
         place = self.get_metadata(PositionProvider, node).start
-        return place.line, place.column + 1
+        return [
+            one for one in self._findings.get((place.line, place.column + 1), ()) if bool(one.parameter) == argument
+        ]
 
-    def _use(self, shim: str) -> cst.BaseExpression:
-        """torchcompat's name as an expression; its module is to be imported."""
-        module = next((name for name in ON_DEMAND if shim.startswith(f"{name}.")), "torchcompat")
-        self.modules.add(module)
-        return expression(shim)
+    def _use(self, shim: str, original: cst.CSTNode) -> cst.BaseExpression:
+        """torchcompat's name as an expression; its module is to be imported where that of *original* is."""
+        module = next((name for name in ON_DEMAND if shim == name or shim.startswith(f"{name}.")), OURS)
+        elsewhere = [one.node for one in self._of.imports(original) if one.node not in self._top]
+        for node in elsewhere:
+            self.beside.setdefault(node, set()).add(module)
+        if not elsewhere:
+            self.modules.add(module)
+        return cst.parse_expression(shim)
+
+    def _put(self, finding: Finding, original: cst.BaseExpression, updated: cst.BaseExpression) -> cst.BaseExpression:
+        """The shim in the place of an expression, if that may be; in its parentheses: `return(x)` needs them."""
+        if not self._of.is_read(original):
+            self.reasons[finding] = WRITTEN
+        elif not self._of.is_ours(original):
+            self.reasons[finding] = HIDDEN
+        else:
+            self.done.add(finding)
+            return self._use(finding.shim, original).with_changes(lpar=updated.lpar, rpar=updated.rpar)
+        return updated
 
     def leave_Attribute(self, original_node: cst.Attribute, updated_node: cst.Attribute) -> cst.BaseExpression:
-        """`torch.inference_mode`, by the whole of the name and not by a part of it."""
-        finding = self._names.get(self._start(original_node))
-        if finding is None or original_node.attr.value != finding.name.rpartition(".")[2]:
-            return updated_node
-        if get_full_name_for_node(original_node.value) is None or not self._is_whole(original_node, finding):
-            return updated_node
-        return self._use(finding.shim)
-
-    def _is_whole(self, node: cst.Attribute, finding: Finding) -> bool:
-        """Whether the chain up to *node* is as long as the name that was found, or shorter by an alias."""
-        text = get_full_name_for_node(node) or ""
-        inner, wanted = text.split(".")[1:], finding.name.split(".")
-        return wanted[len(wanted) - len(inner) :] == inner
+        """`torch.inference_mode`."""
+        return self._named(original_node, updated_node)
 
     def leave_Name(self, original_node: cst.Name, updated_node: cst.Name) -> cst.BaseExpression:
         """A name that a star import brought."""
-        finding = self._names.get(self._start(original_node))
-        if finding is None or original_node.value != finding.name.rpartition(".")[2]:
-            return updated_node
-        place = self.get_metadata(PositionProvider, original_node)
-        if (finding.end_line, finding.end_column) != (place.end.line, place.end.column + 1):
-            return updated_node
-        return self._use(finding.shim)
+        for finding in self._at(original_node, argument=False):
+            place = self.get_metadata(PositionProvider, original_node)
+            ends = (place.end.line, place.end.column + 1) == (finding.end_line, finding.end_column)
+            if ends and original_node.value == finding.name.rpartition(".")[2]:
+                if self._of.is_starred(original_node):
+                    return self._put(finding, original_node, updated_node)
+                self.reasons[finding] = STARRED
+        return updated_node
+
+    def _named(self, original: cst.BaseExpression, updated: cst.BaseExpression) -> cst.BaseExpression:
+        found = self._at(original, argument=False)
+        path = self._of.path(original) if found else ""
+        for finding in found:
+            if finding not in self.reasons and path == finding.name:
+                return self._put(finding, original, updated)
+        return updated
+
+    def visit_Call(self, node: cst.Call) -> bool:
+        """A call that hands over what the newest torch, and so its stand-in, no longer takes stays as it is."""
+        for finding in self._at(node.func, argument=False):
+            refused = self._refused(finding, node)
+            if refused and self._of.path(node.func) == finding.name:
+                self.reasons[finding] = f"{finding.shim} does not take {refused}"
+        return True
 
     def leave_Call(self, original_node: cst.Call, updated_node: cst.Call) -> cst.BaseExpression:
         """A call with an argument that the older torch does not take."""
         for argument in original_node.args:
-            finding = self._arguments.get(self._start(argument))
-            name = get_full_name_for_node(original_node.func)
-            if finding is not None and name is not None:
-                return updated_node.with_changes(func=self._use(finding.shim))
+            for finding in self._at(argument, argument=True):
+                if self._of.path(original_node.func) == finding.name:
+                    refused = self._refused(finding, original_node)
+                    if refused:
+                        self.reasons[finding] = f"{finding.shim} does not take {refused}"
+                        continue
+                    func = self._put(finding, original_node.func, updated_node.func)
+                    updated_node = updated_node.with_changes(func=func)
         return updated_node
+
+    def _refused(self, finding: Finding, call: cst.Call) -> str:
+        """A keyword of a call that the shim does not take."""
+        keywords = [one.keyword.value for one in call.args if one.keyword is not None]
+        return next((one for one in keywords if not takes(load(), finding.shim, one)), "")
+
+    def _imported(self, node: cst.CSTNode, path: str) -> Finding | None:
+        """What was found of an imported name; before Python 3.10 that has the place of its statement."""
+        for finding in self._at(node, argument=False):
+            if finding.name == path:
+                self.done.add(finding)
+                return finding
+        return None
 
     def visit_ImportFrom(self, node: cst.ImportFrom) -> bool:
         """The names in an import are not expressions."""
@@ -96,10 +162,14 @@ class Rewriter(cst.CSTTransformer):
         """As above."""
         return False
 
+    def leave_Import(self, original_node: cst.Import, updated_node: cst.Import) -> cst.Import:
+        """`import torch.func as f`."""
+        return _imports.modules(original_node, self._imported)
+
     def leave_SimpleStatementLine(
         self, original_node: cst.SimpleStatementLine, updated_node: cst.SimpleStatementLine
     ) -> cst.BaseStatement | cst.FlattenSentinel[cst.BaseStatement]:
-        """`from torch.amp import GradScaler, autocast`: the missing names come from torchcompat, the others stay."""
+        """An import is two, where some of its names stay."""
         body = self._body(original_node, updated_node)
         if len(original_node.body) > 1:
             return updated_node.with_changes(body=body)
@@ -114,57 +184,8 @@ class Rewriter(cst.CSTTransformer):
         return updated_node.with_changes(body=self._body(original_node, updated_node))
 
     def _body(self, before: _Line, after: _Line) -> list[cst.BaseSmallStatement]:
-        parts = [
-            self._split(original, updated) if isinstance(original, cst.ImportFrom) else [updated]
-            for original, updated in zip(before.body, after.body)
-        ]
-        return [one for part in parts for one in part]
-
-    def _split(self, original: cst.ImportFrom, updated: cst.BaseSmallStatement) -> list[cst.BaseSmallStatement]:
-        """An import, its names by the module that they come from now."""
-        if isinstance(original.names, cst.ImportStar):
-            return [updated]
-        kept: list[cst.ImportAlias] = []
-        moved: dict[str, list[cst.ImportAlias]] = {}
-        for alias in original.names:
-            finding = self._imported(original, alias)
-            if finding is None:
-                kept.append(alias)
-            else:
-                module, _, name = finding.shim.rpartition(".")
-                moved.setdefault(module, []).append(alias.with_changes(name=cst.Name(name)))
-        if not moved:
-            return [updated]
-        if not kept and len(moved) == 1:
-            [(module, names)] = moved.items()
-            return [original.with_changes(module=_dotted(module), names=names)]
-        first = [original.with_changes(names=_last_bare(kept))] if kept else []
-        return [*first, *(cst.ImportFrom(_dotted(module), _closed(names)) for module, names in moved.items())]
-
-    def _imported(self, statement: cst.ImportFrom, alias: cst.ImportAlias) -> Finding | None:
-        """What was found of an imported name; before Python 3.10 that has the place of its statement."""
-        for node in (alias, statement):
-            finding = self._names.get(self._start(node))
-            if finding is not None and finding.name.rpartition(".")[2] == alias.evaluated_name:
-                return finding
-        return None
-
-
-def _last_bare(names: list[cst.ImportAlias]) -> list[cst.ImportAlias]:
-    """The names that stay: as they were, but for the comma after what is now the last one."""
-    *before, last = names
-    comma = last.comma
-    multiline = isinstance(comma, cst.Comma) and isinstance(comma.whitespace_after, cst.ParenthesizedWhitespace)
-    return names if multiline else [*before, last.with_changes(comma=cst.MaybeSentinel.DEFAULT)]
-
-
-def _closed(names: list[cst.ImportAlias]) -> list[cst.ImportAlias]:
-    """Names of an import of their own: without the commas, and the lines, of the one in which they stood."""
-    return [name.with_changes(comma=cst.MaybeSentinel.DEFAULT) for name in names]
-
-
-def _dotted(module: str) -> cst.Attribute | cst.Name:
-    """A dotted name as the module of an import."""
-    node = expression(module)
-    assert isinstance(node, (cst.Attribute, cst.Name))
-    return node
+        parts: list[cst.BaseSmallStatement] = []
+        for original, updated in zip(before.body, after.body):
+            moved = _imports.moved(original, self._imported) if isinstance(original, cst.ImportFrom) else [updated]
+            parts += [*moved, *(_imports.plain(name) for name in sorted(self.beside.get(original, ())))]
+        return parts

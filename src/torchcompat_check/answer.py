@@ -79,10 +79,16 @@ def _needs(found: Answer) -> str:
     return bounds((first, last)) + ("" if older == "never" else f", or {older}")
 
 
-def sentence(results: Sequence[Result], subject: str = "") -> str:
-    """The answer in words; *subject*, a plural, says what needs it if that is not simply the code."""
+def sentence(results: Sequence[Result], subject: str = "", read: int | None = None) -> str:
+    """The answer in words, with how many files were *read* if that is known.
+
+    *subject*, a plural, says what needs it if that is not simply the code.
+    """
+    if read == 0:
+        return "nothing was read"
     found = answer(results)
-    count = f"{found.findings} finding{'s' * (found.findings != 1)}"
+    files = "" if read is None else f" in {read} file{'s' * (read != 1)}"
+    count = f"{found.findings} finding{'s' * (found.findings != 1)}{files}"
     if found.works == ALL:
         return f"{subject} run on {ANY} ({count})" if subject else f"runs on {ANY} ({count})"
     start = f"{subject} need" if subject else "needs"

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import argparse
 import difflib
-import functools
 import json
 import re
 import sys
-from pathlib import Path
 from typing import Any, Iterator, NamedTuple, Sequence
 
 from . import history as _history
@@ -80,7 +78,7 @@ class Api:
         self.parameters = _only(entry.parameters, asked)
         self.older = _relatives(history, name, older=True)
         self.newer = _relatives(history, name, older=False)
-        self.shim = shims.find(history, name)
+        self.shim = shims.find_owner(history, name)
 
     def as_json(self) -> dict[str, Any]:
         """What `--json` prints."""
@@ -114,23 +112,11 @@ def _relative_json(one: Relative) -> dict[str, Any]:
     return {"name": one.name, "torch": ranges(one.present) if one.present else None, "note": one.note}
 
 
-@functools.lru_cache(maxsize=None)
-def successors() -> tuple[tuple[str, str, str, str], ...]:
-    """(old name, "->" or "~>", new name, note) of successors.txt."""
-    rows = []
-    for line in Path(__file__).with_name("successors.txt").read_text(encoding="utf-8").splitlines():
-        if not line.startswith("#"):
-            names, _, note = line.partition(" : ")
-            old, arrow, new = names.split()
-            rows.append((old, arrow, new, note))
-    return tuple(rows)
-
-
 def _relatives(history: History, name: str, older: bool) -> list[Relative]:
     found = []
-    for old, arrow, new, note in successors():
+    for old, arrow, new, note in shims.successors():
         mine, other = (new, old) if older else (old, new)
-        if mine == name and (older or arrow == "->" or not new.startswith("torch.")):
+        if mine == name and (older or arrow != "~>" or not new.startswith("torch.")):
             entry = history.find(other)
             found.append(Relative(other, entry.present if entry else 0, note))
     return found
@@ -141,6 +127,9 @@ def spelled_out(name: str) -> Iterator[str]:
     first, dot, rest = name.partition(".")
     if first in ("torch", "functorch"):
         yield name
+    elif first == "torchcompat":
+        yield from shims.torchs(name)
+        yield "torch" + dot + rest
     elif first in ABBREVIATIONS:
         yield ABBREVIATIONS[first] + dot + rest
     else:

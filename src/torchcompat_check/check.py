@@ -14,6 +14,7 @@ from .diff import BadDiff, Lines, changed_lines, chosen, git_diff
 from .files import Excludes, find, matches, relative
 from .formats import WRITERS
 from .ignores import named_by
+from .names import refuse_unknown
 from .reading import MAX_FILE_SIZE
 from .report import Problem, Report, Result, Unused, printable, problem_line
 from .run import Job, check_all, with_progress
@@ -21,8 +22,12 @@ from .run import Job, check_all, with_progress
 CLEAN, VIOLATED, BAD = 0, 1, 2
 EXIT_CODES = (
     "Exit codes: 0 clean, or no --min or --max given; 1 a finding within them; "
-    "2 bad usage, or a file that cannot be read."
+    "2 bad usage, a file that cannot be read, or no file at all."
 )
+
+
+class NothingToRead(Exception):
+    """No file was found: a wrong path, or patterns that leave out everything."""
 
 
 class Options(NamedTuple):
@@ -102,6 +107,7 @@ def _add_choice(group: Any) -> None:
     )
     add("--ignore", action="append", metavar="NAMES", help="all but these names")
     add("--exclude", action="append", metavar="PATTERN", help="paths to leave out")
+    add("--allow-empty", action="store_true", help="that there is no file to read is no error")
     add("--baseline", metavar="FILE", help="show only what this file does not know")
     add("--write-baseline", metavar="FILE", help="write what is found to FILE, and stop")
     add("--stdin-filename", metavar="NAME", default="stdin.py", help="what standard input is called")
@@ -141,7 +147,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         made.error("--fix rewrites files, not standard input")
     try:
         return _main(given)
-    except (BadConfig, BadDiff, baseline.BadBaseline, fix.NeedsLibCST) as error:
+    except (BadConfig, BadDiff, NothingToRead, baseline.BadBaseline, fix.NeedsLibCST) as error:
         print(f"torchcompat check: {printable(str(error))}", file=sys.stderr)
         return BAD
 
@@ -150,6 +156,8 @@ def _main(given: argparse.Namespace) -> int:
     paths = [path for path in given.paths if path != "-"]
     options = settle(given, _config(given, paths))
     jobs, problems = _jobs(given, paths, options)
+    if not (jobs or problems or given.allow_empty or _of_diff(given)):
+        raise NothingToRead(f"there is no Python file in {', '.join(paths or ['.'])}; --allow-empty accepts that")
     report = _report(given, options, jobs, problems)
     for problem in report.problems:
         print(problem_line(problem), file=sys.stderr)
@@ -169,7 +177,7 @@ def _main(given: argparse.Namespace) -> int:
 
 def _fix(given: argparse.Namespace, report: Report, jobs: Sequence[Job]) -> int:
     """Print the change, or make it; and name the guards that are needless then."""
-    changed, problems = fix.fix_all(report.shown)
+    changed, problems = fix.fix_all(report.shown, report.all_results)
     for problem in [*problems, *fix.needless(job.path for job in jobs if not job.path.endswith(".ipynb"))]:
         print(problem_line(problem), file=sys.stderr)
     for one in changed:
@@ -199,11 +207,14 @@ def settle(given: argparse.Namespace, config: Config) -> Options:
     """The options in force: the command line's where given, else the configuration's."""
     least, most = given.min or config.get("min", ""), given.max or config.get("max", "")
     excluded = _listed(given.exclude, config, "exclude")
+    select = _listed(given.select, config, "select")
+    for pattern in select:
+        refuse_unknown(pattern)
     known = given.baseline or config.path("baseline")
     return Options(
         gate=version_range(least, most),
         excludes=Excludes(excluded, config.root if given.exclude is None else os.getcwd()),
-        select=_listed(given.select, config, "select"),
+        select=select,
         ignore=_listed(given.ignore, config, "ignore"),
         per_file=list(config.get("per-file-ignores", {}).items()),
         root=config.root,
@@ -220,6 +231,10 @@ def _jobs(given: argparse.Namespace, paths: Sequence[str], options: Options) -> 
         return [*(Job(path, lines[path]) for path in lines), *stdin], []
     files, problems = find(paths or ([] if stdin else ["."]), options.excludes)
     return [*map(Job, files), *stdin], problems
+
+
+def _of_diff(given: argparse.Namespace) -> bool:
+    return given.diff is not None or given.patch is not None
 
 
 def _changed(given: argparse.Namespace) -> Lines | None:
@@ -258,8 +273,10 @@ def _wanted(result: Result, options: Options) -> bool:
 def _report(given: argparse.Namespace, options: Options, jobs: list[Job], problems: list[Problem]) -> Report:
     results: list[Result] = []
     unused: list[Unused] = []
+    read = 0
     outcomes = check_all(jobs, given.max_file_size, given.jobs)
     for outcome in with_progress(outcomes, len(jobs)):
+        read += all(problem.cell for problem in outcome.problems)  # of a notebook that has a bad cell the others are
         results += [result for result in outcome.results if _wanted(result, options)]
         problems += outcome.problems
         unused += outcome.unused
@@ -281,8 +298,15 @@ def _report(given: argparse.Namespace, options: Options, jobs: list[Job], proble
         known=known,
         gate=options.gate,
         explained=_explained(shown) if given.explain else (),
-        subject="" if given.diff is None and given.patch is None else "the changed lines",
+        subject=_subject(given, options),
+        read=read,
     )
+
+
+def _subject(given: argparse.Namespace, options: Options) -> str:
+    """What the answer is about, if not the code as a whole."""
+    parts = ["the selected uses"] * bool(options.select) + ["the changed lines"] * _of_diff(given)
+    return " in ".join(parts)
 
 
 def _explained(results: Sequence[Result]) -> list[list[str]]:

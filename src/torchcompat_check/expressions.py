@@ -75,7 +75,7 @@ def name(walk: Walk, node: ast.Name) -> Value:
     for star in walk.scope.module().stars:
         path = f"{star}.{node.id}"
         if walk.uses.history.find(path) is not None:
-            walk.uses.name(node, path, ALL)
+            walk.uses.name(node, path, ALL, direct=True)
             return Ref(path)
     return None
 
@@ -122,7 +122,7 @@ def follow_path(walk: Walk, node: ast.AST, start: Any, names: list[str], mask: i
         return Parameters(path.partition(".__code__")[0].replace(".__init__", ""))
     if names[-1] == "__dict__":
         return Names(Ref(path.rpartition(".")[0]))
-    walk.uses.name(node, path, known)
+    walk.uses.name(node, path, known, direct=isinstance(start, Ref) and not start.bound)
     entry = walk.uses.history.find(path)
     if entry is None:
         return None
@@ -198,7 +198,7 @@ def call_torch(walk: Walk, node: ast.Call, function: Ref, mask: int) -> Value:
     entry = walk.uses.history.find(path)
     if entry is None:
         return None
-    walk.uses.call(node, path, mask, function.bound or entry.kind != "method")
+    walk.uses.call(node, path, mask, function.bound or entry.kind != "method", direct=not function.bound)
     if entry.kind == "class":
         return Instance(path)
     return Instance(entry.returns) if entry.returns else None

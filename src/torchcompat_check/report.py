@@ -99,6 +99,8 @@ class Report(NamedTuple):
     explained: Sequence[Sequence[str]] = ()
     # Of a diff: "the changed lines".
     subject: str = ""
+    # How many of the files could be read.
+    read: int | None = None
 
 
 def when(present: int) -> str:

@@ -6,6 +6,17 @@ import functools
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from ._minors import MINORS, at_least
+
+# `import torchcompat` does not load these modules, as `import torch` does not load theirs.
+ON_DEMAND = (
+    "torchcompat.utils.checkpoint",
+    "torchcompat.utils.pytree",
+    "torchcompat.nn.attention.bias",
+    "torchcompat.nn.attention.flex_attention",
+    "torchcompat.nn.attention.varlen",
+)
+
 
 class Shim(NamedTuple):
     """torchcompat's name for one of torch's, and the oldest torch on which it works."""
@@ -23,10 +34,34 @@ def load() -> dict[str, Shim]:
 
 
 @functools.lru_cache(maxsize=None)
+def successors() -> tuple[tuple[str, str, str, str], ...]:
+    """(old name, "->", "=>" or "~>", new name, note) of successors.txt."""
+    rows = []
+    for line in Path(__file__).with_name("successors.txt").read_text(encoding="utf-8").splitlines():
+        if not line.startswith("#"):
+            names, _, note = line.partition(" : ")
+            old, arrow, new = names.split()
+            rows.append((old, arrow, new, note))
+    return tuple(rows)
+
+
+@functools.lru_cache(maxsize=None)
+def every() -> dict[str, Shim]:
+    """{torch's name: shim}, with the old and private names whose successor does the same and has a shim."""
+    ours = {shim.name: shim for shim in load().values()}
+    found = {}
+    for old, arrow, new, _ in successors():
+        shim = load().get(new) or ours.get(new) or (Shim(new, MINORS[0]) if new.startswith("torchcompat.") else None)
+        if arrow == "=>" and shim is not None:
+            found[old] = shim
+    return {**found, **load()}
+
+
+@functools.lru_cache(maxsize=None)
 def _by_home(history: Any) -> dict[str, Shim]:
     """The shims by where torch's newest keeps the object, which is how two names for one object are told."""
     found = {}
-    for torch, shim in load().items():
+    for torch, shim in every().items():
         entry = history.find(torch)
         if entry is not None:
             found[entry.home] = shim
@@ -34,15 +69,34 @@ def _by_home(history: Any) -> dict[str, Shim]:
 
 
 def find(history: Any, name: str) -> Shim | None:
-    """The shim of a name of torch, under any of its names; for a member of a class, that of the class."""
-    if name in load():
-        return load()[name]
+    """The shim that stands in for a name of torch, under any of its names."""
+    if name in every():
+        return every()[name]
     entry = history.find(name)
-    if entry is None:
-        return None
-    if entry.home in _by_home(history):
-        return _by_home(history)[entry.home]
+    return None if entry is None else _by_home(history).get(entry.home)
+
+
+def find_owner(history: Any, name: str) -> Shim | None:
+    """The shim of a name; for a member of a class, whose instances have it, that of the class."""
+    found = find(history, name)
     owner = history.find(name.rpartition(".")[0])
-    if owner is not None and any(kind == "class" for kind, _ in owner.kinds):
+    if found is None and owner is not None and any(kind == "class" for kind, _ in owner.kinds):
         return find(history, owner.name)
-    return None
+    return found
+
+
+def takes(history: Any, ours: str, keyword: str) -> bool:
+    """Whether a name of torchcompat takes a keyword: where that is torch's own name, as the newest torch does."""
+    names = [torch for torch, shim in every().items() if shim.name == ours]
+    entry = history.find(names[-1]) if names else None
+    newest = at_least(MINORS[-1])
+    return entry is None or not entry.present & newest or bool(entry.accepts(keyword) & newest)
+
+
+def torchs(ours: str) -> list[str]:
+    """torch's names for one of torchcompat's: for its own path first, then for what is called so elsewhere."""
+    by_name: dict[str, str] = {shim.name: torch for torch, shim in every().items()}
+    last = ours.rpartition(".")[2]
+    # `torchcompat.functional_call` is there as well, for short.
+    short = [name for name in by_name if ours.count(".") == 1 and name.rpartition(".")[2] == last]
+    return [by_name[name] for name in dict.fromkeys([ours, *short]) if name in by_name]

@@ -47,7 +47,7 @@ def handles(*types: str) -> Callable[[Handler], Handler]:
 def import_(walk: Walk, node: ast.Import) -> None:
     for alias in node.names:
         if is_torch(alias.name):
-            walk.uses.name(place(alias, node), alias.name, ALL, "module")
+            walk.uses.name(place(alias, node), alias.name, ALL, "module", direct=True)
         value = walk.project.module(walk.path, alias.name, 0)
         if alias.asname:
             walk.scope.bind(alias.asname, value or Ref(alias.name))

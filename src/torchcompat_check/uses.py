@@ -19,6 +19,10 @@ class Guard:
         self.node = node
         self.names: dict[str, str] = {}
 
+    def keeps(self, name: str, shim: str) -> None:
+        """Note a use that the statement keeps from a torch; one that no shim stands in for settles it for its name."""
+        self.names[name] = shim and self.names.get(name, shim)
+
 
 class Frame(Guard):
     """A `try` statement around the code that is read: what its handlers catch, and on which minors they had to.
@@ -39,7 +43,7 @@ class Uses:
     def __init__(self, path: str, source: str, history: History) -> None:
         self.path = path
         self.history = history
-        self.findings: dict[tuple[int, int, str], Finding] = {}
+        self.findings: dict[tuple[int, int, str, str], Finding] = {}
         self.frames: list[Frame] = []
         self.guards: list[Guard] = []
         self.needless: list[Guard] = []
@@ -47,48 +51,56 @@ class Uses:
         self.in_function = False
         self.reach = ALL
         self.provided: dict[str, int] = {}
+        self.named: set[str] = set()  # what the code names itself, reached or not
         self.source = source
         self.has_comments = "torchcompat: needs" in source
         self._lines: list[str] | None = None
 
-    def absent(self, node: ast.AST, entry: Entry, parameter: str, missing: int, kind: str) -> None:
+    def absent(
+        self, node: ast.AST, entry: Entry, parameter: str, missing: int, kind: str, direct: bool = False
+    ) -> None:
         """Note that on the minors *missing* the line of *node* runs without *entry* (or its *parameter*).
 
-        *kind* is what python raises then: an enclosing `try` that catches it makes the use a guarded one.
+        *kind* is what python raises then: an enclosing `try` that catches it makes the use a guarded one. *direct*: the
+        code names the object itself, so that torchcompat's can stand in its place; not so an attribute of an instance,
+        or a class of the project that comes from one of torch's.
         """
         for frame in reversed(self.frames):
             if kind in frame.kinds:
                 frame.failed |= missing
-                frame.names[entry.name] = self._shim(entry, parameter, missing)
+                frame.keeps(entry.name, self._shim(entry, parameter, missing) if direct else "")
                 self.reach &= ~missing
                 return
         if not self.quiet:
-            self._report(node, entry, parameter, missing)
+            self._report(node, entry, parameter, missing, direct)
 
-    def name(self, node: ast.AST, path: str, known: int, kind: str = "attribute") -> None:
+    def name(self, node: ast.AST, path: str, known: int, kind: str = "attribute", direct: bool = False) -> None:
         """A use of the object *path*, on the minors *known* (where what it is looked up in is there)."""
         entry = self.longest_known(path)
         if entry is None:
             return
+        direct = direct and (entry.name == path if kind == "module" else is_replaceable(entry, path))
+        if direct:
+            self.named.add(entry.name)
         present = self.history.importable(path) if kind == "module" and entry.name == path else entry.present
         missing = self.reach & known & ~present & ~self.provided.get(entry.name, 0)
         raising = self.reach & known & removed(entry.name) & entry.present
         if missing:
-            self.absent(node, entry, "", missing, kind)
+            self.absent(node, entry, "", missing, kind, direct)
         if raising:
-            self.absent(node, entry, "", raising, "runtime")
+            self.absent(node, entry, "", raising, "runtime", direct)
         elif not missing and not self.quiet:
-            self._kept(entry)
+            self._kept(entry, direct)
 
-    def _kept(self, entry: Entry) -> None:
+    def _kept(self, entry: Entry, direct: bool) -> None:
         """A use that a condition keeps from an older torch; what a newer one lost is in the branch that would go."""
         older = ALL & ~entry.present & ~at_least(minors_of(entry.present)[-1])
         for guard in self.guards:
             if older & ~self.reach:
-                guard.names[entry.name] = self._shim(entry, "", older)
+                guard.keeps(entry.name, self._shim(entry, "", older) if direct else "")
         for frame in self.frames:
             if older & frame.failed:
-                frame.names[entry.name] = self._shim(entry, "", older)
+                frame.keeps(entry.name, self._shim(entry, "", older) if direct else "")
 
     def close(self, guard: Guard) -> None:
         """The end of a guard. It is needless if torchcompat has all that it keeps from an older torch."""
@@ -100,11 +112,12 @@ class Uses:
         entry = self.longest_known(f"{module}.{name}")
         if entry is None:
             return
+        self.named.add(entry.name)
         missing = self.reach & ~entry.present & ~self.provided.get(entry.name, 0)
         there = self.history.importable(module) if self.history.find(module) is not None else ALL
         for part, kind in ((missing & ~there, "module"), (missing & there, "import")):
             if part:
-                self.absent(node, entry, "", part, kind)
+                self.absent(node, entry, "", part, kind, direct=entry.name == f"{module}.{name}")
 
     def longest_known(self, path: str) -> Entry | None:
         """The entry of *path*, or of the longest part of it that torch ever had."""
@@ -114,11 +127,12 @@ class Uses:
                 return entry
             path = path.rpartition(".")[0]
 
-    def call(self, node: ast.Call, path: str, known: int, places: bool) -> None:
+    def call(self, node: ast.Call, path: str, known: int, places: bool, direct: bool = False) -> None:
         """A call of the object *path*: its keyword arguments, and with *places* its positional ones, too."""
         entry = self.history.find(path)
         if entry is None or entry.parameters is None:
             return
+        direct = direct and not self._refused(node, entry)
         reach = self.reach & known & entry.present
         if not reach:
             return
@@ -126,11 +140,22 @@ class Uses:
             if keyword.arg is not None and keyword.arg in entry.parameters:
                 missing = reach & ~(entry.parameters[keyword.arg].present | takes_any(entry))
                 if missing:
-                    self.absent(keyword, entry, keyword.arg, missing, "type")
+                    self.absent(keyword, entry, keyword.arg, missing, "type", direct)
         if places and node.args and not entry.overloaded:
-            self._positional(node.args, entry, reach)
+            self._positional(node.args, entry, reach, direct)
 
-    def _positional(self, arguments: list[ast.expr], entry: Entry, reach: int) -> None:
+    def _refused(self, node: ast.Call, entry: Entry) -> bool:
+        """Whether the shim does not take this call, as the newest torch would not; it solves nothing here, then."""
+        shim = shims.find(self.history, entry.name)
+        keywords = [keyword.arg for keyword in node.keywords if keyword.arg]
+        if shim is None or all(shims.takes(self.history, shim.name, keyword) for keyword in keywords):
+            return False
+        key = (*self._place(node.func)[:2], entry.name, "")
+        if key in self.findings:
+            self.findings[key] = self.findings[key]._replace(shim="")
+        return True
+
+    def _positional(self, arguments: list[ast.expr], entry: Entry, reach: int, direct: bool) -> None:
         """Report the first positional argument for which some torch has no place."""
         places = [(name, one) for name, one in (entry.parameters or {}).items() if not one.keyword_only]
         for count, (argument, (name, _)) in enumerate(zip(arguments, places), 1):
@@ -138,18 +163,20 @@ class Uses:
                 return
             missing = reach & ~entry.takes_more & fewer(places, count)
             if missing:
-                self.absent(argument, entry, name, missing, "type")
+                self.absent(argument, entry, name, missing, "type", direct)
                 return
 
-    def _report(self, node: ast.AST, entry: Entry, parameter: str, missing: int) -> None:
+    def _report(self, node: ast.AST, entry: Entry, parameter: str, missing: int, direct: bool) -> None:
         line, column, end_line, end_column = self._place(node)
         present = entry.present & ~removed(entry.name) & ~missing
         if parameter and entry.parameters is not None:
             present &= entry.parameters[parameter].present | takes_any(entry)
-        key = (line, column, parameter)
+        key = (line, column, entry.name, parameter)
+        shim = self._shim(entry, parameter, missing) if direct else ""
         before = self.findings.get(key)
         if before is not None:
-            self.findings[key] = before._replace(missing=before.missing | missing)
+            same = shim if shim == before.shim else ""
+            self.findings[key] = before._replace(missing=before.missing | missing, shim=same)
             return
         self.findings[key] = Finding(
             self.path,
@@ -161,7 +188,7 @@ class Uses:
             parameter,
             present,
             missing,
-            self._shim(entry, parameter, missing),
+            shim,
             not self.in_function,
         )
 
@@ -170,10 +197,8 @@ class Uses:
         shim = shims.find(self.history, entry.name)
         if shim is None or missing & ~at_least(shim.oldest):
             return ""
-        newest = at_least(MINORS[-1])
-        if parameter and not (entry.parameters or {})[parameter].present & newest:
-            return ""
-        return shim.name
+        newest = (entry.parameters or {})[parameter].present & at_least(MINORS[-1]) if parameter else ALL
+        return shim.name if newest and (not parameter or shims.takes(self.history, shim.name, parameter)) else ""
 
     def _place(self, node: Any) -> tuple[int, int, int, int]:
         """Where a node is; `keyword` and `alias` have a place of their own from Python 3.9 and 3.10 on."""
@@ -199,6 +224,15 @@ class Uses:
         """`ast` counts columns in octets of UTF-8; people and editors count characters."""
         text = self.line(line)
         return octets if text.isascii() else len(text.encode()[:octets].decode(errors="ignore"))
+
+
+def is_replaceable(entry: Entry, path: str) -> bool:
+    """Whether torchcompat's object can stand where *path* is named, of which *entry* is what is known.
+
+    Not a module as a value, which may be asked for whatever torch's holds; nor a member that no torch is known to have.
+    """
+    rest = path[len(entry.name) + 1 :]
+    return entry.kind != "module" and (entry.kind != "class" or not rest or rest.startswith("__"))
 
 
 # Functions with `**kwargs` that have no use for another name: they raise, or hand it on to what does.

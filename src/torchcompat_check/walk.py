@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from typing import Any, Callable, Sequence
 
-from . import decorators, expressions, statements, versions
+from . import decorators, expressions, modules, statements, versions
 from ._minors import ALL
 from .finding import Finding
 from .history import History, is_torch
@@ -40,6 +40,7 @@ def check_source(source: str, path: str, project: Project | None = None) -> list
     walk.functions()
     # Another file that imports this one may have had it read already, under the path that it found.
     findings = [finding._replace(path=path) for finding in walk.uses.findings.values()]
+    findings = modules.settled(source, walk.uses.named, findings, walk.uses.history)
     return sorted(findings, key=lambda one: (one.line, one.column, one.name, one.parameter))
 
 

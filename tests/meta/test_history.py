@@ -198,6 +198,26 @@ def test_builtins_take_the_keywords_that_the_history_lists():
             assert takes == bool(one.present & BIT), (name, keyword)
 
 
+REACH = """
+import sys
+import torchcompat
+from functools import reduce
+from importlib import import_module
+from torchcompat_check.shims import ON_DEMAND, every
+
+names = sorted(shim.name for shim in every().values())
+later = [name for name in names if any((name + ".").startswith(module + ".") for module in ON_DEMAND)]
+for name in [*(name for name in names if name not in later), *ON_DEMAND, *later]:
+    if name in ON_DEMAND:
+        import_module(name)
+    reduce(getattr, name.split(".")[1:], torchcompat)
+"""
+
+
+def test_every_shim_can_be_reached_by_the_import_that_fix_writes():
+    assert subprocess.call([sys.executable, "-W", "ignore", "-c", REACH]) == 0
+
+
 def test_the_list_of_shims_is_what_the_declarations_say():
     script = Path(__file__).resolve().parents[2] / "history" / "shims.py"
     assert subprocess.call([sys.executable, str(script), "--check"]) == 0

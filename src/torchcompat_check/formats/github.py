@@ -48,7 +48,7 @@ def _lines(report: Report) -> Iterator[str]:
             place["line"] = problem.line
         title = f"{TITLE}: cell {problem.cell}, line {problem.line}" if problem.cell else TITLE
         yield command("error", {**place, "title": title}, problem.message)
-    yield command("notice", {"title": TITLE}, sentence(report.all_results, report.subject))
+    yield command("notice", {"title": TITLE}, sentence(report.all_results, report.subject, report.read))
 
 
 def _place(result: Result) -> dict[str, str | int]:

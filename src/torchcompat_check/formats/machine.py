@@ -21,11 +21,12 @@ def as_json(report: Report) -> str:
         "torchcompat": __version__,
         "minors": [MINORS[0], MINORS[-1]],
         "files": report.files,
+        "read": report.read,
         "gate": {"min": report.gate[0] or None, "max": report.gate[1] or None},
         "findings": [_finding(report, number) for number in range(len(report.shown))],
         "known": report.known,
         "answer": {
-            "text": sentence(report.all_results, report.subject),
+            "text": sentence(report.all_results, report.subject, report.read),
             "torch": _answer(answer(report.all_results), report.all_results),
             "with_torchcompat": _answer(answer(remaining), remaining),
         },

@@ -63,8 +63,8 @@ def _verdict(report: Report) -> str:
 
 
 def _summary(report: Report) -> Iterator[str]:
-    if any(report.gate):
+    if any(report.gate) and report.read != 0:
         yield _verdict(report)
     if report.known:
         yield f"{report.known} in the baseline, not shown"
-    yield sentence(report.all_results, report.subject)
+    yield sentence(report.all_results, report.subject, report.read)
