@@ -39,7 +39,7 @@ class Fault(NamedTuple):
 def met(part: Part) -> list[Fault]:
     """The faults that the installed torch has for *part*."""
     tables: Sequence[Sequence[Fault]] = (CRASHES,)
-    if not part.blocked:
+    if part.kind is not None and not part.blocked:
         tables = {"packing": (PACKING,), "layer": (LAYER, BOTH), "attention": (ATTENTION, BOTH)}[part.kind]
     return [fault for table in tables for fault in table if fault.holds() and fault.meets(part)]
 

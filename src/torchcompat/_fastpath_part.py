@@ -2,48 +2,81 @@
 
 from __future__ import annotations
 
-from typing import Any, Iterator
+from typing import Any, Iterator, NamedTuple
 
 import torch
 import torch.nn.functional as F
 
 from ._fastpath import ATTENTION, LAYER, PACKING, violated
 from ._fastpath_call import Call, any_overrides, get, given
-from ._fastpath_kinds import KINDS
-from ._shim import SHIMS
+from ._fastpath_kinds import fallback_kind
 from ._torch import at_least, find, torch_version
 
 _TABLES = {"attention": ATTENTION, "layer": LAYER, "packing": PACKING}
 
 
 class Part:
-    """One fused operation that a call may come to.
+    """One fused operation that a call may come to, or a place where torch has none.
 
     Attributes:
-        kind: ``"attention"``, ``"layer"`` or ``"packing"``.
+        kind: ``"attention"``, ``"layer"`` or ``"packing"``; None where there is no fused operation.
         call: what torch's conditions look at.
-        blocked: the codes of the conditions for which torch does not take it.
+        reasons: why torch does not take it: a code, a colon and a sentence each.
+        blocked: the codes of these.
         is_causal: the hint.
         need_weights: whether the attention weights are asked for.
         others: for packing, the parts of the layers.
+        place: where in its layer it is, ``"self_attn"`` or ``"multihead_attn"``; empty for the layer itself.
+        inside: whether it is what is left of a layer that is not fused as a whole.
+        owner: the part of a Transformer that it is in, ``"encoder"`` or ``"decoder"``; else empty.
+        index: the number of its layer; None outside of layers.
     """
 
-    def __init__(self, kind: str, call: Call, is_causal: Any = False, need_weights: bool = False) -> None:
+    def __init__(self, kind: str | None, call: Any, is_causal: Any = False, need_weights: bool = False) -> None:
         self.kind, self.call = kind, call
         self.is_causal, self.need_weights = bool(is_causal), need_weights
-        self.blocked = {"fallback"} if _is_ours(call) else {row.code for row in violated(_TABLES[kind], call)}
+        self.reasons = [] if kind is None else _ours(call) or [str(row) for row in violated(_TABLES[kind], call)]
         self.others: list[list[Part]] = []
+        self.place, self.inside, self.owner = "", False, ""
+        self.index: int | None = None
+
+    @classmethod
+    def none(cls, reason: str, place: str = "") -> Part:
+        """A place without a fused operation."""
+        part = cls(None, None)
+        part.reasons, part.place = [reason], place
+        return part
+
+    @property
+    def blocked(self) -> set[str]:
+        return {reason.partition(":")[0] for reason in self.reasons}
+
+    def at(self, place: str) -> Part:
+        self.place = place
+        return self
 
 
-def _is_ours(call: Call) -> bool:
-    """Whether torchcompat's own class runs it, which leaves nested tensors alone to torch."""
-    module = call.module if call.encoder is None else call.encoder
-    classes = tuple(SHIMS["nn." + kind].fallback for kind in KINDS if "nn." + kind in SHIMS)
-    return isinstance(module, classes) and not call.nested
+def _ours(call: Call) -> list[str]:
+    """The reason where torchcompat's own class runs it, which leaves nested tensors alone to torch."""
+    kind = fallback_kind(call.module if call.encoder is None else call.encoder)
+    if kind is None or call.nested:
+        return []
+    return [f"fallback: torchcompat's own {kind} has no fused path; construct a torch.nn.{kind}."]
+
+
+def _other_class(part: str, module: Any, kind: str) -> Part | None:
+    if isinstance(module, getattr(torch.nn, kind)):
+        return None
+    return Part.none(f"layer_type: The {part} is a {type(module).__name__}, which is no torch.nn.{kind}; use one.")
+
+
+_CROSS = (
+    "cross_attention: The query is the decoder's, key and value are the memory; no torch has a fused operator for that."
+)
 
 
 def parts(module: Any, kind: str, call: dict[str, Any]) -> Iterator[Part]:
-    """Everything in a call that torch may run as one fused operation, from the outside to the inside."""
+    """Everything in a call that torch may run as one fused operation, from the outside to the inside: the one walk."""
     if kind == "MultiheadAttention":
         inputs = (call["query"], call["key"], call["value"])
         masks = call.get("attn_mask"), call.get("key_padding_mask")
@@ -54,21 +87,40 @@ def parts(module: Any, kind: str, call: dict[str, Any]) -> Iterator[Part]:
     elif kind == "TransformerEncoder":
         masks = call.get("mask"), call.get("src_key_padding_mask")
         yield from _encoder(module, call["src"], *masks, call.get("is_causal"))
-    elif kind in ("TransformerDecoderLayer", "TransformerDecoder"):
-        masks = call.get("tgt_mask"), call.get("tgt_key_padding_mask")
-        layers = [module] if kind == "TransformerDecoderLayer" else list(module.layers)
-        yield from _decoder(layers, call["tgt"], *masks, call.get("tgt_is_causal"))
+    elif kind == "TransformerDecoderLayer":
+        yield from _decoder_layer(module, _Decoded.of(call))
+    elif kind == "TransformerDecoder":
+        yield from _decoder(module, _Decoded.of(call))
     else:
-        yield from _transformer(module, call)
+        yield from _owned("encoder", _transformer_encoder(module.encoder, call))
+        yield from _owned("decoder", _transformer_decoder(module, call))
 
 
-def _transformer(module: Any, call: dict[str, Any]) -> Iterator[Part]:
-    if isinstance(module.encoder, torch.nn.TransformerEncoder):
+def _owned(owner: str, found: Iterator[Part]) -> Iterator[Part]:
+    for part in found:
+        part.owner = owner
+        yield part
+
+
+def _transformer_encoder(encoder: Any, call: dict[str, Any]) -> Iterator[Part]:
+    other = _other_class("encoder", encoder, "TransformerEncoder")
+    if other:
+        yield other
+    else:
         masks = call.get("src_mask"), call.get("src_key_padding_mask")
-        yield from _encoder(module.encoder, call["src"], *masks, call.get("src_is_causal"))
-    if isinstance(module.decoder, torch.nn.TransformerDecoder):
-        masks = call.get("tgt_mask"), call.get("tgt_key_padding_mask")
-        yield from _decoder(list(module.decoder.layers), call["tgt"], *masks, call.get("tgt_is_causal"))
+        yield from _encoder(encoder, call["src"], *masks, call.get("src_is_causal"))
+
+
+def _transformer_decoder(module: Any, call: dict[str, Any]) -> Iterator[Part]:
+    other = _other_class("decoder", module.decoder, "TransformerDecoder")
+    if other:
+        yield other
+    else:
+        # The memory: what the encoder makes of these.
+        names = ("src", "src_mask", "src_key_padding_mask")
+        decoded = _Decoded.of(call)
+        memory = (*(call[x] for x in names if call.get(x) is not None), *module.encoder.parameters())
+        yield from _decoder(module.decoder, decoded._replace(others=(*decoded.others, *memory)))
 
 
 def _layer(call: Call, is_causal: Any) -> Iterator[Part]:
@@ -78,8 +130,12 @@ def _layer(call: Call, is_causal: Any) -> Iterator[Part]:
         masks = _as_passed_on(call.mask), _as_passed_on(call.padding)
         inside = Call(call.attention, call.inputs * 3, *masks, packed=call.nested)
         norm = get(call.module, "norm1") if getattr(call.module, "norm_first", False) else None
-        _inherit(inside, norm, call.requires_grad, call.overridden)
-        yield Part("attention", inside, is_causal)
+        through = list(norm.parameters()) if norm is not None else []
+        inside.requires_grad = call.requires_grad or (torch.is_grad_enabled() and any(x.requires_grad for x in through))
+        inside.overridden = inside.overridden or call.overridden or any_overrides(tuple(through))
+        attention = Part("attention", inside, is_causal).at("self_attn")
+        attention.inside = True
+        yield attention
 
 
 def _as_passed_on(mask: Any) -> Any:
@@ -89,40 +145,90 @@ def _as_passed_on(mask: Any) -> Any:
     return torch.zeros(mask.shape, device=mask.device).masked_fill(mask, float("-inf"))
 
 
-def _inherit(call: Call, norm: Any, requires_grad: bool, overridden: bool) -> None:
-    """The attention gets what the layer gets, perhaps through a norm."""
-    through = list(norm.parameters()) if norm is not None else []
-    call.requires_grad = requires_grad or (torch.is_grad_enabled() and any(x.requires_grad for x in through))
-    call.overridden = call.overridden or overridden or any_overrides(tuple(through))
+def packing_of(encoder: Any, src: Any, mask: Any, padding: Any) -> Part:
+    """The packing of the batch by an encoder."""
+    if not len(encoder.layers):
+        return Part.none(
+            "no_layers: The encoder has no layers, so that the call raises; construct it with at least one."
+        )
+    return Part("packing", Call(encoder.layers[0], (src,), mask, padding, encoder=encoder))
 
 
 def _encoder(encoder: Any, src: Any, mask: Any, padding: Any, is_causal: Any) -> Iterator[Part]:
-    layers = list(encoder.layers)
-    if not layers:
-        return
-    packing = Part("packing", Call(layers[0], (src,), mask, padding, encoder=encoder))
-    packed = not packing.blocked
-    call = None
-    for layer in layers:
+    packing = packing_of(encoder, src, mask, padding)
+    packed, call = not packing.blocked, None
+    for index, layer in enumerate(encoder.layers):
         call = Call(layer, (src,), mask, None if packed else padding, previous=call, packed=packed)
-        if isinstance(layer, torch.nn.TransformerEncoderLayer):
-            packing.others.append(list(_layer(call, is_causal)))
+        other = _other_class("layer", layer, "TransformerEncoderLayer")
+        packing.others.append([other] if other else list(_layer(call, is_causal)))
+        for part in packing.others[-1]:
+            part.index = index
     yield packing
     for found in packing.others:
         yield from found
 
 
-def _decoder(layers: list[Any], tgt: Any, mask: Any, padding: Any, is_causal: Any) -> Iterator[Part]:
-    requires_grad, overridden = tgt.requires_grad, False
-    for layer in layers:
-        attention = getattr(layer, "self_attn", None)
-        if isinstance(attention, torch.nn.MultiheadAttention):
-            call = Call(attention, (tgt, tgt, tgt), mask, padding)
-            norm = get(layer, "norm1") if getattr(layer, "norm_first", False) else None
-            _inherit(call, norm, requires_grad, overridden)
-            yield Part("attention", call, is_causal)
-            overridden = call.output_overridden()
-        requires_grad = requires_grad or any(p.requires_grad for p in layer.parameters())
+class _Decoded(NamedTuple):
+    """What a decoder layer gets.
+
+    Attributes:
+        tgt: what the first layer gets; that of the others is of the same kind.
+        mask: the attention mask of the targets.
+        padding: their key padding mask.
+        is_causal: the hint.
+        others: the other tensors that the result depends on.
+        requires_grad: whether the layer's own input requires grad.
+        overridden: whether it has ``__torch_function__``.
+    """
+
+    tgt: Any
+    mask: Any
+    padding: Any
+    is_causal: Any
+    others: tuple[Any, ...]
+    requires_grad: bool
+    overridden: bool
+
+    @classmethod
+    def of(cls, call: dict[str, Any]) -> _Decoded:
+        """That of the first layer."""
+        names = ("memory", "tgt_mask", "memory_mask", "tgt_key_padding_mask", "memory_key_padding_mask")
+        others = tuple(call[name] for name in names if call.get(name) is not None)
+        tgt, mask, padding = call["tgt"], call.get("tgt_mask"), call.get("tgt_key_padding_mask")
+        hint = call.get("tgt_is_causal")
+        return cls(tgt, mask, padding, hint, others, tgt.requires_grad, any_overrides((tgt,)))
+
+    def after(self, module: Any, *others: Any) -> _Decoded:
+        """What comes out of *module*, which takes *others* too."""
+        used = (*module.parameters(), *others)
+        trainable = torch.is_grad_enabled() and (self.requires_grad or any(x.requires_grad for x in used))
+        return self._replace(requires_grad=trainable, overridden=self.overridden or any_overrides(used))
+
+
+def _decoder_layer(layer: Any, decoded: _Decoded) -> Iterator[Part]:
+    """The self-attention of a layer, which alone has a fused operator, and the other attention."""
+    attention = getattr(layer, "self_attn", None)
+    other = _other_class("attention", attention, "MultiheadAttention")
+    if other:
+        yield other.at("self_attn")
+    else:
+        if getattr(layer, "norm_first", False):
+            decoded = decoded.after(layer.norm1)
+        call = Call(attention, (decoded.tgt,) * 3, decoded.mask, decoded.padding)
+        call.requires_grad, call.overridden = decoded.requires_grad, decoded.overridden
+        yield Part("attention", call, decoded.is_causal).at("self_attn")
+    yield Part.none(_CROSS, "multihead_attn")
+
+
+def _decoder(decoder: Any, decoded: _Decoded) -> Iterator[Part]:
+    if not len(decoder.layers):
+        yield Part.none("no_layers: The decoder has no layers; construct it with at least one.")
+    for index, layer in enumerate(decoder.layers):
+        other = _other_class("layer", layer, "TransformerDecoderLayer")
+        for part in [other] if other else _decoder_layer(layer, decoded):
+            part.index = index
+            yield part
+        decoded = decoded.after(layer, *decoded.others)
 
 
 # What the faults ask.
@@ -170,7 +276,8 @@ def additive(mask: Any) -> bool:
 
 def cannot_unpack(part: Part) -> bool:
     """Whether a layer has neither a fused path for the packed batch, nor an ordinary one around its attention's."""
-    return any(layer[0].blocked and not _goes_around(layer) for layer in part.others)
+    known = (layer for layer in part.others if layer[0].kind is not None)
+    return any(layer[0].blocked and not _goes_around(layer) for layer in known)
 
 
 def _goes_around(layer: list[Part]) -> bool:

@@ -1,6 +1,7 @@
 """Activation checkpointing without reentrant autograd: the same numbers, less memory."""
 
 import collections
+import contextlib
 import dataclasses
 import gc
 import threading
@@ -334,6 +335,79 @@ def test_autocast_repeats(impl, inside):
     with torch.autocast("cpu", dtype=torch.bfloat16, enabled=not inside):
         out.sum().backward()
     assert seen == [torch.bfloat16 if inside else torch.float32] * 2
+
+
+def _lowered(enabled=True):
+    return torch.autocast("cpu", dtype=torch.bfloat16, enabled=enabled)
+
+
+def _two_blocks(linear, x):
+    with _lowered():
+        one = linear(x)
+    with _lowered():
+        two = linear(2 * x)
+    return one.float() * two.float()
+
+
+def _block_within_a_block(linear, x):
+    with _lowered():
+        one = linear(x)
+        with _lowered(False):
+            two = linear(x)
+        three = linear(one)
+    return one.float() * two * three.float()
+
+
+def _no_block(linear, x):
+    return linear(linear(x)).float()
+
+
+def _gradients(linear, call, within, backward_within):
+    x = torch.linspace(-1, 1, 12).view(3, 4).requires_grad_()
+    linear.zero_grad()
+    # A block that switches autocast off counts as one, too: torch's cast weights last until the outermost one closes.
+    with _lowered() if within else contextlib.nullcontext():
+        if within:
+            linear(x)
+        out = call(x)
+    with _lowered() if backward_within else contextlib.nullcontext():
+        out.sum().backward()
+    return x.grad, linear.weight.grad.clone()
+
+
+def _check_autocast(impl, function, within, backward_within, reentrant, tolerance):
+    linear = nn.Linear(4, 4)
+
+    def checkpointed(x):
+        return impl(lambda x: function(linear, x), x, use_reentrant=reentrant)
+
+    wanted = _gradients(linear, lambda x: function(linear, x), within, backward_within)
+    found = _gradients(linear, checkpointed, within, backward_within)
+    for one, other in zip(found, wanted):
+        assert torch.allclose(one, other, rtol=tolerance, atol=tolerance)
+    assert torch.autocast_increment_nesting() == 1
+    assert torch.autocast_decrement_nesting() == 0
+
+
+def autocast_blocks(test):
+    """Calls and backward passes within and outside of a block; torch keeps its cast weights until that closes."""
+    for name in ("within", "backward_within"):
+        test = pytest.mark.parametrize(name, [False, True])(test)
+    test = pytest.mark.parametrize("function", [_two_blocks, _block_within_a_block, _no_block])(test)
+    return pytest.mark.skipif(not at_least(1, 10), reason="there is no autocast on the CPU before torch 1.10")(test)
+
+
+@autocast_blocks
+def test_weights_that_autocast_has_cast(impl, function, backward_within, within):
+    _check_autocast(impl, function, within, backward_within, reentrant=False, tolerance=1e-6)
+
+
+@autocast_blocks
+@pytest.mark.limit("reentrant-autocast")
+@pytest.mark.filterwarnings(r"ignore:.torch\.cpu\.amp\.autocast:FutureWarning")
+def test_weights_that_autocast_has_cast_with_reentrant_autograd(impl, function, backward_within, within):
+    # The weight's gradients are summed in another order, in bfloat16.
+    _check_autocast(impl, function, within, backward_within, reentrant=True, tolerance=0.02)
 
 
 class Logged:

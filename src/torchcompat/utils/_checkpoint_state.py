@@ -74,6 +74,28 @@ def _autocast(state: tuple[Any, ...]) -> Any:
     return _AUTOCAST(kind, dtype=dtype, enabled=enabled, cache_enabled=cache)
 
 
+def _nesting() -> int:
+    """How many autocast blocks are open. When the last one closes, torch forgets the weights that it has cast."""
+    if _CUDA_AUTOCAST is None:
+        return 0
+    found = int(torch.autocast_increment_nesting()) - 1  # type: ignore[no-untyped-call]
+    torch.autocast_decrement_nesting()  # type: ignore[no-untyped-call]
+    return found
+
+
+@contextmanager
+def _outside_of_blocks() -> Iterator[None]:
+    """For a block, no autocast block counts as open, so that each one in it forgets the weights when it closes."""
+    count = _nesting()
+    for _ in range(count):
+        torch.autocast_decrement_nesting()  # type: ignore[no-untyped-call]
+    try:
+        yield
+    finally:
+        for _ in range(count):
+            torch.autocast_increment_nesting()  # type: ignore[no-untyped-call]
+
+
 class Surroundings:
     """The random and autocast state at the time of the call, for later.
 
@@ -85,6 +107,7 @@ class Surroundings:
         self._devices = {x.device for x in tensors_in(arguments) if x.device.type not in ("cpu", "meta")}
         self._random = _RandomState(self._devices) if preserve_rng_state else None
         self._autocast = _autocast_states(self._devices)
+        self._outermost = _nesting() == 0
 
     @contextmanager
     def again(self) -> Iterator[None]:
@@ -95,4 +118,6 @@ class Surroundings:
                 self._random.put_back()
             for state in self._autocast:
                 stack.enter_context(_autocast(state))
+            if self._outermost:  # the contexts just entered were not there
+                stack.enter_context(_outside_of_blocks())
             yield

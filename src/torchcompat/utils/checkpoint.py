@@ -254,6 +254,13 @@ def _delegate(
             "1.2",
             "1.10",
         ),
+        Limit(
+            "reentrant-autocast",
+            "with use_reentrant=True the recomputation does not bring back autocast on the CPU, and warns",
+            "fallback",
+            "1.10",
+            "1.10",
+        ),
         Limit("stop", "recomputes to the end, whatever early_stop says", "fallback", "1.2", "1.10"),
         Limit(
             "saved metadata",
