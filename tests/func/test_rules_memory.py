@@ -160,6 +160,42 @@ def test_views(impl, case):
     check(impl, VIEWS[case], normal(4, 2, 3), nested=True)
 
 
+def test_new_empty_strided(impl):
+    without_vmap(lambda: torch.zeros(3).new_empty_strided((2,), (1,)))
+    strides = []
+
+    def function(x):
+        new = x.new_empty_strided((2, 3), (5, 1))
+        strides.append(new.stride())
+        return new.copy_(x)
+
+    x = normal(4, 2, 3)
+    assert_same(impl(function)(x), x)
+    assert_same(impl(impl(function))(x.reshape(2, 2, 2, 3)), x.reshape(2, 2, 2, 3))
+    assert set(strides) == {(5, 1)}
+
+
+def test_whether_a_sample_is_contiguous(impl):
+    answers = []
+
+    def note(x):
+        answers.append(x.is_contiguous())
+        return x
+
+    impl(note)(normal(4, 2, 3))
+    impl(note)(normal(4, 3, 2).transpose(1, 2))
+    impl(note, in_dims=1)(normal(2, 4, 3).transpose(0, 1).contiguous().transpose(0, 1))
+    impl(note, in_dims=2)(normal(2, 3, 4))
+    assert set(answers[: len(answers) // 4]) == {True}
+    assert answers == [value for value in (True, False, True, False) for _ in range(len(answers) // 4)]
+
+
+def test_what_is_handed_through_is_the_argument(impl):
+    x = normal(4, 2)
+    for function in (lambda x: x, lambda x: x.contiguous(), lambda x: x.add_(1)):
+        assert impl(function)(x) is x or not at_least(1, 7)
+
+
 @pytest.mark.limit("copied")
 @pytest.mark.limit("copied_before")
 def test_a_copy_by_the_constructor(impl):

@@ -13,7 +13,7 @@ import torch
 
 from .._torch import at_least
 from . import _draws
-from ._batched import BatchedTensor, Rule, active_levels
+from ._batched import BatchedTensor, Rule, active_levels, without_out
 
 # TorchFunctionMode as a context: https://github.com/pytorch/pytorch/pull/82772
 SEES_ALL = at_least(1, 13)
@@ -61,6 +61,8 @@ def pass_on(func: Any, types: Any, args: Any, kwargs: Any) -> Any:
     if BatchedTensor in types and func is not torch.tensor:
         return BatchedTensor.__torch_function__(func, types, args, kwargs)
     rule = _rules.get(func)
+    if rule is not None and "out" in kwargs:
+        kwargs = without_out(func, kwargs)
     result = NotImplemented if rule is None else rule(func, *args, **kwargs)
     return func(*args, **kwargs) if result is NotImplemented else result
 

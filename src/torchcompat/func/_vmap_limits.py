@@ -133,6 +133,7 @@ LIMITS = [
         on="fallback",
         last="1.12",
     ),
+    Limit("out", "`out=` of a draw without a mapped tensor is not refused.", on="fallback", last="1.12"),
     Limit("empty", "A batch of no samples: RuntimeError.", on="fallback", last="1.6"),
     Limit(
         "control_flow",

@@ -73,6 +73,27 @@ def as_strided_scatter(func: Any, input: Any, src: Any, size: Any, stride: Any, 
     return wrap(copy, levels)
 
 
+@rule("new_empty_strided")
+def new_empty_strided(func: Any, input: Any, size: Any, stride: Any, **kwargs: Any) -> Any:
+    sizes, strides = sizes_of((size,), {}), sizes_of((stride,), {})
+    front: list[int] = []
+    step = 0 if 0 in sizes else _span(sizes, strides) + 1  # each sample has memory of its own
+    for one in reversed(lead(input)):
+        front.insert(0, step)
+        step *= one
+    return again(func(physical_of(input), lead(input) + sizes, front + strides, **kwargs), input)
+
+
+@rule("is_contiguous")
+def is_contiguous(func: Any, input: Any, *args: Any, **kwargs: Any) -> bool:
+    sample = physical_of(input)
+    for level in levels_of(input):
+        if not level.size:
+            return True
+        sample = sample.select(0, 0)
+    return bool(func(sample, *args, **kwargs))
+
+
 @rule("resize_", "resize_as_")
 def resize(func: Any, input: Any, *args: Any, **kwargs: Any) -> Any:
     if func.__name__ == "resize_as_":
@@ -86,7 +107,7 @@ def resize(func: Any, input: Any, *args: Any, **kwargs: Any) -> Any:
     if wanted > there or not physical.is_contiguous() or physical.requires_grad:
         raise RuntimeError(
             f"vmap: {func.__name__} of a tensor that is mapped over, from {list(shape(input))} to {sizes}: the samples "
-            "of a batch have no memory to grow into, and only contiguous ones without a gradient can shrink. Use reshape."
+            "of a batch have no memory to grow into, and only contiguous ones without a gradient can shrink. Reshape."
         )
     flat = physical.view(lead(input) + [there]).narrow(-1, 0, wanted)
     input._physical = flat.as_strided(lead(input) + sizes, list(flat.stride()[:-1]) + _contiguous(sizes))
