@@ -27,6 +27,8 @@ NEW = {
     "normal": lambda x, g: torch.normal(0.0, 1.0, (16,), generator=g) * x,
     "captured bernoulli": lambda x, g: torch.bernoulli(HALF, generator=g) * x,
     "captured multinomial": lambda x, g: torch.multinomial(HALF, 16, True, generator=g) * x.long(),
+    "captured gamma": lambda x, g: torch._standard_gamma(HALF, generator=g) * x,
+    "captured dirichlet": lambda x, g: torch._sample_dirichlet(HALF, generator=g) * x,
     "captured means": lambda x, g: torch.normal(HALF, 1.0, generator=g) * x,
 }
 MAPPED = {
@@ -40,6 +42,8 @@ DISTRIBUTED = {
     "bernoulli": lambda x, g: torch.bernoulli(x * 0.5, generator=g),
     "means": lambda x, g: torch.normal(x, 1.0, generator=g),
     "multinomial": lambda x, g: torch.multinomial(x, 16, True, generator=g),
+    "gamma": lambda x, g: torch._standard_gamma(x, generator=g),
+    "dirichlet": lambda x, g: torch._sample_dirichlet(x, generator=g),
 }
 CASES = {**NEW, **MAPPED, **DISTRIBUTED}
 
@@ -295,3 +299,11 @@ def test_a_new_tensor_is_initialised(impl, case):
     assert all(torch.equal(row, same[0]) for row in same)
     with pytest.raises(RuntimeError, match="randomness"):
         impl(function)(ROWS)
+
+
+@pytest.mark.limit("out")
+def test_out_is_refused(impl):
+    target = torch.zeros(16)
+    for function in (lambda x: torch.rand(16, out=target), lambda x: torch.normal(HALF, HALF, out=target)):
+        with pytest.raises(RuntimeError, match="out"):
+            impl(function, randomness="same")(ROWS)

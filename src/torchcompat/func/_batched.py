@@ -76,13 +76,13 @@ class BatchedTensor(torch.Tensor):  # type: ignore[misc]
     @classmethod
     def __torch_function__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if kwargs and "out" in kwargs:
-            kwargs = _without_out(func, kwargs)
+            kwargs = without_out(func, kwargs)
         rule = _rule_of.get(func) or _resolve(func)
         result = rule(func, *args, **(kwargs or {}))
         return loop(func, *args, **(kwargs or {})) if result is NotImplemented else result
 
 
-def _without_out(func: Any, kwargs: Any) -> dict[str, Any]:
+def without_out(func: Any, kwargs: Any) -> dict[str, Any]:
     """*kwargs* without ``out=None``, which torch's Python functions pass on."""
     if kwargs["out"] is not None:
         raise RuntimeError(f"vmap: {name_of(func)} with out=: use the operation's result")
@@ -217,7 +217,9 @@ def count(levels: Levels) -> int:
 
 
 def move_dim(tensor: Any, source: int, destination: int) -> Any:
-    """``torch.movedim``, which is in torch since 1.7."""
+    """``torch.movedim``, which is in torch since 1.7; *tensor* itself where nothing moves."""
+    if source == destination:
+        return tensor
     order = [dim for dim in range(tensor.dim()) if dim != source]
     order.insert(destination, source)
     return tensor.permute(order)

@@ -13,7 +13,7 @@ import torch
 
 from .._torch import at_least
 from . import _draws
-from ._batched import BatchedTensor, Rule, active_levels
+from ._batched import BatchedTensor, Rule, active_levels, without_out
 
 # TorchFunctionMode as a context: https://github.com/pytorch/pytorch/pull/82772
 SEES_ALL = at_least(1, 13)
@@ -36,7 +36,18 @@ def _load() -> None:
         if name.endswith("_") and callable(function):
             _rules[function] = _initialised
     _rules[torch.autograd.grad] = _autograd.grad
+    _rules[torch.tensor] = _copied
     _rules[torch.Tensor.backward] = _autograd.backward
+
+
+def _copied(func: Any, data: Any, **kwargs: Any) -> Any:
+    """``torch.tensor`` of a mapped tensor."""
+    if type(data) is not BatchedTensor:
+        return NotImplemented
+    requires_grad = kwargs.pop("requires_grad", False)
+    kwargs.pop("pin_memory", None)
+    copy = data.detach().to(**kwargs).clone() if kwargs else data.detach().clone()
+    return copy.requires_grad_() if requires_grad else copy
 
 
 def _initialised(func: Any, *args: Any, **kwargs: Any) -> Any:
@@ -47,9 +58,11 @@ def _initialised(func: Any, *args: Any, **kwargs: Any) -> Any:
 
 def pass_on(func: Any, types: Any, args: Any, kwargs: Any) -> Any:
     """What the mode does with a call."""
-    if BatchedTensor in types:
+    if BatchedTensor in types and func is not torch.tensor:
         return BatchedTensor.__torch_function__(func, types, args, kwargs)
     rule = _rules.get(func)
+    if rule is not None and "out" in kwargs:
+        kwargs = without_out(func, kwargs)
     result = NotImplemented if rule is None else rule(func, *args, **kwargs)
     return func(*args, **kwargs) if result is NotImplemented else result
 

@@ -45,7 +45,8 @@ LIMITS = [
     ),
     Limit(
         "no_rule",
-        "`moveaxis`, `column_stack`, and writes to the result of `new_tensor` or `new`: RuntimeError.",
+        "`moveaxis`, `column_stack`, `as_strided_scatter`, and writes to the result of `new_tensor` or `new`: "
+        "RuntimeError.",
         on="native",
         first="2.0",
     ),
@@ -133,6 +134,7 @@ LIMITS = [
         on="fallback",
         last="1.12",
     ),
+    Limit("out", "`out=` of a draw without a mapped tensor is not refused.", on="fallback", last="1.12"),
     Limit("empty", "A batch of no samples: RuntimeError.", on="fallback", last="1.6"),
     Limit(
         "control_flow",
@@ -187,6 +189,39 @@ LIMITS = [
         first="2.0",
     ),
     Limit("pow_", "`x.pow_(y)` and `x.cumprod_(0)` cannot be differentiated: RuntimeError.", on="native", first="2.0"),
+    Limit(
+        "resize_",
+        "`resize_` to fewer elements takes those of other samples, and `resize_as_` does nothing.",
+        on="native",
+        first="2.0",
+    ),
+    Limit(
+        "copied",
+        "`torch.tensor(x)` of a mapped tensor: RuntimeError.",
+        on="native",
+        first="2.0",
+    ),
+    Limit(
+        "copied_before",
+        "`torch.tensor(x)` of a mapped tensor: RuntimeError.",
+        on="fallback",
+        first="1.7",
+        last="1.12",
+    ),
+    Limit(
+        "as_strided_copy",
+        "`as_strided_copy` gives all samples the data of the first one, with a warning.",
+        on="native",
+        first="2.0",
+        last="2.4",
+    ),
+    Limit(
+        "as_strided",
+        "A sample is a slice of the batch, whose storage offset counts from where the batch begins, and `as_strided` "
+        "can reach other samples.",
+        on="fallback",
+        last="1.6",
+    ),
     Limit(
         "grads_batched",
         "`torch.autograd.grad(is_grads_batched=True)` with mapped cotangents: a warning, then RuntimeError.",

@@ -8,6 +8,7 @@ from . import _joins as _joins
 from . import _layers as _layers
 from . import _linalg as _linalg
 from . import _losses as _losses
+from . import _memory as _memory
 from . import _normalisation as _normalisation
 from . import _norms as _norms
 from . import _pointwise as _pointwise

@@ -79,11 +79,6 @@ def stride(func: Any, input: Any, dim: Any = None) -> Any:
     return own if dim is None else own[dim]
 
 
-@rule("is_contiguous")
-def is_contiguous(func: Any, input: Any, *args: Any, **kwargs: Any) -> bool:
-    return bool(physical_of(input).is_contiguous())
-
-
 @rule(".grad_fn", ".is_leaf", ".grad", "._backward_hooks", ".names", "._version", ".output_nr", "._base")
 def autograd_attribute(func: Any, input: Any) -> Any:
     return func(physical_of(input))

@@ -129,7 +129,8 @@ def broadcast_tensors(func: Any, *tensors: Any) -> Any:
 def meshgrid(func: Any, *tensors: Any, **kwargs: Any) -> Any:
     if len(tensors) == 1 and isinstance(tensors[0], (list, tuple)):
         tensors = tuple(tensors[0])
-    blanks = func(*[_blank(tensor) for tensor in tensors], **kwargs)  # raises and warns as torch does
+    # Raises and warns as torch does. Not func: tensors in a list come by as those of another function, of a list.
+    blanks = torch.meshgrid(*[_blank(tensor) for tensor in tensors], **kwargs)
     grids = []
     for number, tensor in enumerate(tensors):
         sizes = [1] * len(tensors)

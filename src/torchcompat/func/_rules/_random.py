@@ -139,7 +139,7 @@ def of_two(func: Any, *args: Any, **kwargs: Any) -> Any:
         return wrap(func(*[_positions(ndim, value, levels) for value in args], **physical), levels)
 
 
-@rule("poisson")
+@rule("poisson", "_standard_gamma", "_sample_dirichlet")
 def poisson(func: Any, input: Any, **kwargs: Any) -> Any:
     with drawing(func):
         levels = _distribution(func, input)
@@ -163,8 +163,6 @@ def multinomial(func: Any, input: Any, *args: Any, **kwargs: Any) -> Any:
 @rule("rand", "randn", "randint")
 def factory(func: Any, *args: Any, size: Any = None, **kwargs: Any) -> Any:
     """The size comes last: ``randint(low, high, size)``. That of ``rand`` and ``randn`` may be ints."""
-    if kwargs.get("out") is not None:
-        raise RuntimeError(f"vmap: {func.__name__} with out=: use the operation's result")
     levels = drawn_levels()
     if size is None and func.__name__ in ("rand", "randn"):
         size, args = sizes_of(args, {}), ()
@@ -176,8 +174,6 @@ def factory(func: Any, *args: Any, size: Any = None, **kwargs: Any) -> Any:
 
 @rule("randperm")
 def randperm(func: Any, n: int, **kwargs: Any) -> Any:
-    if kwargs.get("out") is not None:
-        raise RuntimeError("vmap: randperm with out=: use the operation's result")
     levels = drawn_levels()
     with drawing(func):
         if not levels:

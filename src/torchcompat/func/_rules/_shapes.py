@@ -2,8 +2,8 @@
 
 The dimensions of the sample come after those of the batch, so a rule shifts the ``dim`` that it gets; a view of the
 sample is a view of the batch. A dimension that the sample does not have goes to the loop, where torch raises. What
-joins tensors or makes new ones is in ``_joins``. Left to the loop: named tensors, ``as_strided`` with an offset,
-``sum_to_size``, ``resize_``, ``fill_diagonal_``, ``repeat_interleave`` with a number for each sample, ``*_copy``.
+joins tensors or makes new ones is in ``_joins``, what looks at strides and memory in ``_memory``. Left to the loop:
+named tensors, ``sum_to_size``, ``fill_diagonal_``, ``repeat_interleave`` with a number for each sample, ``*_copy``.
 """
 
 from __future__ import annotations
@@ -203,15 +203,6 @@ def repeat_interleave(func: Any, input: Any, repeats: Any = None, dim: Any = Non
         input, dim = input.reshape(-1), 0
     dim = shift(dim, rank(input), len(levels_of(input)))
     return NotImplemented if dim is None else again(func(physical_of(input), repeats, dim, **kwargs), input)
-
-
-@rule("as_strided")
-def as_strided(func: Any, input: Any, size: Any, stride: Any, storage_offset: Any = None) -> Any:
-    if storage_offset is not None:
-        return NotImplemented
-    physical = physical_of(input)
-    strides = list(physical.stride()[: len(levels_of(input))])
-    return again(func(physical, lead(input) + list(size), strides + list(stride)), input)
 
 
 # --- single dimensions
