@@ -161,7 +161,7 @@ def time_that_is_not_in_the_file(form):
         rows = b"".join(call(utils("_rebuild_sparse_tensor"), *_row(form, 2**16, at, flag)) for at in range(600))
         yield _many(b"", rows, 1)
     size = (2**17,) * 3 + (1,) * 27
-    indices = form.tensor(form.storage("many", 2**17, "LongStorage"), size=(30, 1), stride=(1, 1))
+    indices = form.tensor(form.storage("much", 2**17, "LongStorage"), size=(30, 1), stride=(1, 1))
     yield _calls(utils("_rebuild_sparse_tensor"), (layout("torch.sparse_coo"), (indices, floats(form, 1), size)), 40000)
     walked = keep(value({"a": [[] for _ in range(5000)]}), 1)
     yield _calls(utils("_rebuild_parameter_with_state"), (form.tensor(), FALSE, ordered(), get(1)), 5000, walked)

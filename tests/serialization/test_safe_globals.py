@@ -1,8 +1,10 @@
 """The safe globals and the other settings of loading."""
 
+import io
 import mmap
 import os
 import pickle
+import threading
 
 import pytest
 import torch
@@ -151,6 +153,64 @@ def test_what_was_allowed_before_the_block_is_allowed_after_it(impl):
     with impl([Point]):
         pass
     assert Point in of(impl, "get_safe_globals")()
+
+
+@pytest.mark.shim("serialization.safe_globals")
+@pytest.mark.limit("overlap")
+def test_blocks_that_overlap(impl):
+    read, file = reader(impl), archive(Call("elsewhere.double", 5))
+    first, second = impl([(twice, "elsewhere.double")]), impl([(twice, "elsewhere.double")])
+    first.__enter__()
+    second.__enter__()
+    first.__exit__(None, None, None)
+    try:
+        assert read(file) == 10
+    finally:
+        second.__exit__(None, None, None)
+    file.seek(0)
+    refuses(read, file)
+
+
+def test_one_block_entered_twice():
+    shim = SHIMS["serialization.safe_globals"].fallback
+    block, file = shim([(twice, "elsewhere.double")]), archive(Call("elsewhere.double", 5))
+    with block:
+        with block:
+            pass
+        assert SHIMS["load"].fallback(file) == 10
+    file.seek(0)
+    refuses(SHIMS["load"].fallback, file)
+
+
+def test_clearing_within_a_block():
+    shim = SHIMS["serialization.safe_globals"].fallback
+    with shim([Point]):
+        CLEAR.fallback()
+        with shim([Point]):
+            pass
+        assert Point not in SHIMS["serialization.get_safe_globals"].fallback()
+
+
+def test_blocks_in_many_threads():
+    """Each thread's globals are there as long as its own block, whatever blocks of others end meanwhile."""
+    shim, failures = SHIMS["serialization.safe_globals"].fallback, []
+    data = archive(Call("elsewhere.double", 5)).getvalue()
+
+    def work():
+        for _ in range(50):
+            try:
+                with shim([(twice, "elsewhere.double")]):
+                    assert SHIMS["load"].fallback(io.BytesIO(data)) == 10
+            except Exception as error:
+                failures.append(error)
+
+    threads = [threading.Thread(target=work) for _ in range(16)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not failures
+    refuses(SHIMS["load"].fallback, io.BytesIO(data))
 
 
 @pytest.mark.shim("serialization.get_unsafe_globals_in_checkpoint")

@@ -343,7 +343,7 @@ def _is_documented(error: Exception) -> bool:
         return False
     if type(error) is RuntimeError:
         return "\n" not in str(error)
-    return isinstance(error, (UnpicklingError, RuntimeError, EOFError, OSError, MemoryError))
+    return isinstance(error, (UnpicklingError, RuntimeError, EOFError, OSError, MemoryError, Warning))
 
 
 def _size_of_text(data: bytes, start: int, end: int) -> int:

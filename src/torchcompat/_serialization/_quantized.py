@@ -54,7 +54,7 @@ def _per_channel(budget: Budget, values: Any, dtype: torch.dtype, count: int, de
         if all(type(value) is int or (type(value) is float and not whole) for value in values):
             try:
                 return torch.tensor(values, dtype=dtype, device=device)
-            except (RuntimeError, OverflowError) as error:
+            except (RuntimeError, ValueError, OverflowError) as error:
                 raise UnpicklingError(f"a scale or zero point of a quantized tensor is no number of {dtype}") from error
     plain = _sparse.is_plain(values) and values.dim() == 1 and values.numel() == count
     if plain and _is_number(values, whole) and values.device.type in ("cpu", str(device).split(":")[0]):

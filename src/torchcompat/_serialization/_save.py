@@ -16,7 +16,7 @@ import torch
 from .._torch import UnsupportedError, at_least, at_most, find
 from . import _dtypes
 from ._settings import skips_data
-from ._source import is_path
+from ._source import is_path, path_of
 from ._storages import UNTYPED
 from ._zip_writer import ZipWriter
 
@@ -41,9 +41,8 @@ def _archive_name(f: Any) -> str:
     """The folder that all records are in: the name of the file, as torch has it."""
     if not is_path(f):
         return "archive/"
-    name = os.path.basename(os.fspath(f))
-    stem = name.rpartition(".")[0] or name
-    return (stem if isinstance(stem, str) else os.fsdecode(stem)) + "/"
+    name = os.path.basename(path_of(f))
+    return (name.rpartition(".")[0] or name) + "/"
 
 
 class _Storages:

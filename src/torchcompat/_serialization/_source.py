@@ -74,7 +74,7 @@ class Source:
         """At most *wanted* bytes from where the file is, and at least one, if any is wanted."""
         data = self._file.read(wanted)
         if not isinstance(data, (bytes, bytearray, memoryview)) or len(data) > wanted:
-            raise ValueError(f"read({wanted}) of the file gave no bytes, or more than that: {type(data)}")
+            raise RuntimeError(f"read({wanted}) of the file gave no bytes, or more than that: {type(data)}")
         if wanted and not len(data):
             raise EOFError(f"the file ends {wanted} bytes too early")
         return bytes(data)
@@ -95,7 +95,7 @@ class Source:
             return len(data)
         count = self._readinto(memory)
         if not isinstance(count, int) or not 0 <= count <= len(memory):
-            raise ValueError(f"readinto of the file gave {count!r}, which is no number from 0 to {len(memory)}")
+            raise RuntimeError(f"readinto of the file gave {count!r}, which is no number from 0 to {len(memory)}")
         if not count:
             raise EOFError(f"the file ends {len(memory)} bytes too early")
         return count

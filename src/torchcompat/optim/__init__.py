@@ -20,6 +20,7 @@ from ._matrix import Muon as Muon
 from ._sgd import ASGD as ASGD
 from ._sgd import SGD as SGD
 from ._sgd import Rprop as Rprop
+from ._states import upgrade_state_dict as upgrade_state_dict
 
 __all__ = [
     "ASGD",
@@ -40,6 +41,7 @@ __all__ = [
     "SparseAdam",
     "lr_scheduler",
     "swa_utils",
+    "upgrade_state_dict",
 ]
 
 _attach(globals())

@@ -9,7 +9,7 @@ import torch
 
 from .._shim import SHIMS, polyfill
 from . import _checks
-from ._base import scalar, twin
+from ._base import twin
 from ._engine import (
     Engine,
     add_square_,
@@ -23,6 +23,7 @@ from ._engine import (
     value_of,
 )
 from ._since import NAMES, TENSOR_LR
+from ._states import scalar
 
 
 @polyfill("torch.optim.Adam", since="2.8", link=TENSOR_LR)

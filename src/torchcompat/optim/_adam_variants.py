@@ -8,9 +8,10 @@ import torch
 
 from .._shim import polyfill
 from . import _checks
-from ._base import scalar, twin
+from ._base import twin
 from ._engine import Engine, add_square_, decay, lerp_, move_, move_ratio_, next_step, plus_, value_of
 from ._since import NAMES, TENSOR_LR
+from ._states import scalar
 
 
 @polyfill("torch.optim.NAdam", since="2.8", link=TENSOR_LR)

@@ -8,7 +8,7 @@ import torch
 
 from .._shim import polyfill
 from . import _checks
-from ._base import scalar, twin
+from ._base import twin
 from ._engine import (
     Engine,
     add_square_,
@@ -23,6 +23,7 @@ from ._engine import (
     value_of,
 )
 from ._since import LATE_GROUPS, TENSOR_LR
+from ._states import scalar
 
 
 @polyfill("torch.optim.Adadelta", since="2.8", link=TENSOR_LR)

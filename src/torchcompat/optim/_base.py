@@ -17,24 +17,9 @@ from torch.utils.hooks import RemovableHandle
 
 from .._shim import SHIMS
 from .._torch import at_least, find
+from ._states import add_keywords, scalar
 
 Hook = Callable[..., Any]
-
-# What it meant that a file has no such key, because it is of a torch that did not have the keyword yet.
-# Adagrad's eps was this constant up to torch 1.2: https://github.com/pytorch/pytorch/pull/24980
-BEFORE_THE_KEYWORD = {
-    "amsgrad": False,
-    "capturable": False,
-    "centered": False,
-    "decoupled_weight_decay": False,
-    "differentiable": False,
-    "eps": 1e-10,
-    "foreach": None,
-    "fused": None,
-    "maximize": False,
-    "momentum": 0,
-    "nesterov": False,
-}
 
 # Where torch has hooks around step(), it puts them, and a label for the profiler, around step() of any subclass:
 # https://github.com/pytorch/pytorch/pull/89176
@@ -44,14 +29,6 @@ _TORCH_HAS_STEP_HOOKS = at_least(2, 0)
 def twin(name: str) -> Any:
     """This torch's own optimiser of that name, for isinstance; where it has none, the class of all optimisers."""
     return find("torch.optim." + name) or torch.optim.Optimizer
-
-
-def scalar(value: Any, group: dict[str, Any], param: Any) -> Any:
-    """*value* as torch keeps its counters: a tensor, on the CPU unless the group asks for a step without the host."""
-    fused = group.get("fused")
-    wide = torch.get_default_dtype() == torch.float64 and not fused
-    device = param.device if fused or group.get("capturable") else torch.device("cpu")
-    return torch.tensor(float(value), dtype=torch.float64 if wide else torch.float32, device=device)
 
 
 def _blank(name: str) -> Any:
@@ -128,9 +105,7 @@ class Base(torch.optim.Optimizer):  # type: ignore[misc]
             self._hook_for_profile()
         self.defaults.setdefault("differentiable", False)
         for group in self.param_groups:
-            for key in self.defaults:
-                if key in BEFORE_THE_KEYWORD:
-                    group.setdefault(key, BEFORE_THE_KEYWORD[key])
+            add_keywords(group, self.defaults, False)
             for param in group["params"]:
                 entries = self.state.get(param, {})
                 for key in self._scalars:

@@ -15,6 +15,7 @@ import torch
 
 from .._shim import Limit, polyfill
 from .._torch import at_most, find
+from ._states import of_scheduler
 
 PUBLIC = "torchcompat.optim.lr_scheduler"
 TORCHS = "torch.optim.lr_scheduler."
@@ -186,7 +187,11 @@ class Scheduler(_BASE, metaclass=Kind):  # type: ignore[misc, valid-type]
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take over what :meth:`state_dict` gave, here or on another torch."""
-        self.__dict__.update(state_dict)
+        self.__dict__.update(self._upgraded(state_dict))
+
+    def _upgraded(self, state_dict: dict[str, Any]) -> dict[str, Any]:
+        """A copy of *state_dict* in the form of torch 2.15, whichever torch it is of."""
+        return of_scheduler(self, state_dict)
 
     def get_last_lr(self) -> Lrs:
         """The learning rate of each parameter group after the last step: floats, or tensors that are copies."""

@@ -36,8 +36,10 @@ class _Group(Scheduler):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take over what :meth:`state_dict` gave, here or on another torch, into the schedulers given here."""
-        super().load_state_dict({key: value for key, value in state_dict.items() if key != "_schedulers"})
-        for each, state in zip(self._schedulers, state_dict["_schedulers"]):
+        state_dict = self._upgraded(state_dict)
+        states = state_dict.pop("_schedulers")
+        self.__dict__.update(state_dict)
+        for each, state in zip(self._schedulers, states):
             each.load_state_dict(state)
 
 

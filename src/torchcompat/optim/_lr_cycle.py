@@ -7,7 +7,7 @@ from typing import Any, Callable, List, Union
 
 from .._shim import Limit
 from ._lr_base import Lrs, Scheduler, check_optimizer, per_group, positive_int, put, scheduler, torchs
-from ._lr_decay import function_state
+from ._states import function_state
 
 _SINCE = "2.10"
 _LINK = "https://github.com/pytorch/pytorch/pull/163120"
@@ -137,11 +137,10 @@ class CyclicLR(Scheduler, torchs("CyclicLR")):  # type: ignore[misc]
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take over what :meth:`state_dict` gave, here or on another torch, into the *scale_fn* given here."""
-        # Up to torch 2.0 the function itself was in the state, or a reference to it.
-        functions = ("_scale_fn_custom", "_scale_fn_ref", "scale_fn")
-        super().load_state_dict({key: value for key, value in state_dict.items() if key not in functions})
-        attributes = state_dict.get("_scale_fn_custom")
-        if isinstance(attributes, dict):
+        state_dict = self._upgraded(state_dict)
+        attributes = state_dict.pop("_scale_fn_custom")
+        self.__dict__.update(state_dict)
+        if isinstance(attributes, dict) and self._scale_fn_custom is not None:
             vars(self._scale_fn_custom).update(attributes)
 
 
@@ -264,8 +263,3 @@ class OneCycleLR(Scheduler, torchs("OneCycleLR")):  # type: ignore[misc]
         if self._anneal_func_type == "linear":
             return (end - start) * done + start
         return end + (start - end) / 2.0 * (math.cos(math.pi * done) + 1)
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take over what :meth:`state_dict` gave, here or on another torch."""
-        # Up to torch 2.0 a method of the scheduler itself was in the state.
-        super().load_state_dict({key: value for key, value in state_dict.items() if key != "anneal_func"})

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import types
 from bisect import bisect_right
 from collections import Counter
 from typing import Any, Callable, Iterable, List, Union
@@ -10,6 +9,7 @@ from typing import Any, Callable, Iterable, List, Union
 from .._shim import Limit
 from .._torch import find
 from ._lr_base import TORCHS, Factors, Lrs, Scheduler, check_optimizer, scheduler, torchs, values_of
+from ._states import function_state
 
 _SINCE = "2.10"
 _LINK = "https://github.com/pytorch/pytorch/pull/163120"
@@ -51,11 +51,6 @@ class LRScheduler(Scheduler):
         super().__init__(optimizer, last_epoch)
 
 
-def function_state(function: Any) -> dict[str, Any] | None:
-    """What a state dict keeps of a user's callable: the attributes of an object, and of a plain function nothing."""
-    return None if isinstance(function, types.FunctionType) else dict(getattr(function, "__dict__", {}))
-
-
 class _PerGroup(Scheduler):
     """One function of the epoch for each parameter group."""
 
@@ -75,8 +70,10 @@ class _PerGroup(Scheduler):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take over what :meth:`state_dict` gave, into the functions that this scheduler was made with."""
-        super().load_state_dict({key: value for key, value in state_dict.items() if key != "lr_lambdas"})
-        for function, state in zip(self.lr_lambdas, state_dict["lr_lambdas"]):
+        state_dict = self._upgraded(state_dict)
+        functions = state_dict.pop("lr_lambdas")
+        self.__dict__.update(state_dict)
+        for function, state in zip(self.lr_lambdas, functions):
             if state:
                 vars(function).update(state)
 
@@ -177,11 +174,6 @@ class MultiStepLR(Factors, torchs("MultiStepLR")):  # type: ignore[misc]
         self.milestones = Counter(milestones)
         self.gamma = gamma
         super().__init__(optimizer, last_epoch)
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take over what :meth:`state_dict` gave, here or on another torch."""
-        super().load_state_dict(state_dict)
-        self.milestones = Counter(self.milestones)  # up to torch 1.3 it was the list itself
 
     def _factor(self) -> float | None:
         times = self.milestones.get(self.last_epoch)

@@ -10,9 +10,10 @@ import torch
 from .._shim import polyfill
 from .._torch import at_least
 from . import _checks
-from ._base import scalar, twin
+from ._base import twin
 from ._engine import Engine, is_complex, lerp_, next_step, value_of
 from ._since import TENSOR_LR
+from ._states import scalar
 
 
 @polyfill("torch.optim.Adafactor", since="2.8", link=TENSOR_LR)

@@ -8,9 +8,10 @@ import torch
 
 from .._shim import polyfill
 from . import _checks
-from ._base import scalar, twin
+from ._base import twin
 from ._engine import Engine, decay, is_complex, move_, moved, next_step, value_of
 from ._since import NAMES, TENSOR_LR
+from ._states import scalar
 
 
 @polyfill("torch.optim.SGD", since="2.8", link=TENSOR_LR)

@@ -298,8 +298,3 @@ class SWALR(Scheduler, _SWALR or object):  # type: ignore[misc]
         # From what the learning rate is, back to where it came from, and from there to what it is to be.
         starts = [(lr - before * swa) / (1 - before) for lr, swa in zip(values_of(self.optimizer, "lr"), swa_lrs)]
         return [swa * now + start * (1 - now) for start, swa in zip(starts, swa_lrs)]
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take over what :meth:`state_dict` gave, here or on another torch."""
-        # Up to torch 2.9 the function itself was in the state, and not its name.
-        super().load_state_dict({key: value for key, value in state_dict.items() if key != "anneal_func"})
