@@ -7,6 +7,7 @@ nox -t all                  all 28
 nox -s check                the checker, which needs no torch
 nox -s history              the data of the API history, from every torch; "history(torch-2.15)": from one
 nox -s accuracy             the checker beside what Python says of real packages on real torch; hours
+nox -s fixes                what `--fix` makes of real packages, beside what was there, on the newest torch
 nox -s "bench(torch-2.15)"  every benchmark on one torch
 ... -- --coverage           note which lines ran, which takes longer; `nox -s coverage` sums it up
 ... -- --delete             delete each environment, and what was downloaded for it, when its session is done
@@ -236,3 +237,14 @@ def accuracy(session):
     folder = str(Path(session.create_tmp(), "accuracy"))
     session.run("python", "accuracy/run.py", folder, *arguments(session))
     session.run("python", "accuracy/page.py", folder)
+
+
+@nox.session(python=NEW)
+def fixes(session):
+    """What `--fix` replaces in real packages, evaluated before and after on the newest torch."""
+    try:
+        install(session, "torch==" + MATRIX[-1][1], "numpy", "libcst")
+        folder = str(Path(session.create_tmp(), "fixes"))
+        session.run("python", "accuracy/fixes.py", folder, "python", *arguments(session))
+    finally:
+        delete(session)

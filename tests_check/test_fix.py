@@ -458,6 +458,19 @@ def test_two_findings_of_one_place_are_two():
     ]
 
 
+def test_a_guard_of_a_module_is_not_needless():
+    source = """
+        try:
+            from torch import mps
+        except ImportError:
+            mps = None
+        import torch
+        if hasattr(torch, "mps"):
+            import torch.mps as m
+    """
+    assert needless(source) == []
+
+
 def test_a_guard_of_an_attribute_is_not_needless():
     source = """
         import torch

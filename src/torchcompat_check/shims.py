@@ -85,6 +85,7 @@ def find_owner(history: Any, name: str) -> Shim | None:
     return found
 
 
+@functools.lru_cache(maxsize=None)
 def takes(history: Any, ours: str, keyword: str) -> bool:
     """Whether a name of torchcompat takes a keyword: where that is torch's own name, as the newest torch does."""
     names = [torch for torch, shim in every().items() if shim.name == ours]

@@ -68,7 +68,8 @@ class Uses:
         for frame in reversed(self.frames):
             if kind in frame.kinds:
                 frame.failed |= missing
-                frame.keeps(entry.name, self._shim(entry, parameter, missing) if direct else "")
+                sure = direct and entry.kind != "module"  # of which the file may want more than torchcompat's has
+                frame.keeps(entry.name, self._shim(entry, parameter, missing) if sure else "")
                 self.reach &= ~missing
                 return
         if not self.quiet:
@@ -90,7 +91,7 @@ class Uses:
         if raising:
             self.absent(node, entry, "", raising, "runtime", direct)
         elif not missing and not self.quiet:
-            self._kept(entry, direct)
+            self._kept(entry, direct and entry.kind != "module")
 
     def _kept(self, entry: Entry, direct: bool) -> None:
         """A use that a condition keeps from an older torch; what a newer one lost is in the branch that would go."""

@@ -100,6 +100,7 @@ CALLS = {
     "functorch.jvp": lambda f: f(torch.sin, (POINT,), (POINT,)),
     "functorch.vjp": lambda f: f(torch.sin, POINT)[1](POINT),
     "functorch.vmap": lambda f: f(torch.dot, in_dims=(0, None))(torch.ones(2, 3), POINT),
+    "torch._C._OutOfMemoryError": lambda f: (issubclass(f, RuntimeError), f("x").args),
     "torch._vmap_internals.vmap": lambda f: f(torch.mul, in_dims=(0, None), out_dims=1)(torch.ones(2, 3), POINT),
     "torch._dynamo.allow_in_graph": lambda f: f(square) is square,
     "torch._dynamo.assume_constant_result": lambda f: f(square)(POINT),
