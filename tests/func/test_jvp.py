@@ -4,6 +4,7 @@ import collections
 
 import pytest
 import torch
+import torch.nn.functional as F
 from derivative_laws import double, native_warnings, normal, on_a_graph, same, transforms
 
 from torchcompat import has
@@ -92,6 +93,33 @@ def test_a_direction_of_zeros(impl):
 def test_an_expanded_direction(impl):
     x = normal(3)
     same(impl(torch.sin, (x,), (double(2.0).expand(3),)), (torch.sin(x), 2 * torch.cos(x)))
+
+
+@pytest.mark.limit("padding_idx")
+@pytest.mark.parametrize("options", [{}, {"scale_grad_by_freq": True}])
+def test_the_row_of_an_embedding_that_has_no_gradient(impl, options):
+    index, table = torch.tensor([[0, 2], [2, 1]]), normal(4, 3)
+    lookup = lambda table: F.embedding(index, table, padding_idx=2, **options)  # noqa: E731
+    same(impl(lookup, (table,), (2 * table,)), (table[index], 2 * table[index]))
+
+
+def test_a_logarithm_of_sums(impl):
+    if not has("torch.logcumsumexp"):
+        pytest.skip("this torch has no logcumsumexp")
+    x, tangent = normal(6), normal(6)
+    weights = torch.exp(x)
+    expected = torch.cumsum(weights * tangent, 0) / torch.cumsum(weights, 0)
+    same(impl(lambda x: torch.logcumsumexp(x, 0), (x,), (tangent,))[1], expected)
+
+
+@pytest.mark.limit("layer_norm")
+def test_layer_norm(impl):
+    x, tangent = normal(4), normal(4)
+    centred = x - x.mean()
+    scale = (centred * centred).mean().rsqrt()
+    normed = centred * scale
+    expected = scale * (tangent - tangent.mean() - normed * (normed * tangent).mean())
+    same(impl(lambda x: F.layer_norm(x, [4], eps=0.0), (x,), (tangent,))[1], expected)
 
 
 # --- outputs that do not depend on the primals

@@ -5,7 +5,7 @@ import torch
 import torch.nn as nn
 from derivative_laws import native_warnings, normal, on_a_graph, same, transforms
 
-from torchcompat import at_least
+from torchcompat import UnsupportedError, at_least, at_most
 from torchcompat.func import functional_call
 
 pytestmark = [pytest.mark.shim("func.grad"), *native_warnings]
@@ -191,5 +191,9 @@ def test_the_gradient_of_the_norms_of_the_gradients_of_normalised_networks(t, na
     module, x = build().double(), normal(BATCH, *shape)
     params = {key: p.detach().clone() for key, p in module.named_parameters()}
     loss = loss_of(module)
+    if name == "layer norm" and at_most(1, 6):
+        with pytest.raises(UnsupportedError, match=r"layer_norm.*torch 1\.7"):  # torch's own is wrong, see test_twice
+            penalty(t, loss, params, x)
+        return
     expected = oracle(lambda: penalty_by_loop(loss, params, x))
     same(penalty(t, loss, params, x), expected, tolerance=1e-8)

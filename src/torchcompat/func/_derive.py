@@ -15,21 +15,9 @@ import torch
 
 from .._torch import UnsupportedError, at_least, at_most, refuse_trace
 from ._batched import Levels, active_levels, count, levels_of, physical_of, spread, wrap
+from ._repairs import CANNOT, edges, repaired
 
 Tensors = Sequence[Any]
-
-
-def edges(tensors: Tensors) -> Iterator[tuple[Any, int]]:
-    """Every edge of the graphs that *tensors* have, as the node it leads to and which of the node's results it is."""
-    pending = [(tensor.grad_fn, tensor.output_nr) for tensor in tensors if tensor.grad_fn is not None]
-    seen = set(pending)
-    while pending:
-        edge = pending.pop()
-        yield edge
-        for following in edge[0].next_functions:
-            if following[0] is not None and following not in seen:
-                seen.add(following)
-                pending.append(following)
 
 
 def _leaves(node: Any) -> list[Any]:
@@ -180,19 +168,44 @@ def refuse_once_differentiable(products: Tensors) -> None:
         raise UnsupportedError(_ONCE.format("a torch.autograd.Function with @once_differentiable", torch.__version__))
 
 
+@contextmanager
+def _recorded(outputs: Tensors, create_graph: bool, forward: bool = False) -> Iterator[None]:
+    """A context for a backward pass from *outputs*: one that creates a graph can be differentiated again."""
+    try:
+        if create_graph:
+            with repaired(outputs, forward):
+                yield
+        else:
+            yield
+    except UnsupportedError:
+        raise
+    except RuntimeError as error:
+        if CANNOT in str(error):  # torch 1.4 to 1.6 lose the type on the way from another thread
+            raise UnsupportedError(str(error)) from error
+        raise
+
+
 def backward(
-    outputs: Tensors, inputs: Tensors, cotangents: Tensors, create_graph: bool, retain_graph: bool | None = None
+    outputs: Tensors,
+    inputs: Tensors,
+    cotangents: Tensors,
+    create_graph: bool,
+    retain_graph: bool | None = None,
+    forward: bool = False,
 ) -> list[Any]:
-    """``torch.autograd.grad`` of physical tensors; None where an input has no influence."""
+    """``torch.autograd.grad`` of physical tensors; None where an input has no influence.
+
+    With *forward*, the result is to be differentiated by the cotangents, for a derivative forward.
+    """
     used = [(output, cotangent) for output, cotangent in zip(outputs, cotangents) if output.requires_grad]
     if not used or not inputs:
         return [None] * len(inputs)
     outs, cots = zip(*used)
-    return list(
-        torch.autograd.grad(
+    with _recorded(outs, create_graph, forward):
+        found = torch.autograd.grad(
             outs, list(inputs), cots, create_graph=create_graph, retain_graph=retain_graph, allow_unused=True
         )
-    )
+    return list(found)
 
 
 def _batched_natively(outs: Any, inputs: Tensors, cotangents: Any, create_graph: bool) -> Any:
@@ -252,12 +265,13 @@ def batched_backward(outputs: Tensors, inputs: Tensors, cotangents: Tensors, cre
         return [None] * len(inputs)
     outs, cots = zip(*used)
     inputs = list(inputs)
-    if at_least(1, 8) and len(cots[0]) and _can_be_batched(outs, create_graph):
-        try:
-            return list(_batched_natively(outs, inputs, cots, create_graph))
-        except RuntimeError:
-            pass  # an operation whose derivative cannot be batched; what is wrong with the call itself comes up again
-    return list(_one_by_one(outs, inputs, cots, create_graph))
+    with _recorded(outs, create_graph):
+        if at_least(1, 8) and len(cots[0]) and _can_be_batched(outs, create_graph):
+            try:
+                return list(_batched_natively(outs, inputs, cots, create_graph))
+            except RuntimeError:
+                pass  # an operation whose derivative cannot be batched; an error of the call itself comes up again
+        return list(_one_by_one(outs, inputs, cots, create_graph))
 
 
 def pull_back(

@@ -20,8 +20,37 @@ _INFERENCE = Limit(
     first="2.0",
     last="2.11",
 )
+_SECOND = [
+    Limit("layer_norm_third", "The third derivative of layer norm: silently wrong.", on="native", first="2.0"),
+    Limit("batch_norm_third", "The third derivative of batch norm: silently wrong.", on="native", first="2.0"),
+    Limit("batch_norm_third", "The third derivative of batch norm: silently wrong.", on="fallback", last="1.9"),
+    Limit(
+        "bias_of_batch_norm",
+        "The second derivative of batch norm, in training and without a weight, by its bias: silently 0.",
+        on="native",
+        first="2.0",
+    ),
+    Limit("weight_norm", "The second derivative of weight norm by the direction: wrong.", on="native", first="2.0"),
+    Limit(
+        "softplus",
+        "The second derivative of `softplus` beyond its *threshold*: silently that of below; of no account with the "
+        "default threshold.",
+        on="fallback",
+        last="1.8",
+    ),
+    Limit("prod_of_zeros", "The second derivative of `prod()` of two zeros: silently 0.", on="fallback", last="1.9"),
+    Limit("singular", "The second derivative of `det` of a singular matrix: silently wrong.", "fallback", last="1.12"),
+    Limit(
+        "layer_norm",
+        "Second derivatives of layer norm, which torch itself gets wrong or corrupts memory: UnsupportedError.",
+        on="fallback",
+        last="1.6",
+    ),
+    Limit("kl_div", "Second derivatives of `kl_div` by its target: UnsupportedError.", on="fallback", last="1.12"),
+]
 _LIMITS = [
     _INFERENCE,
+    *_SECOND,
     Limit("complex", "A complex output is not refused.", on="native", first="2.0", last="2.0"),
     Limit("aux_none", "An auxiliary output of None is not refused.", on="native", first="2.0", last="2.2"),
     Limit(

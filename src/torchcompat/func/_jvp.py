@@ -31,6 +31,21 @@ _JVP_LIMITS = [
         "no_grad", "`torch.no_grad` within the function makes constants, which torch's does not heed.", on="fallback"
     ),
 ]
+_JVP_LIMITS += [
+    Limit(
+        "padding_idx",
+        "`embedding` by its table: the row *padding_idx* is taken for a constant.",
+        on="fallback",
+        first="1.8",
+        last="1.9",
+    ),
+    Limit(
+        "layer_norm",
+        "Layer norm, whose second derivative torch itself gets wrong or corrupts memory with: UnsupportedError.",
+        on="fallback",
+        last="1.6",
+    ),
+]
 _LINEARIZE_LIMITS = [
     Limit("constant", "An output that does not depend on the primals: an error.", on="native", first="2.0", last="2.4"),
     Limit(
@@ -61,7 +76,7 @@ class PushForward(PullBack):
         super().__init__(func, primals, has_aux, name)
         with recording(), naming_the_operation():
             self.seeds = [self.variables.leaf(_seed(output)) for output in self.physical]
-            products = backward(self.physical, self.variables.physical, self.seeds, create_graph=True)
+            products = backward(self.physical, self.variables.physical, self.seeds, create_graph=True, forward=True)
             refuse_once_differentiable([product for product in products if product is not None])
         self.places = [n for n, product in enumerate(products) if product is not None and product.requires_grad]
         self.products = [products[n] for n in self.places]
@@ -88,7 +103,8 @@ class PushForward(PullBack):
 
 def _seed(output: Any) -> Any:
     floating = output.dtype.is_floating_point or is_complex(output)
-    return torch.zeros(output.shape, dtype=output.dtype if floating else None, device=output.device)
+    # Any numbers do, for the products are linear in them; but the gradient of logcumsumexp takes their logarithm.
+    return torch.ones(output.shape, dtype=output.dtype if floating else None, device=output.device)
 
 
 @polyfill("torch.func.jvp", since="2.0", link=_LINK, limits=_JVP_LIMITS)
