@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import ast
 import re
-from typing import TYPE_CHECKING, Any, Sequence
+from typing import TYPE_CHECKING, Any
 
 from . import conditions
 from ._minors import ALL
-from .values import Choice, Function, Imported, PerMinor, Truth, not_, truth
+from .values import Choice, Function, Imported, PerMinor, Truth, decorator_names, not_, truth
 
 if TYPE_CHECKING:
     from .uses import Uses
@@ -32,23 +32,14 @@ BOUND = re.compile(r"(>=|<=|==|<|>)\s*(\d+\.\d+)")
 COMMENT = re.compile(r"#\s*torchcompat:\s*needs torch\s+((?:(?:>=|<=|==|<|>)\s*\d+\.\d+\s*,?\s*)+)")
 
 
-def names_of(node: Any) -> Sequence[str]:
-    """The last parts of the names of a function's decorators."""
-    found = []
-    for decorator in getattr(node, "decorator_list", []):
-        target = decorator.func if isinstance(decorator, ast.Call) else decorator
-        found.append(getattr(target, "attr", getattr(target, "id", "")))
-    return found
-
-
 def is_static(node: Any) -> bool:
     """Whether a method has no first parameter of its own."""
-    return "staticmethod" in names_of(node)
+    return "staticmethod" in decorator_names(node)
 
 
 def is_class_method(node: Any) -> bool:
     """Whether a method's first parameter is the class."""
-    return "classmethod" in names_of(node) or getattr(node, "name", "") in ("__new__", "__init_subclass__")
+    return "classmethod" in decorator_names(node) or getattr(node, "name", "") in ("__new__", "__init_subclass__")
 
 
 def reach(walk: Walk, node: Any) -> int:
@@ -110,6 +101,11 @@ def _tells(function: Function, node: ast.AST) -> bool:
     if isinstance(value, Function) and value is not function:
         return may_test_version(value)
     return isinstance(value, (PerMinor, Choice)) or is_certain(value)
+
+
+def is_flag(value: Any) -> bool:
+    """Whether a value is a condition on the version, or the version."""
+    return is_certain(value) or isinstance(value, PerMinor)
 
 
 def is_certain(value: Any) -> bool:

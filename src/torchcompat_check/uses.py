@@ -68,10 +68,12 @@ class Uses:
     def name(self, node: ast.AST, path: str, known: int, kind: str = "attribute") -> None:
         """A use of the object *path*, on the minors *known* (where what it is looked up in is there)."""
         entry = self.longest_known(path)
-        if entry is None:
+        if entry is None or hasattr(object, entry.name.rpartition(".")[2]):
             return
         present = self.history.importable(path) if kind == "module" and entry.name == path else entry.present
         missing = self.reach & known & ~present & ~self.provided.get(entry.name, 0)
+        if missing:
+            missing &= ~self._untold(entry)
         raising = self.reach & known & removed(entry.name) & entry.present
         if missing:
             self.absent(node, entry, "", missing, kind)
@@ -79,6 +81,12 @@ class Uses:
             self.absent(node, entry, "", raising, "runtime")
         elif not missing and not self.quiet:
             self._kept(entry)
+
+    def _untold(self, entry: Entry) -> int:
+        """Where the history does not tell what a class has: it was private then."""
+        owner = self.history.find(entry.name.rpartition(".")[0])
+        classes = dict(owner.kinds).get("class", 0) if owner is not None else 0
+        return classes & ~self.history.described(owner.name) if owner is not None and classes else 0
 
     def _kept(self, entry: Entry) -> None:
         """A use that a condition keeps from an older torch; what a newer one lost is in the branch that would go."""
@@ -114,8 +122,11 @@ class Uses:
                 return entry
             path = path.rpartition(".")[0]
 
-    def call(self, node: ast.Call, path: str, known: int, places: bool) -> None:
-        """A call of the object *path*: its keyword arguments, and with *places* its positional ones, too."""
+    def call(self, node: ast.Call, path: str, known: int, places: bool, skip: int = 0) -> None:
+        """A call of the object *path*: its keyword arguments, and with *places* its positional ones, too.
+
+        The first *skip* of these are not its own, as `self` is not in `nn.LayerNorm.__init__(self, 4)`.
+        """
         entry = self.history.find(path)
         if entry is None or entry.parameters is None:
             return
@@ -128,7 +139,7 @@ class Uses:
                 if missing:
                     self.absent(keyword, entry, keyword.arg, missing, "type")
         if places and node.args and not entry.overloaded:
-            self._positional(node.args, entry, reach)
+            self._positional(node.args[skip:], entry, reach)
 
     def _positional(self, arguments: list[ast.expr], entry: Entry, reach: int) -> None:
         """Report the first positional argument for which some torch has no place."""
@@ -144,9 +155,10 @@ class Uses:
     def _report(self, node: ast.AST, entry: Entry, parameter: str, missing: int) -> None:
         line, column, end_line, end_column = self._place(node)
         present = entry.present & ~removed(entry.name) & ~missing
-        if parameter and entry.parameters is not None:
+        if entry.parameters is not None and parameter in entry.parameters:
             present &= entry.parameters[parameter].present | takes_any(entry)
-        key = (line, column, parameter)
+        last = entry.name.rpartition(".")[2]
+        key = (line, column, parameter or (last if is_special(last) else ""))
         before = self.findings.get(key)
         if before is not None:
             self.findings[key] = before._replace(missing=before.missing | missing)
@@ -167,11 +179,14 @@ class Uses:
 
     def _shim(self, entry: Entry, parameter: str, missing: int) -> str:
         """torchcompat's name, if that works wherever this one does not: it takes the parameters of the newest torch."""
+        if is_special(entry.name.rpartition(".")[2]):
+            return ""  # the object is made elsewhere
         shim = shims.find(self.history, entry.name)
         if shim is None or missing & ~at_least(shim.oldest):
             return ""
         newest = at_least(MINORS[-1])
-        if parameter and not (entry.parameters or {})[parameter].present & newest:
+        known = (entry.parameters or {}).get(parameter)
+        if known is not None and not known.present & newest:
             return ""
         return shim.name
 
@@ -216,6 +231,11 @@ REMOVED = {
     "cholesky": "2.14",
     "qr": "2.14",
 }
+
+
+def is_special(name: str) -> bool:
+    """Whether a name is one that Python asks for by itself, such as `__enter__`."""
+    return name.startswith("__") and name.endswith("__")
 
 
 def removed(name: str) -> int:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import ast
 from typing import Any, Callable, Sequence
 
-from . import decorators, expressions, statements, versions
+from . import decorators, expressions, implicit, statements, versions
 from ._minors import ALL
 from .finding import Finding
 from .history import History, is_torch
+from .callers import Callers, defaults
 from .project import Project
 from .scope import Scope, join
 from .uses import Uses
@@ -44,7 +45,7 @@ def check_source(source: str, path: str, project: Project | None = None) -> list
 
 
 class Deferred:
-    """A function whose body is read when the names around it are all bound."""
+    """A function whose body is read when the names around it are all bound; *cls* is the class whose method it is."""
 
     def __init__(self, node: Any, scope: Scope, reach: int, cls: LocalClass | None) -> None:
         self.node = node
@@ -67,6 +68,7 @@ class Walk:
         self.depth = 0
         self.lazy_annotations = False
         self.rebound: set[str] = set()  # names that a function may bind anew at any time
+        self.callers = Callers()
 
     def module(self, tree: ast.Module) -> None:
         """Read the statements of the module; the bodies of functions wait."""
@@ -76,6 +78,7 @@ class Walk:
             and any(a.name == "annotations" for a in one.names)
             for one in tree.body
         )
+        self.callers = Callers(tree)
         if "global " in self.uses.source or "nonlocal " in self.uses.source:
             self.rebound = rebound(tree)
         self.block(tree.body)
@@ -139,7 +142,8 @@ class Walk:
         """Read the body of a function later."""
         if self.returns is not None:
             return
-        one = Deferred(node, self.scope, self.uses.reach, self.scope.cls)
+        is_method = self.scope.is_class and not isinstance(node, ast.Lambda)
+        one = Deferred(node, self.scope, self.uses.reach, self.scope.cls if is_method else None)
         if function is not None and function.is_private:
             self._private[function] = one
         else:
@@ -151,6 +155,7 @@ class Walk:
         every = [*getattr(arguments, "posonlyargs", []), *arguments.args, *arguments.kwonlyargs]
         for argument in every:
             scope.names[argument.arg] = self.annotated(argument.annotation, one.scope)
+        self._flags(one, scope)
         for rest in (arguments.vararg, arguments.kwarg):
             if rest is not None:
                 scope.names[rest.arg] = None
@@ -165,6 +170,25 @@ class Walk:
             self.block(one.node.body)
         self.scope, self.uses.reach, self.uses.in_function = before
 
+    def _flags(self, one: Deferred, scope: Scope) -> None:
+        """Parameters that are flags of the version by default: `def f(x, new=HAS_NEW)`, unless a call passes another."""
+        for at, argument, default in defaults(one.node.args):
+            if isinstance(default, (ast.Name, ast.Attribute)):
+                value = self.quietly(default, one.scope)
+                if decorators.is_flag(value) and not self.callers.pass_(one.node, one.cls, at, argument.arg):
+                    scope.names[argument.arg] = value
+
+    def quietly(self, node: ast.AST, scope: Scope) -> Value:
+        """The value of an expression in another scope, without the uses in it."""
+        before, self.scope = self.scope, scope
+        self.uses.quiet += 1
+        frames, self.uses.frames = self.uses.frames, []
+        value = self.evaluate(node)
+        self.uses.frames = frames
+        self.uses.quiet -= 1
+        self.scope = before
+        return value
+
     def annotated(self, node: ast.AST | None, scope: Scope) -> Value:
         """What an annotation says of a value, without a use of it: a class of torch."""
         text = getattr(node, "value", getattr(node, "s", None))
@@ -175,13 +199,7 @@ class Walk:
                 return None
         if not isinstance(node, (ast.Name, ast.Attribute)):
             return None
-        before, self.scope = self.scope, scope
-        self.uses.quiet += 1
-        frames, self.uses.frames = self.uses.frames, []
-        value = self.evaluate(node)
-        self.uses.frames = frames
-        self.uses.quiet -= 1
-        self.scope = before
+        value = self.quietly(node, scope)
         if isinstance(value, Ref) and is_torch(value.path):
             entry = self.uses.history.find(value.path)
             return Instance(entry.home) if entry is not None and entry.kind == "class" else None
@@ -205,7 +223,9 @@ class Walk:
         inner.cls = scope.cls
         known: list[Value] | None = None
         for generator in node.generators:
-            values = versions.elements(self.evaluate(generator.iter))
+            value = self.evaluate(generator.iter)
+            implicit.asked(self, generator.iter, value, ("__aiter__",) if generator.is_async else implicit.ITERATED)
+            values = versions.elements(value)
             self.scope = inner
             self.bind(generator.target, None)
             known = values if len(node.generators) == 1 else None
@@ -239,7 +259,7 @@ class Walk:
         if not decorators.may_test_version(function):
             return None
         scope = Scope(outer_of(function.scope))
-        bind_arguments(self, scope, node.args, arguments, keywords)
+        bind_arguments(self, scope, function, arguments, keywords)
         before = self.scope, self.uses.reach, self.returns, self.uses.frames
         self.scope, self.uses.reach, self.returns, self.uses.frames = scope, ALL, [], []
         self.depth += 1
@@ -267,9 +287,9 @@ class Walk:
             self.bind(target.value, None)
         elif isinstance(target, ast.Attribute):
             self._bind_attribute(target, value)
-        elif isinstance(target, ast.Subscript) and isinstance(target.value, ast.Name):
+        elif isinstance(target, ast.Subscript):
             self.evaluate(target)
-            if isinstance(self.scope.find(target.value.id)[1], Mapping):
+            if isinstance(target.value, ast.Name) and isinstance(self.scope.find(target.value.id)[1], Mapping):
                 self.scope.settle(target.value.id, None)
         else:
             for child in ast.iter_child_nodes(target):
@@ -303,15 +323,16 @@ def outer_of(scope: Scope) -> Scope:
 
 
 def bind_arguments(
-    walk: Walk, scope: Scope, parameters: ast.arguments, arguments: Sequence[Value], keywords: dict[Any, Value]
+    walk: Walk, scope: Scope, function: Function, arguments: Sequence[Value], keywords: dict[Any, Value]
 ) -> None:
     """Bind the parameters of a function that is read in the place of its call."""
+    parameters: ast.arguments = function.node.args  # type: ignore[attr-defined]
     names = [one.arg for one in [*getattr(parameters, "posonlyargs", []), *parameters.args]]
     only = [one.arg for one in parameters.kwonlyargs]
     for name, default in zip(names[len(names) - len(parameters.defaults) :], parameters.defaults):
-        scope.names[name] = walk.evaluate(default)
+        scope.names[name] = walk.quietly(default, function.scope)
     for name, given in zip(only, parameters.kw_defaults):
-        scope.names[name] = walk.evaluate(given)
+        scope.names[name] = walk.quietly(given, function.scope) if given is not None else None
     scope.names.update(zip(names, arguments))
     if parameters.vararg is not None:
         scope.names[parameters.vararg.arg] = versions.combined(arguments[len(names) :])
