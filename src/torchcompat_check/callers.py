@@ -41,11 +41,13 @@ class Callers:
             names.append(cls.name)
         at -= cls is not None and at >= 0
         calls = [call for one in names for call in self._of(one)]
-        return any(passes(call, at, name) for call in calls) or any(passes(call, -1, name) for call in self._of("partial"))
+        return any(passes(call, at, name) for call in calls) or any(
+            passes(call, -1, name) for call in self._of("partial")
+        )
 
 
 def passes(call: ast.Call, at: int, name: str) -> bool:
     """Whether a call may pass the parameter *name*, in place *at*."""
     if any(keyword.arg in (name, None) for keyword in call.keywords):
         return True
-    return 0 <= at and (len(call.args) > at or any(isinstance(one, ast.Starred) for one in call.args))
+    return at >= 0 and (len(call.args) > at or any(isinstance(one, ast.Starred) for one in call.args))

@@ -1,4 +1,4 @@
-"""Classes of the project: what their attributes are, what `super()` finds, and which arguments they hand on to torch."""
+"""Classes of the project: their attributes, what `super()` finds, and which arguments they hand on to torch."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ._minors import ALL
 from .scope import Scope
-from .values import Function, Initialiser, LocalClass, LocalInstance, Ref, Super, Value, decorator_names
+from .values import Bound, Function, Initialiser, LocalClass, LocalInstance, Ref, Super, Value, decorator_names
 
 if TYPE_CHECKING:
     from .walk import Walk
@@ -30,19 +30,27 @@ def member(walk: Walk, node: ast.AST, value: Any, name: str, mask: int) -> Value
 
 
 def attribute(walk: Walk, value: Any, own: Value) -> Value:
-    """What a class binds, as an attribute of an instance of it: a property is called at once."""
-    if not isinstance(own, Function) or not isinstance(value, LocalInstance):
+    """What a class binds, as an attribute of it or of an instance: a property is called at once."""
+    if not isinstance(own, Function) or not own.scope.is_class or isinstance(own.node, ast.Lambda):
         return own
     names = decorator_names(own.node)
+    if "staticmethod" in names:
+        return own
+    if "classmethod" in names:
+        return Bound(own, value.cls if isinstance(value, LocalInstance) else value)
+    if not isinstance(value, LocalInstance):
+        return own
     if any(name in PROPERTIES for name in names):
         return walk.inline(own, [value], {})
-    return own if all(name in TRANSPARENT for name in names) else None
+    return Bound(own, value) if all(name in TRANSPARENT for name in names) else None
 
 
 PROPERTIES = ("property", "cached_property")
 # Decorators that leave a method a method.
-TRANSPARENT = ("staticmethod", "classmethod", "abstractmethod", "override", "final", "overload", "lru_cache", "cache")
-TRANSPARENT += ("no_grad", "enable_grad", "inference_mode", "wraps", "unused", "ignore", "export", "disable")
+TRANSPARENT = (
+    *("staticmethod", "classmethod", "abstractmethod", "override", "final", "overload", "lru_cache", "cache"),
+    *("no_grad", "enable_grad", "inference_mode", "wraps", "unused", "ignore", "export", "disable"),
+)
 
 
 def of_super(walk: Walk, node: ast.AST, cls: LocalClass, name: str, mask: int) -> Value:
@@ -114,7 +122,7 @@ def called(walk: Walk, node: ast.Call, cls: LocalClass, mask: int) -> Value:
 
 
 def handed_on(walk: Walk, node: ast.Call, function: Function, mask: int, depth: int = 0) -> None:
-    """The keywords that a function takes as `**kwargs` and hands on whole: they are those of what it calls with them."""
+    """The keywords that a function takes as `**kwargs` and hands on whole are those of what it calls with them."""
     arguments = getattr(function.node, "args", None)
     if arguments is None or arguments.kwarg is None or depth > HAND_ON_DEPTH:
         return
@@ -125,9 +133,7 @@ def handed_on(walk: Walk, node: ast.Call, function: Function, mask: int, depth: 
         return
     target = value_in(walk, function, inner.func)
     handed = ast.copy_location(ast.Call(inner.func, [], others), node)
-    if isinstance(target, Initialiser):
-        walk.uses.call(handed, target.path, mask, False)
-    elif isinstance(target, Ref):
+    if isinstance(target, (Initialiser, Ref)):
         walk.uses.call(handed, target.path, mask, False)
     elif isinstance(target, LocalClass):
         target = initialiser(target, False)

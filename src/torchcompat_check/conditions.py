@@ -10,6 +10,7 @@ from ._minors import ALL
 from .history import is_torch
 from .values import (
     UNKNOWN,
+    Bound,
     Const,
     Function,
     Instance,
@@ -87,11 +88,12 @@ def get_attribute(walk: Walk, node: ast.Call, arguments: list[Value]) -> Value:
     owner = arguments[0]
     if mask is None or not isinstance(owner, (Ref, Instance, LocalClass, LocalInstance, Super)):
         return None
-    is_own = not isinstance(owner, (Ref, Instance))
-    base = classes.inherited(walk, owner, arguments[1].value) if is_own else owner.path
-    path = f"{base}.{arguments[1].value}"
+    name = arguments[1].value
+    base = owner.path if isinstance(owner, (Ref, Instance)) else classes.inherited(walk, owner, name)
+    path = f"{base}.{name}"
     value: Value = Ref(path, not isinstance(owner, (Ref, LocalClass)))
-    if is_own and walk.uses.history.find(path).kind in ("property", "data"):
+    entry = walk.uses.history.find(path)
+    if not isinstance(owner, (Ref, Instance)) and entry is not None and entry.kind in ("property", "data"):
         value = None
     if len(arguments) == 2:
         walk.uses.name(node, path, ALL)
@@ -127,7 +129,7 @@ def is_callable(walk: Walk, node: ast.Call, arguments: list[Value]) -> Value:
     """`callable(getattr(torch, name, None))`."""
     true = 0
     for mask, value in options(arguments[0]) if len(arguments) == 1 else ():
-        if not isinstance(value, (Ref, Function, Const)):
+        if not isinstance(value, (Ref, Function, Bound, Const)):
             return UNKNOWN
         true |= 0 if isinstance(value, Const) else mask
     return exactly(true) if len(arguments) == 1 else UNKNOWN
@@ -183,7 +185,7 @@ def is_none(value: Value) -> Truth:
     for mask, single in options(value):
         if single == Const(None):
             true |= mask
-        elif isinstance(single, (Ref, Const, Function, LocalClass)):
+        elif isinstance(single, (Ref, Const, Function, Bound, LocalClass)):
             false |= mask
         else:
             true, false = true | mask, false | mask

@@ -7,8 +7,8 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from . import conditions
-from ._minors import ALL
-from .values import Choice, Function, Imported, PerMinor, Truth, decorator_names, not_, truth
+from ._minors import ALL, MINORS
+from .values import Choice, Const, Function, Imported, PerMinor, Truth, decorator_names, not_, truth
 
 if TYPE_CHECKING:
     from .uses import Uses
@@ -49,12 +49,28 @@ def reach(walk: Walk, node: Any) -> int:
         if not isinstance(decorator, ast.Call) or not decorator.args:
             continue
         name = getattr(decorator.func, "attr", getattr(decorator.func, "id", "")).lower()
+        if name == "implement_for":
+            mask &= implemented(walk, decorator)
         if name not in ("skipif", "skipunless"):
             continue
         walk.uses.quiet += 1
         condition = truth(walk.evaluate(decorator.args[0]))
         walk.uses.quiet -= 1
         mask &= (condition if name == "skipunless" else not_(condition)).true
+    return mask
+
+
+def implemented(walk: Walk, node: ast.Call) -> int:
+    """`@implement_for("torch", "2.0", "2.3")` of pyvers: a function for torch from 2.0 on, up to before 2.3."""
+    values = [walk.evaluate(one) for one in node.args[:3]]
+    if values[0] != Const("torch"):
+        return ALL
+    mask = ALL
+    for value, sign in zip(values[1:], (">=", "<")):
+        text = value.value if isinstance(value, Const) else None
+        match = re.match(r"\d+\.\d+", text) if isinstance(text, str) else None
+        if match is not None and match.group() in MINORS:
+            mask &= conditions.compare_to_version_of(sign, match.group()).true
     return mask
 
 
@@ -81,9 +97,14 @@ def may_test_version(function: Function) -> bool:
     return function.may_test_version
 
 
+def is_short(function: Function) -> bool:
+    """Whether a function is no longer than those are that test for a version."""
+    return sum(isinstance(node, ast.stmt) for node in ast.walk(function.node)) <= LONGEST
+
+
 def _may_test_version(function: Function) -> bool:
     nodes = list(ast.walk(function.node))
-    if sum(isinstance(node, ast.stmt) for node in nodes) > LONGEST:
+    if not is_short(function):
         return False
     return any(_tells(function, node) for node in nodes)
 

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any, Callable
 
 from . import classes, conditions, implicit, versions
 from ._minors import ALL
-from .history import is_torch
+from .history import Entry, is_torch
 from .values import (
     HARMLESS,
+    Bound,
     Choice,
     Const,
     Function,
@@ -38,6 +39,11 @@ if TYPE_CHECKING:
     from .walk import Walk
 
 TENSOR = "torch.Tensor"
+# Functions that make tensors of sizes and numbers, of whatever class their arguments are.
+MAKING = (
+    *("tensor", "as_tensor", "from_numpy", "scalar_tensor", "zeros", "ones", "empty", "full", "eye", "arange"),
+    *("linspace", "logspace", "rand", "randn", "randint", "randperm", "normal", "tril_indices", "triu_indices"),
+)
 HANDLERS: dict[type[ast.AST], Callable[[Walk, Any], Value]] = {}
 
 
@@ -71,7 +77,7 @@ def name(walk: Walk, node: ast.Name) -> Value:
         value = walk.project.member(Module(value.file), value.name)
         walk.scope.settle(node.id, value)
     if isinstance(value, Function) and value.is_private:
-        walk.reached(value)
+        walk.reached(value, node is walk.callee)
     if found:
         return value
     for star in walk.scope.module().stars:
@@ -92,7 +98,7 @@ def attribute(walk: Walk, node: ast.Attribute) -> Value:
         base = base.value
     names.reverse()
     start = evaluate(walk, base)
-    if start is None or isinstance(start, Function):
+    if start is None or isinstance(start, (Function, Bound)):
         return None
     return choice([(mask, follow(walk, node, one, names, mask)) for mask, one in options(start)])
 
@@ -147,6 +153,7 @@ def member(walk: Walk, node: ast.AST, value: Value, name: str, mask: int) -> Val
 @handles(ast.Call)
 def call(walk: Walk, node: ast.Call) -> Value:
     """A call: its function, its arguments, and what it gives."""
+    walk.callee = node.func
     function = evaluate(walk, node.func)
     arguments = [evaluate(walk, argument) for argument in node.args]
     keywords = {keyword.arg: evaluate(walk, keyword.value) for keyword in node.keywords}
@@ -168,11 +175,14 @@ def called(
     if isinstance(function, Ref):
         if is_torch(function.path):
             implicit.called(walk, node, function, mask, arguments)
-            return call_torch(walk, node, function, mask)
+            return call_torch(walk, node, function, mask, arguments)
         return conditions.known_function(walk, node, function.path, arguments)
     if isinstance(function, Function):
         classes.handed_on(walk, node, function, mask)
         return walk.inline(function, arguments, keywords)
+    if isinstance(function, Bound):
+        classes.handed_on(walk, node, function.function, mask)
+        return walk.inline(function.function, [function.receiver, *arguments], keywords)
     if isinstance(function, LocalClass):
         return classes.called(walk, node, function, mask)
     if isinstance(function, Initialiser):
@@ -185,7 +195,7 @@ def called(
     return None
 
 
-def call_torch(walk: Walk, node: ast.Call, function: Ref, mask: int) -> Value:
+def call_torch(walk: Walk, node: ast.Call, function: Ref, mask: int, arguments: list[Value]) -> Value:
     """A call of torch's own function, class or method."""
     path = function.path
     entry = walk.uses.history.find(path)
@@ -194,7 +204,14 @@ def call_torch(walk: Walk, node: ast.Call, function: Ref, mask: int) -> Value:
     walk.uses.call(node, path, mask, function.bound or entry.kind != "method")
     if entry.kind == "class":
         return Instance(path)
-    return Instance(entry.returns) if entry.returns else None
+    if entry.returns and not (walk.has_others and None in arguments and mixes(entry)):
+        return Instance(entry.returns)
+    return None
+
+
+def mixes(entry: Entry) -> bool:
+    """Whether a function of torch gives what its arguments make of it; of sizes and numbers it makes tensors."""
+    return entry.kind == "function" and entry.name.rpartition(".")[2] not in MAKING
 
 
 @handles(ast.BinOp)
@@ -205,7 +222,7 @@ def operation(walk: Walk, node: ast.BinOp) -> Value:
 
 
 def operated(operator: ast.AST, left: Value, right: Value) -> Value:
-    """What `left + right` gives: a tensor only of tensors and numbers, as another class may take part by its own rules."""
+    """What `left + right` gives: a tensor only of tensors and numbers, as other classes have rules of their own."""
     tensor = Instance(TENSOR)
     if tensor in (left, right):
         both = all(one == tensor or isinstance(one, (Const, Truth)) for one in (left, right))
@@ -215,9 +232,9 @@ def operated(operator: ast.AST, left: Value, right: Value) -> Value:
 
 @handles(ast.UnaryOp)
 def unary(walk: Walk, node: ast.UnaryOp) -> Value:
-    value = evaluate(walk, node.operand)
     if isinstance(node.op, ast.Not):
-        return not_(truth(value))
+        return not_(truth(walk.condition(node.operand)))
+    value = evaluate(walk, node.operand)
     implicit.asked(walk, node, value, (implicit.UNARY[type(node.op)],))
     if isinstance(node.op, ast.USub) and isinstance(value, Const) and isinstance(value.value, (int, float)):
         return Const(-value.value)
@@ -232,7 +249,7 @@ def boolean(walk: Walk, node: ast.BoolOp) -> Value:
     true, false = (ALL, 0) if is_and else (0, ALL)
     values = []
     for part in node.values:
-        value = evaluate(walk, part)
+        value = walk.condition(part)
         values.append(value)
         one = truth(value)
         if is_and:
@@ -268,7 +285,7 @@ def compare(walk: Walk, node: ast.Compare) -> Value:
 
 @handles(ast.IfExp)
 def conditional(walk: Walk, node: ast.IfExp) -> Value:
-    condition = truth(evaluate(walk, node.test))
+    condition = truth(walk.condition(node.test))
     before = walk.uses.reach
     walk.uses.reach = before & condition.true
     first = evaluate(walk, node.body)

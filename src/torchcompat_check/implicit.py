@@ -17,7 +17,7 @@ from .values import Const, Function, Instance, LocalInstance, Ref, Value, option
 if TYPE_CHECKING:
     from .walk import Walk
 
-BINARY = {
+BINARY: dict[type[ast.AST], str] = {
     ast.Add: "add",
     ast.Sub: "sub",
     ast.Mult: "mul",
@@ -32,9 +32,9 @@ BINARY = {
     ast.BitOr: "or",
     ast.BitXor: "xor",
 }
-UNARY = {ast.USub: "__neg__", ast.UAdd: "__pos__", ast.Invert: "__invert__"}
+UNARY: dict[type[ast.AST], str] = {ast.USub: "__neg__", ast.UAdd: "__pos__", ast.Invert: "__invert__"}
 # A comparison and what the other side is asked for; `==` and `!=` every object has.
-COMPARED = {
+COMPARED: dict[type[ast.AST], tuple[str, str]] = {
     ast.Lt: ("__lt__", "__gt__"),
     ast.LtE: ("__le__", "__ge__"),
     ast.Gt: ("__gt__", "__lt__"),
@@ -209,8 +209,11 @@ def matched(walk: Walk, pattern: Any) -> None:
     bound = getattr(pattern, "name", None) or getattr(pattern, "rest", None)
     if isinstance(bound, str):
         walk.scope.bind(bound, None)
-    inner = [*getattr(pattern, "patterns", []), *getattr(pattern, "kwd_patterns", []), getattr(pattern, "pattern", None)]
+    inner = [
+        *getattr(pattern, "patterns", []),
+        *getattr(pattern, "kwd_patterns", []),
+        getattr(pattern, "pattern", None),
+    ]
     for one in inner:
         if one is not None:
             matched(walk, one)
-

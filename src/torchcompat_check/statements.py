@@ -19,8 +19,8 @@ Handler = Callable[["Walk", Any], None]
 HANDLERS: dict[type[ast.AST], Handler] = {}
 
 # What a handler catches of the ways in which a name of torch can be missing: a module, a name in an import, an
-# attribute, an argument; a function that is there but has been removed, which raises RuntimeError; and an object that is
-# no context manager, of which Python up to 3.10 says AttributeError, and TypeError from 3.11 on.
+# attribute, an argument; a function that is there but has been removed, which raises RuntimeError; and an object that
+# is not a context manager, of which Python up to 3.10 says AttributeError, and TypeError from 3.11 on.
 CAUGHT: dict[str, set[str]] = {
     "ModuleNotFoundError": {"module"},
     "ImportError": {"module", "import"},
@@ -145,7 +145,7 @@ def if_(walk: Walk, node: ast.If) -> None:
         walk.uses.reach = reach
         walk.block(node.orelse)
         return
-    value = walk.evaluate(node.test)
+    value = walk.condition(node.test)
     note_sure(walk, value)
     condition = truth(value)
     guard = Guard(node)
@@ -164,7 +164,7 @@ def is_type_checking(node: ast.AST) -> bool:
 
 @handles("While")
 def while_(walk: Walk, node: ast.While) -> None:
-    condition = truth(walk.evaluate(node.test))
+    condition = truth(walk.condition(node.test))
     loop(walk, node, condition.true)
 
 
@@ -225,7 +225,7 @@ def try_(walk: Walk, node: Any) -> None:
 
 
 def except_clause(walk: Walk, node: ast.AST | None, frame: Frame) -> None:
-    """`except torch.cuda.OutOfMemoryError:` is looked up when something was raised, not whenever the module is imported."""
+    """`except torch.cuda.OutOfMemoryError:` is looked up when something was raised, not at every import."""
     before = walk.uses.in_function
     walk.uses.in_function = before or not frame.sure
     walk.evaluate(node)
@@ -347,7 +347,7 @@ def leave(walk: Walk, node: ast.stmt) -> None:
 
 @handles("Assert")
 def assert_(walk: Walk, node: ast.Assert) -> None:
-    condition = truth(walk.evaluate(node.test))
+    condition = truth(walk.condition(node.test))
     walk.evaluate(node.msg)
     walk.uses.reach &= condition.true
 
@@ -373,7 +373,7 @@ def match(walk: Walk, node: Any) -> None:
     for case in node.cases:
         walk.uses.reach, walk.scope.names = reach, dict(names)
         implicit.matched(walk, case.pattern)
-        walk.uses.reach &= truth(walk.evaluate(case.guard)).true if case.guard is not None else ALL
+        walk.uses.reach &= truth(walk.condition(case.guard)).true if case.guard is not None else ALL
         walk.block(case.body)
         after = join(after, ended, walk.scope.names, walk.uses.reach)
         ended |= walk.uses.reach

@@ -104,7 +104,7 @@ class Function:
         self.node = node
         self.scope = scope
         self.is_private = scope.outer is None and getattr(node, "name", "").startswith("_")
-        self.reached = 0
+        self.reached: dict[frozenset[str], int] = {}  # by what is caught around its calls
         self.may_test_version: bool | None = None
         self.receivers: dict[str, ast.Call | None] = {}
 
@@ -201,6 +201,13 @@ class Super(NamedTuple):
     cls: LocalClass
 
 
+class Bound(NamedTuple):
+    """A method of the project with its first argument."""
+
+    function: Function
+    receiver: Any
+
+
 class Initialiser(NamedTuple):
     """`__init__` of a class of torch: `super().__init__`, which is bound, or `nn.Module.__init__`, which is not."""
 
@@ -227,6 +234,7 @@ Value = Union[
     LocalInstance,
     Super,
     Initialiser,
+    Bound,
 ]
 
 UNKNOWN = Truth(ALL, ALL)
@@ -291,7 +299,7 @@ def truth(value: Value) -> Truth:
         return choice_truth(value)
     if isinstance(value, Ref):
         return certain(True) if is_torch(value.path) else UNKNOWN
-    return certain(True) if isinstance(value, (Module, Function, LocalClass, Parameters)) else UNKNOWN
+    return certain(True) if isinstance(value, (Module, Function, Bound, LocalClass, Parameters)) else UNKNOWN
 
 
 def choice_truth(value: Choice) -> Truth:

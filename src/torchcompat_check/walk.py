@@ -7,12 +7,12 @@ from typing import Any, Callable, Sequence
 
 from . import decorators, expressions, implicit, statements, versions
 from ._minors import ALL
+from .callers import Callers, defaults
 from .finding import Finding
 from .history import History, is_torch
-from .callers import Callers, defaults
 from .project import Project
 from .scope import Scope, join
-from .uses import Uses
+from .uses import Frame, Uses
 from .values import (
     Const,
     Function,
@@ -20,6 +20,7 @@ from .values import (
     LocalClass,
     LocalInstance,
     Mapping,
+    PerMinor,
     Ref,
     Truth,
     Value,
@@ -29,6 +30,9 @@ from .values import (
 )
 
 INLINE_DEPTH = 4
+# Where one of these is mentioned, `torch.stack(x)` may give an object of another class that takes part in torch's
+# functions by its own rules, and no tensor.
+OTHERS = ("__torch_function__", "tensordict", "TensorDict", "linear_operator", "LinearOperator")
 
 
 def check_source(source: str, path: str, project: Project | None = None) -> list[Finding]:
@@ -47,11 +51,14 @@ def check_source(source: str, path: str, project: Project | None = None) -> list
 class Deferred:
     """A function whose body is read when the names around it are all bound; *cls* is the class whose method it is."""
 
-    def __init__(self, node: Any, scope: Scope, reach: int, cls: LocalClass | None) -> None:
+    def __init__(
+        self, node: Any, scope: Scope, reach: int, cls: LocalClass | None, kinds: frozenset[str] = frozenset()
+    ) -> None:
         self.node = node
         self.scope = scope
         self.reach = reach
         self.cls = cls
+        self.kinds = kinds  # what a `try` around its call catches
 
 
 class Walk:
@@ -69,6 +76,8 @@ class Walk:
         self.lazy_annotations = False
         self.rebound: set[str] = set()  # names that a function may bind anew at any time
         self.callers = Callers()
+        self.callee: ast.AST | None = None  # what is called, while it is read
+        self.has_others = any(word in source for word in OTHERS)
 
     def module(self, tree: ast.Module) -> None:
         """Read the statements of the module; the bodies of functions wait."""
@@ -98,15 +107,21 @@ class Walk:
             for one in waiting:
                 self._function(one)
 
-    def reached(self, function: Function) -> None:
-        """A private function of the module is mentioned on the present minors: its body runs on these alone."""
-        new = self.uses.reach & ~function.reached
+    def reached(self, function: Function, is_called: bool) -> None:
+        """A private function of the module is mentioned on the present minors: its body runs on these alone.
+
+        Where it is called in a `try`, that catches what is missing in its body, too.
+        """
         one = self._private.get(function)
-        if one is None or not new or self.uses.quiet:
+        if one is None or self.uses.quiet:
             return
-        function.reached |= new
+        kinds = frozenset().union(*[frame.kinds for frame in self.uses.frames]) if is_called else frozenset()
+        new = self.uses.reach & ~function.reached.get(kinds, 0) & ~function.reached.get(frozenset(), 0)
+        if not new:
+            return
+        function.reached[kinds] = function.reached.get(kinds, 0) | new
         if one.reach & new:
-            self.deferred.append(Deferred(one.node, one.scope, one.reach & new, one.cls))
+            self.deferred.append(Deferred(one.node, one.scope, one.reach & new, one.cls, kinds))
 
     def block(self, body: Sequence[ast.stmt]) -> None:
         """Statements in order."""
@@ -164,14 +179,16 @@ class Walk:
             scope.cls = one.cls
         before = self.scope, self.uses.reach, self.uses.in_function
         self.scope, self.uses.reach, self.uses.in_function = scope, one.reach, True
+        frames, self.uses.frames = self.uses.frames, [Frame(one.node, set(one.kinds))] if one.kinds else []
         if isinstance(one.node, ast.Lambda):
             self.evaluate(one.node.body)
         else:
             self.block(one.node.body)
+        self.uses.frames = frames
         self.scope, self.uses.reach, self.uses.in_function = before
 
     def _flags(self, one: Deferred, scope: Scope) -> None:
-        """Parameters that are flags of the version by default: `def f(x, new=HAS_NEW)`, unless a call passes another."""
+        """Parameters that are flags of the version by default, `new=HAS_NEW`, where no call passes another."""
         for at, argument, default in defaults(one.node.args):
             if isinstance(default, (ast.Name, ast.Attribute)):
                 value = self.quietly(default, one.scope)
@@ -230,7 +247,7 @@ class Walk:
             self.bind(generator.target, None)
             known = values if len(node.generators) == 1 else None
             for condition in generator.ifs:
-                self.uses.reach &= truth(self.evaluate(condition)).true
+                self.uses.reach &= truth(self.condition(condition)).true
         for element in elements:
             self.evaluate(element)
         value = self._each(node, known) if known and len(elements) == 1 else None
@@ -251,12 +268,22 @@ class Walk:
                 return None
         return versions.combined(found)
 
+    def condition(self, node: ast.AST) -> Value:
+        """The value of an expression that is only asked whether it is true, which no method of torch's is asked."""
+        if not isinstance(node, ast.Attribute) or not isinstance(node.value, ast.Name):
+            return self.evaluate(node)
+        if not isinstance(self.scope.find(node.value.id)[1], LocalInstance):
+            return self.evaluate(node)
+        value = self.quietly(node, self.scope)
+        return None if isinstance(value, Ref) and value.bound else self.evaluate(node)
+
     def inline(self, function: Function, arguments: Sequence[Value], keywords: dict[Any, Value]) -> Value:
         """What a function of the project gives, where that may depend on the version: `torch_ge("2.0")`."""
         node = function.node
         if not isinstance(node, (ast.FunctionDef, ast.Lambda)) or self.depth >= INLINE_DEPTH:
             return None
-        if not decorators.may_test_version(function):
+        given = any(isinstance(one, PerMinor) for one in arguments) and decorators.is_short(function)
+        if not given and not decorators.may_test_version(function):
             return None
         scope = Scope(outer_of(function.scope))
         bind_arguments(self, scope, function, arguments, keywords)
