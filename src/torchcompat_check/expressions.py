@@ -230,6 +230,12 @@ def operated(operator: ast.AST, left: Value, right: Value) -> Value:
     return versions.operation(operator, left, right)
 
 
+@handles(ast.Await)
+def awaited(walk: Walk, node: ast.Await) -> Value:
+    implicit.asked(walk, node, evaluate(walk, node.value), ("__await__",))
+    return None
+
+
 @handles(ast.UnaryOp)
 def unary(walk: Walk, node: ast.UnaryOp) -> Value:
     if isinstance(node.op, ast.Not):
