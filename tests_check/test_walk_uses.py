@@ -563,7 +563,8 @@ def test_special_methods(source, monkeypatch):
     """By a history of few rows, so that each is known to count."""
     if "match f:" in source and sys.version_info < (3, 10):
         pytest.skip("this Python has no match statement")
-    monkeypatch.setattr("torchcompat_check.project.load", lambda history=History(ROWS): history)
+    history = History(ROWS)
+    monkeypatch.setattr("torchcompat_check.project.load", lambda: history)
     check(source)
 
 
