@@ -9,6 +9,8 @@ from torchcompat_check._minors import ALL, at_least, at_most
 from torchcompat_check.finding import Finding
 from torchcompat_check.report import Report, Result
 
+pytest.register_assert_rewrite("marked")
+
 # No test is about time: on a busy machine any example may be slow.
 hypothesis.settings.register_profile("untimed", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
 hypothesis.settings.load_profile("untimed")

@@ -5,14 +5,17 @@ from __future__ import annotations
 import ast
 from typing import TYPE_CHECKING, Any, Callable
 
-from . import versions
+from . import classes, versions
 from ._minors import ALL
 from .history import is_torch
 from .values import (
     UNKNOWN,
+    Bound,
     Const,
     Function,
     Instance,
+    LocalClass,
+    LocalInstance,
     Mapping,
     Names,
     Parameters,
@@ -40,13 +43,20 @@ def present(walk: Walk, owner: Value, name: Value) -> int | None:
     for option, single in options(owner):
         if isinstance(single, Const):
             continue
-        if not isinstance(single, (Ref, Instance)):
+        there = named_in(walk, single, name.value)
+        if there is None:
             return None
-        entry = walk.uses.history.find(f"{single.path}.{name.value}")
-        if entry is None:
-            return None
-        mask |= option & entry.present
+        mask |= option & there
     return mask
+
+
+def named_in(walk: Walk, owner: Value, name: str) -> int | None:
+    """The same of one value. A class of the project has what the class of torch has that it comes from."""
+    if isinstance(owner, (Ref, Instance)):
+        entry = walk.uses.history.find(f"{owner.path}.{name}")
+        return None if entry is None else entry.present
+    path = classes.inherited(walk, owner, name) if isinstance(owner, (LocalClass, LocalInstance, Super)) else ""
+    return named_in(walk, Ref(path), name) if path else None
 
 
 def exactly(mask: int) -> Truth:
@@ -75,10 +85,16 @@ def get_attribute(walk: Walk, node: ast.Call, arguments: list[Value]) -> Value:
     if len(arguments) < 2 or not isinstance(arguments[1], Const):
         return None
     mask = present(walk, arguments[0], arguments[1])
-    if mask is None or not isinstance(arguments[0], (Ref, Instance)):
+    owner = arguments[0]
+    if mask is None or not isinstance(owner, (Ref, Instance, LocalClass, LocalInstance, Super)):
         return None
-    path = f"{arguments[0].path}.{arguments[1].value}"
-    value = Ref(path, isinstance(arguments[0], Instance))
+    name = arguments[1].value
+    base = owner.path if isinstance(owner, (Ref, Instance)) else classes.inherited(walk, owner, name)
+    path = f"{base}.{name}"
+    value: Value = Ref(path, not isinstance(owner, (Ref, LocalClass)))
+    entry = walk.uses.history.find(path)
+    if not isinstance(owner, (Ref, Instance)) and entry is not None and entry.kind in ("property", "data"):
+        value = None
     if len(arguments) == 2:
         walk.uses.name(node, path, ALL)
         return value
@@ -93,6 +109,8 @@ def is_instance(walk: Walk, node: ast.Call, arguments: list[Value]) -> Value:
 
 def super_(walk: Walk, node: ast.Call, arguments: list[Value]) -> Value:
     """`super()`, or `super(Class, self)`."""
+    if arguments:
+        return Super(arguments[0]) if isinstance(arguments[0], LocalClass) else None
     scope: Scope | None = walk.scope
     while scope is not None and scope.cls is None:
         scope = scope.outer
@@ -111,7 +129,7 @@ def is_callable(walk: Walk, node: ast.Call, arguments: list[Value]) -> Value:
     """`callable(getattr(torch, name, None))`."""
     true = 0
     for mask, value in options(arguments[0]) if len(arguments) == 1 else ():
-        if not isinstance(value, (Ref, Function, Const)):
+        if not isinstance(value, (Ref, Function, Bound, Const)):
             return UNKNOWN
         true |= 0 if isinstance(value, Const) else mask
     return exactly(true) if len(arguments) == 1 else UNKNOWN
@@ -167,7 +185,7 @@ def is_none(value: Value) -> Truth:
     for mask, single in options(value):
         if single == Const(None):
             true |= mask
-        elif isinstance(single, (Ref, Const, Function)):
+        elif isinstance(single, (Ref, Const, Function, Bound, LocalClass)):
             false |= mask
         else:
             true, false = true | mask, false | mask

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import ast
 import re
-from typing import TYPE_CHECKING, Any, Sequence
+from typing import TYPE_CHECKING, Any
 
 from . import conditions
-from ._minors import ALL
-from .values import Choice, Function, Imported, PerMinor, Truth, not_, truth
+from ._minors import ALL, MINORS
+from .values import Choice, Const, Function, Imported, PerMinor, Truth, decorator_names, not_, truth
 
 if TYPE_CHECKING:
     from .uses import Uses
@@ -32,23 +32,14 @@ BOUND = re.compile(r"(>=|<=|==|<|>)\s*(\d+\.\d+)")
 COMMENT = re.compile(r"#\s*torchcompat:\s*needs torch\s+((?:(?:>=|<=|==|<|>)\s*\d+\.\d+\s*,?\s*)+)")
 
 
-def names_of(node: Any) -> Sequence[str]:
-    """The last parts of the names of a function's decorators."""
-    found = []
-    for decorator in getattr(node, "decorator_list", []):
-        target = decorator.func if isinstance(decorator, ast.Call) else decorator
-        found.append(getattr(target, "attr", getattr(target, "id", "")))
-    return found
-
-
 def is_static(node: Any) -> bool:
     """Whether a method has no first parameter of its own."""
-    return "staticmethod" in names_of(node)
+    return "staticmethod" in decorator_names(node)
 
 
 def is_class_method(node: Any) -> bool:
     """Whether a method's first parameter is the class."""
-    return "classmethod" in names_of(node) or getattr(node, "name", "") in ("__new__", "__init_subclass__")
+    return "classmethod" in decorator_names(node) or getattr(node, "name", "") in ("__new__", "__init_subclass__")
 
 
 def reach(walk: Walk, node: Any) -> int:
@@ -58,12 +49,28 @@ def reach(walk: Walk, node: Any) -> int:
         if not isinstance(decorator, ast.Call) or not decorator.args:
             continue
         name = getattr(decorator.func, "attr", getattr(decorator.func, "id", "")).lower()
+        if name == "implement_for":
+            mask &= implemented(walk, decorator)
         if name not in ("skipif", "skipunless"):
             continue
         walk.uses.quiet += 1
         condition = truth(walk.evaluate(decorator.args[0]))
         walk.uses.quiet -= 1
         mask &= (condition if name == "skipunless" else not_(condition)).true
+    return mask
+
+
+def implemented(walk: Walk, node: ast.Call) -> int:
+    """`@implement_for("torch", "2.0", "2.3")` of pyvers: a function for torch from 2.0 on, up to before 2.3."""
+    values = [walk.evaluate(one) for one in node.args[:3]]
+    if values[0] != Const("torch"):
+        return ALL
+    mask = ALL
+    for value, sign in zip(values[1:], (">=", "<")):
+        text = value.value if isinstance(value, Const) else None
+        match = re.match(r"\d+\.\d+", text) if isinstance(text, str) else None
+        if match is not None and match.group() in MINORS:
+            mask &= conditions.compare_to_version_of(sign, match.group()).true
     return mask
 
 
@@ -90,9 +97,14 @@ def may_test_version(function: Function) -> bool:
     return function.may_test_version
 
 
+def is_short(function: Function) -> bool:
+    """Whether a function is no longer than those are that test for a version."""
+    return sum(isinstance(node, ast.stmt) for node in ast.walk(function.node)) <= LONGEST
+
+
 def _may_test_version(function: Function) -> bool:
     nodes = list(ast.walk(function.node))
-    if sum(isinstance(node, ast.stmt) for node in nodes) > LONGEST:
+    if not is_short(function):
         return False
     return any(_tells(function, node) for node in nodes)
 
@@ -110,6 +122,11 @@ def _tells(function: Function, node: ast.AST) -> bool:
     if isinstance(value, Function) and value is not function:
         return may_test_version(value)
     return isinstance(value, (PerMinor, Choice)) or is_certain(value)
+
+
+def is_flag(value: Any) -> bool:
+    """Whether a value is a condition on the version, or the version."""
+    return is_certain(value) or isinstance(value, PerMinor)
 
 
 def is_certain(value: Any) -> bool:

@@ -5,14 +5,17 @@ from __future__ import annotations
 import ast
 from typing import TYPE_CHECKING, Any, Callable
 
-from . import conditions, versions
+from . import classes, conditions, implicit, versions
 from ._minors import ALL
-from .history import is_torch
+from .history import Entry, is_torch
 from .values import (
+    HARMLESS,
+    Bound,
     Choice,
     Const,
     Function,
     Imported,
+    Initialiser,
     Instance,
     LocalClass,
     LocalInstance,
@@ -36,6 +39,11 @@ if TYPE_CHECKING:
     from .walk import Walk
 
 TENSOR = "torch.Tensor"
+# Functions that make tensors of sizes and numbers, of whatever class their arguments are.
+MAKING = (
+    *("tensor", "as_tensor", "from_numpy", "scalar_tensor", "zeros", "ones", "empty", "full", "eye", "arange"),
+    *("linspace", "logspace", "rand", "randn", "randint", "randperm", "normal", "tril_indices", "triu_indices"),
+)
 HANDLERS: dict[type[ast.AST], Callable[[Walk, Any], Value]] = {}
 
 
@@ -69,7 +77,7 @@ def name(walk: Walk, node: ast.Name) -> Value:
         value = walk.project.member(Module(value.file), value.name)
         walk.scope.settle(node.id, value)
     if isinstance(value, Function) and value.is_private:
-        walk.reached(value)
+        walk.reached(value, node is walk.callee)
     if found:
         return value
     for star in walk.scope.module().stars:
@@ -90,7 +98,7 @@ def attribute(walk: Walk, node: ast.Attribute) -> Value:
         base = base.value
     names.reverse()
     start = evaluate(walk, base)
-    if start is None or isinstance(start, Function):
+    if start is None or isinstance(start, (Function, Bound)):
         return None
     return choice([(mask, follow(walk, node, one, names, mask)) for mask, one in options(start)])
 
@@ -122,6 +130,8 @@ def follow_path(walk: Walk, node: ast.AST, start: Any, names: list[str], mask: i
         return Parameters(path.partition(".__code__")[0].replace(".__init__", ""))
     if names[-1] == "__dict__":
         return Names(Ref(path.rpartition(".")[0]))
+    if names[-1] == "__init__":
+        return classes.initialiser_of(walk, node, path.rpartition(".")[0], known)
     walk.uses.name(node, path, known, direct=isinstance(start, Ref) and not start.bound)
     entry = walk.uses.history.find(path)
     if entry is None:
@@ -136,40 +146,25 @@ def member(walk: Walk, node: ast.AST, value: Value, name: str, mask: int) -> Val
     if isinstance(value, Module):
         return walk.project.member(value, name)
     if isinstance(value, (LocalClass, LocalInstance, Super)):
-        return local_member(walk, node, value, name, mask)
+        return classes.member(walk, node, value, name, mask)
     return versions.member(value, name)
-
-
-def local_member(walk: Walk, node: ast.AST, value: Any, name: str, mask: int) -> Value:
-    """An attribute of a class of the project: its own, else that of the class of torch it comes from."""
-    cls = value if isinstance(value, LocalClass) else value.cls
-    if not isinstance(value, Super):
-        found, own = cls.find(name)
-        if found:
-            return own
-    bases = cls.torch_bases()
-    if bases is None:
-        return None
-    for base in bases:
-        path = f"{base}.{name}"
-        entry = walk.uses.history.find(path) if is_torch(base) else None
-        if entry is not None:
-            before = walk.uses.history.find(base)
-            walk.uses.name(node, path, mask & (before.present if before else ALL))
-            return Ref(path, not isinstance(value, LocalClass)) if entry.kind not in ("property", "data") else None
-    return None
 
 
 @handles(ast.Call)
 def call(walk: Walk, node: ast.Call) -> Value:
     """A call: its function, its arguments, and what it gives."""
+    walk.callee = node.func
     function = evaluate(walk, node.func)
     arguments = [evaluate(walk, argument) for argument in node.args]
     keywords = {keyword.arg: evaluate(walk, keyword.value) for keyword in node.keywords}
     if isinstance(node.func, ast.Name) and function is None:
+        if node.func.id in implicit.BUILTINS:
+            for one in arguments:
+                implicit.asked(walk, node, one, implicit.BUILTINS[node.func.id])
         return conditions.builtin(walk, node, node.func.id, arguments)
     if function is None:
         return None
+    implicit.asked(walk, node, function, ("__call__",))
     return choice([(mask, called(walk, node, one, mask, arguments, keywords)) for mask, one in options(function)])
 
 
@@ -179,12 +174,20 @@ def called(
     """What a call of *function* gives."""
     if isinstance(function, Ref):
         if is_torch(function.path):
-            return call_torch(walk, node, function, mask)
+            implicit.called(walk, node, function, mask, arguments)
+            return call_torch(walk, node, function, mask, arguments)
         return conditions.known_function(walk, node, function.path, arguments)
     if isinstance(function, Function):
+        classes.handed_on(walk, node, function, mask)
         return walk.inline(function, arguments, keywords)
+    if isinstance(function, Bound):
+        classes.handed_on(walk, node, function.function, mask)
+        return walk.inline(function.function, [function.receiver, *arguments], keywords)
     if isinstance(function, LocalClass):
-        return call_class(walk, node, function, mask)
+        return classes.called(walk, node, function, mask)
+    if isinstance(function, Initialiser):
+        walk.uses.call(node, function.path, mask, True, skip=0 if function.bound else 1)
+        return None
     if isinstance(function, Method):
         return versions.call_method(function, arguments)
     if isinstance(function, (Parameters, Names, Mapping)):
@@ -192,7 +195,7 @@ def called(
     return None
 
 
-def call_torch(walk: Walk, node: ast.Call, function: Ref, mask: int) -> Value:
+def call_torch(walk: Walk, node: ast.Call, function: Ref, mask: int, arguments: list[Value]) -> Value:
     """A call of torch's own function, class or method."""
     path = function.path
     entry = walk.uses.history.find(path)
@@ -201,32 +204,44 @@ def call_torch(walk: Walk, node: ast.Call, function: Ref, mask: int) -> Value:
     walk.uses.call(node, path, mask, function.bound or entry.kind != "method", direct=not function.bound)
     if entry.kind == "class":
         return Instance(path)
-    return Instance(entry.returns) if entry.returns else None
+    if entry.returns and not (walk.has_others and None in arguments and mixes(entry)):
+        return Instance(entry.returns)
+    return None
 
 
-def call_class(walk: Walk, node: ast.Call, cls: LocalClass, mask: int) -> Value:
-    """A call of a class of the project: its own `__init__`, or that of the class of torch it comes from."""
-    bases = cls.torch_bases()
-    if bases and not cls.find("__init__")[0] and not cls.find("__new__")[0]:
-        for base in bases[:1]:
-            if is_torch(base):
-                walk.uses.call(node, base, mask, True)
-    return LocalInstance(cls)
+def mixes(entry: Entry) -> bool:
+    """Whether a function of torch gives what its arguments make of it; of sizes and numbers it makes tensors."""
+    return entry.kind == "function" and entry.name.rpartition(".")[2] not in MAKING
 
 
 @handles(ast.BinOp)
 def operation(walk: Walk, node: ast.BinOp) -> Value:
     left, right = evaluate(walk, node.left), evaluate(walk, node.right)
-    if Instance(TENSOR) in (left, right):
-        return Instance(TENSOR)
-    return versions.operation(node.op, left, right)
+    implicit.binary(walk, node, node.op, left, right)
+    return operated(node.op, left, right)
+
+
+def operated(operator: ast.AST, left: Value, right: Value) -> Value:
+    """What `left + right` gives: a tensor only of tensors and numbers, as other classes have rules of their own."""
+    tensor = Instance(TENSOR)
+    if tensor in (left, right):
+        both = all(one == tensor or isinstance(one, (Const, Truth)) for one in (left, right))
+        return tensor if both else None
+    return versions.operation(operator, left, right)
+
+
+@handles(ast.Await)
+def awaited(walk: Walk, node: ast.Await) -> Value:
+    implicit.asked(walk, node, evaluate(walk, node.value), ("__await__",))
+    return None
 
 
 @handles(ast.UnaryOp)
 def unary(walk: Walk, node: ast.UnaryOp) -> Value:
-    value = evaluate(walk, node.operand)
     if isinstance(node.op, ast.Not):
-        return not_(truth(value))
+        return not_(truth(walk.condition(node.operand)))
+    value = evaluate(walk, node.operand)
+    implicit.asked(walk, node, value, (implicit.UNARY[type(node.op)],))
     if isinstance(node.op, ast.USub) and isinstance(value, Const) and isinstance(value.value, (int, float)):
         return Const(-value.value)
     return value if value == Instance(TENSOR) else None
@@ -240,7 +255,7 @@ def boolean(walk: Walk, node: ast.BoolOp) -> Value:
     true, false = (ALL, 0) if is_and else (0, ALL)
     values = []
     for part in node.values:
-        value = evaluate(walk, part)
+        value = walk.condition(part)
         values.append(value)
         one = truth(value)
         if is_and:
@@ -267,6 +282,7 @@ def compare(walk: Walk, node: ast.Compare) -> Value:
     true, false = ALL, 0
     for operator, part in zip(node.ops, node.comparators):
         right = evaluate(walk, part)
+        implicit.compare(walk, node, operator, left, right)
         one = conditions.compare(walk, operator, left, right)
         true, false = true & one.true, false | one.false
         left = right
@@ -275,7 +291,7 @@ def compare(walk: Walk, node: ast.Compare) -> Value:
 
 @handles(ast.IfExp)
 def conditional(walk: Walk, node: ast.IfExp) -> Value:
-    condition = truth(evaluate(walk, node.test))
+    condition = truth(walk.condition(node.test))
     before = walk.uses.reach
     walk.uses.reach = before & condition.true
     first = evaluate(walk, node.body)
@@ -292,9 +308,18 @@ def subscript(walk: Walk, node: ast.Subscript) -> Value:
     if type(place).__name__ == "Index":  # which Python up to 3.8 wraps an index in
         place = place.value
     index = evaluate(walk, place)
+    implicit.subscript(walk, node, value)
     if value == Instance(TENSOR):
         return value
+    if isinstance(value, Ref) and is_class(walk, value):
+        return value
     return versions.subscript(value, place, index)
+
+
+def is_class(walk: Walk, value: Ref) -> bool:
+    """Whether a value is a class that may be written `Dataset[int]`."""
+    entry = walk.uses.history.find(value.path) if is_torch(value.path) else None
+    return value.path in HARMLESS or (entry is not None and entry.kind == "class")
 
 
 @handles(ast.Tuple, ast.List)

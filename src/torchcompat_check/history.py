@@ -253,6 +253,7 @@ class History:
         self._text = "\n" + text
         self._records: dict[str, Record | None] = {}
         self._entries: dict[str, Entry | None] = {}
+        self._described: dict[str, int] = {}
 
     def find(self, name: str) -> Entry | None:
         """What torch has under a dotted name, or None if no torch is known to have it.
@@ -283,6 +284,18 @@ class History:
             found |= record.own | _union(record.homes.values()) if record is not None else 0
             at = self._text.find(f"\n{name}.", at + 1)
         return found
+
+    def described(self, name: str) -> int:
+        """Where the members of a class are known: those of a private one are not told, from whom it inherits are."""
+        if name not in self._described:
+            entry = self.find(name)
+            found = 0
+            for home, mask in entry.homes if entry is not None else ():
+                found |= mask & self._below(home)
+            for base, mask in entry.bases if entry is not None else ():
+                found |= mask & self.described(base)
+            self._described[name] = found
+        return self._described[name]
 
     def shim(self, name: str) -> str:
         """torchcompat's name for one of torch's, or ""."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from typing import TYPE_CHECKING, Any, Callable
 
-from . import decorators, versions
+from . import decorators, implicit, versions
 from ._minors import ALL
 from .history import is_torch
 from .scope import Scope, join
@@ -19,15 +19,16 @@ Handler = Callable[["Walk", Any], None]
 HANDLERS: dict[type[ast.AST], Handler] = {}
 
 # What a handler catches of the ways in which a name of torch can be missing: a module, a name in an import, an
-# attribute, an argument; and a function that is there but has been removed, which raises RuntimeError.
+# attribute, an argument; a function that is there but has been removed, which raises RuntimeError; and an object that
+# is not a context manager, of which Python up to 3.10 says AttributeError, and TypeError from 3.11 on.
 CAUGHT: dict[str, set[str]] = {
     "ModuleNotFoundError": {"module"},
     "ImportError": {"module", "import"},
-    "AttributeError": {"attribute"},
-    "TypeError": {"type"},
+    "AttributeError": {"attribute", "context"},
+    "TypeError": {"type", "context"},
     "RuntimeError": {"runtime"},
-    "Exception": {"module", "import", "attribute", "type", "runtime"},
-    "BaseException": {"module", "import", "attribute", "type", "runtime"},
+    "Exception": {"module", "import", "attribute", "type", "runtime", "context"},
+    "BaseException": {"module", "import", "attribute", "type", "runtime", "context"},
 }
 
 
@@ -122,12 +123,18 @@ def annotated_assign(walk: Walk, node: ast.AnnAssign) -> None:
 
 @handles("AugAssign")
 def augmented(walk: Walk, node: ast.AugAssign) -> None:
-    walk.evaluate(node.value)
+    right = walk.evaluate(node.value)
     if isinstance(node.target, ast.Name):
         value = walk.evaluate(ast.copy_location(ast.Name(node.target.id, ast.Load()), node.target))
+        implicit.binary(walk, node, node.op, value, right, in_place=True)
         walk.bind(node.target, value if not isinstance(value, Const) else None)
-    else:
-        walk.bind(node.target, None)
+        return
+    if isinstance(node.target, ast.Attribute):
+        walk.uses.quiet += 1
+        value = walk.evaluate(ast.copy_location(ast.Attribute(node.target.value, node.target.attr, ast.Load()), node))
+        walk.uses.quiet -= 1
+        implicit.binary(walk, node, node.op, value, right, in_place=True)
+    walk.bind(node.target, None)
 
 
 @handles("If")
@@ -138,7 +145,7 @@ def if_(walk: Walk, node: ast.If) -> None:
         walk.uses.reach = reach
         walk.block(node.orelse)
         return
-    value = walk.evaluate(node.test)
+    value = walk.condition(node.test)
     note_sure(walk, value)
     condition = truth(value)
     guard = Guard(node)
@@ -157,13 +164,15 @@ def is_type_checking(node: ast.AST) -> bool:
 
 @handles("While")
 def while_(walk: Walk, node: ast.While) -> None:
-    condition = truth(walk.evaluate(node.test))
+    condition = truth(walk.condition(node.test))
     loop(walk, node, condition.true)
 
 
 @handles("For", "AsyncFor")
 def for_(walk: Walk, node: Any) -> None:
-    values = versions.elements(walk.evaluate(node.iter))
+    value = walk.evaluate(node.iter)
+    implicit.asked(walk, node.iter, value, implicit.ITERATED if isinstance(node, ast.For) else ("__aiter__",))
+    values = versions.elements(value)
     walk.bind(node.target, None)
     loop(walk, node, 0 if values == [] else ALL)
 
@@ -202,7 +211,9 @@ def try_(walk: Walk, node: Any) -> None:
     ended, after = walk.uses.reach, walk.scope.names
     failed = frame.failed & reach or (0 if frame.sure else reach)
     for handler in node.handlers:
-        walk.uses.reach, walk.scope.names = failed if catches(handler, frame) else reach, dict(names)
+        walk.uses.reach, walk.scope.names = failed if frame.sure else reach, dict(names)
+        except_clause(walk, handler.type, frame)
+        walk.uses.reach = failed if catches(handler, frame) else reach
         if handler.name:
             walk.scope.bind(handler.name, None)
         walk.block(handler.body)
@@ -211,6 +222,14 @@ def try_(walk: Walk, node: Any) -> None:
     walk.uses.reach, walk.scope.names = ended, after
     walk.block(node.finalbody)
     walk.uses.close(frame)
+
+
+def except_clause(walk: Walk, node: ast.AST | None, frame: Frame) -> None:
+    """`except torch.cuda.OutOfMemoryError:` is looked up when something was raised, not at every import."""
+    before = walk.uses.in_function
+    walk.uses.in_function = before or not frame.sure
+    walk.evaluate(node)
+    walk.uses.in_function = before
 
 
 def catches(handler: ast.ExceptHandler, frame: Frame) -> bool:
@@ -232,6 +251,7 @@ def with_(walk: Walk, node: Any) -> None:
     reach, frames = walk.uses.reach, len(walk.uses.frames)
     for item in node.items:
         value = walk.evaluate(item.context_expr)
+        implicit.entered(walk, item.context_expr, value, isinstance(node, ast.AsyncWith))
         if item.optional_vars is not None:
             walk.bind(item.optional_vars, value)
         suppressed = kinds_suppressed(item.context_expr)
@@ -257,7 +277,7 @@ def kinds_suppressed(node: ast.AST) -> set[str]:
 @handles("FunctionDef", "AsyncFunctionDef")
 def function(walk: Walk, node: Any) -> None:
     for decorator in node.decorator_list:
-        walk.evaluate(decorator)
+        implicit.decorated(walk, decorator, walk.evaluate(decorator))
     for default in (*node.args.defaults, *node.args.kw_defaults):
         if default is not None:
             walk.evaluate(default)
@@ -290,7 +310,7 @@ def read_annotations(walk: Walk, node: Any) -> None:
 @handles("ClassDef")
 def class_(walk: Walk, node: ast.ClassDef) -> None:
     for decorator in node.decorator_list:
-        walk.evaluate(decorator)
+        implicit.decorated(walk, decorator, walk.evaluate(decorator))
     cls = LocalClass(node, [walk.evaluate(base) for base in node.bases])
     for keyword in node.keywords:
         walk.evaluate(keyword.value)
@@ -327,7 +347,7 @@ def leave(walk: Walk, node: ast.stmt) -> None:
 
 @handles("Assert")
 def assert_(walk: Walk, node: ast.Assert) -> None:
-    condition = truth(walk.evaluate(node.test))
+    condition = truth(walk.condition(node.test))
     walk.evaluate(node.msg)
     walk.uses.reach &= condition.true
 
@@ -335,6 +355,29 @@ def assert_(walk: Walk, node: ast.Assert) -> None:
 @handles("Global")
 def global_(walk: Walk, node: ast.Global) -> None:
     walk.scope.globals.extend(node.names)
+
+
+@handles("Delete")
+def delete(walk: Walk, node: ast.Delete) -> None:
+    for target in node.targets:
+        if not isinstance(target, ast.Name):
+            walk.evaluate(target)
+
+
+@handles("Match")
+def match(walk: Walk, node: Any) -> None:
+    """Any of the cases may run, or none."""
+    walk.evaluate(node.subject)
+    reach, names = walk.uses.reach, walk.scope.names
+    ended, after = reach, names
+    for case in node.cases:
+        walk.uses.reach, walk.scope.names = reach, dict(names)
+        implicit.matched(walk, case.pattern)
+        walk.uses.reach &= truth(walk.condition(case.guard)).true if case.guard is not None else ALL
+        walk.block(case.body)
+        after = join(after, ended, walk.scope.names, walk.uses.reach)
+        ended |= walk.uses.reach
+    walk.uses.reach, walk.scope.names = ended, after
 
 
 @handles("Expr")

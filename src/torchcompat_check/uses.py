@@ -78,13 +78,15 @@ class Uses:
     def name(self, node: ast.AST, path: str, known: int, kind: str = "attribute", direct: bool = False) -> None:
         """A use of the object *path*, on the minors *known* (where what it is looked up in is there)."""
         entry = self.longest_known(path)
-        if entry is None:
+        if entry is None or hasattr(object, entry.name.rpartition(".")[2]):
             return
         direct = direct and (entry.name == path if kind == "module" else is_replaceable(entry, path))
         if direct:
             self.named.add(entry.name)
         present = self.history.importable(path) if kind == "module" and entry.name == path else entry.present
         missing = self.reach & known & ~present & ~self.provided.get(entry.name, 0)
+        if missing:
+            missing &= ~self._untold(entry)
         raising = self.reach & known & removed(entry.name) & entry.present
         if missing:
             self.absent(node, entry, "", missing, kind, direct)
@@ -92,6 +94,14 @@ class Uses:
             self.absent(node, entry, "", raising, "runtime", direct)
         elif not missing and not self.quiet:
             self._kept(entry, direct and entry.kind != "module")
+
+    def _untold(self, entry: Entry) -> int:
+        """Where the history does not tell what a class has: it was private then, or a function with attributes."""
+        owner = self.history.find(entry.name.rpartition(".")[0])
+        kinds = dict(owner.kinds) if owner is not None else {}
+        if owner is None or "class" not in kinds:
+            return 0
+        return (kinds["class"] & ~self.history.described(owner.name)) | kinds.get("function", 0)
 
     def _kept(self, entry: Entry, direct: bool) -> None:
         """A use that a condition keeps from an older torch; what a newer one lost is in the branch that would go."""
@@ -128,8 +138,11 @@ class Uses:
                 return entry
             path = path.rpartition(".")[0]
 
-    def call(self, node: ast.Call, path: str, known: int, places: bool, direct: bool = False) -> None:
-        """A call of the object *path*: its keyword arguments, and with *places* its positional ones, too."""
+    def call(self, node: ast.Call, path: str, known: int, places: bool, direct: bool = False, skip: int = 0) -> None:
+        """A call of the object *path*: its keyword arguments, and with *places* its positional ones, too.
+
+        The first *skip* of these are not its own, as `self` is not in `nn.LayerNorm.__init__(self, 4)`.
+        """
         entry = self.history.find(path)
         if entry is None or entry.parameters is None:
             return
@@ -143,7 +156,7 @@ class Uses:
                 if missing:
                     self.absent(keyword, entry, keyword.arg, missing, "type", direct)
         if places and node.args and not entry.overloaded:
-            self._positional(node.args, entry, reach, direct)
+            self._positional(node.args[skip:], entry, reach, direct)
 
     def _refused(self, node: ast.Call, entry: Entry) -> bool:
         """Whether the shim does not take this call, as the newest torch would not; it solves nothing here, then."""
@@ -170,7 +183,7 @@ class Uses:
     def _report(self, node: ast.AST, entry: Entry, parameter: str, missing: int, direct: bool) -> None:
         line, column, end_line, end_column = self._place(node)
         present = entry.present & ~removed(entry.name) & ~missing
-        if parameter and entry.parameters is not None:
+        if entry.parameters is not None and parameter in entry.parameters:
             present &= entry.parameters[parameter].present | takes_any(entry)
         key = (line, column, entry.name, parameter)
         shim = self._shim(entry, parameter, missing) if direct else ""
@@ -195,11 +208,17 @@ class Uses:
 
     def _shim(self, entry: Entry, parameter: str, missing: int) -> str:
         """torchcompat's name, if that works wherever this one does not: it takes the parameters of the newest torch."""
+        if is_special(entry.name.rpartition(".")[2]):
+            return ""  # the object is made elsewhere
         shim = shims.find(self.history, entry.name)
         if shim is None or missing & ~at_least(shim.oldest):
             return ""
-        newest = (entry.parameters or {})[parameter].present & at_least(MINORS[-1]) if parameter else ALL
-        return shim.name if newest and (not parameter or shims.takes(self.history, shim.name, parameter)) else ""
+        known = (entry.parameters or {}).get(parameter)
+        if known is not None and not (
+            known.present & at_least(MINORS[-1]) and shims.takes(self.history, shim.name, parameter)
+        ):
+            return ""
+        return shim.name
 
     def _place(self, node: Any) -> tuple[int, int, int, int]:
         """Where a node is; `keyword` and `alias` have a place of their own from Python 3.9 and 3.10 on."""
@@ -240,6 +259,11 @@ def is_replaceable(entry: Entry, path: str) -> bool:
 REFUSING = ("torch.load", "torch.serialization.load")
 
 
+# Functions that take more than the signature that they show, from this torch on:
+# https://github.com/pytorch/pytorch/pull/97406
+HIDING = {"torch.cuda.memory._record_memory_history": "2.1"}
+
+
 # Functions, and methods of tensors, that are still there, and raise from this torch on:
 # https://github.com/pytorch/pytorch/pull/69857
 REMOVED = {
@@ -253,6 +277,11 @@ REMOVED = {
 }
 
 
+def is_special(name: str) -> bool:
+    """Whether a name is one that Python asks for by itself, such as `__enter__`."""
+    return name.startswith("__") and name.endswith("__")
+
+
 def removed(name: str) -> int:
     """The minors on which a name is there, but only raises."""
     owner, _, last = name.rpartition(".")
@@ -261,6 +290,8 @@ def removed(name: str) -> int:
 
 def takes_any(entry: Entry) -> int:
     """The minors on which any keyword is taken."""
+    if entry.home in HIDING:
+        return at_least(HIDING[entry.home])
     return 0 if entry.name in REFUSING else entry.takes_any
 
 

@@ -88,6 +88,15 @@ class Choice(NamedTuple):
     options: tuple[tuple[int, Value], ...]
 
 
+def decorator_names(node: Any) -> list[str]:
+    """The last parts of the names of a function's decorators."""
+    found = []
+    for decorator in getattr(node, "decorator_list", []):
+        target = decorator.func if isinstance(decorator, ast.Call) else decorator
+        found.append(getattr(target, "attr", getattr(target, "id", "")))
+    return found
+
+
 class Function:
     """A function or a lambda of the project. A private one runs on the minors on which something *reached* it."""
 
@@ -95,38 +104,63 @@ class Function:
         self.node = node
         self.scope = scope
         self.is_private = scope.outer is None and getattr(node, "name", "").startswith("_")
-        self.reached = 0
+        self.reached: dict[frozenset[str], int] = {}  # by what is caught around its calls
         self.may_test_version: bool | None = None
+        self.receivers: dict[str, ast.Call | None] = {}
+
+
+# Bases that bring none of the names that are asked for.
+HARMLESS = ("abc.ABC", "typing.Generic", "typing.Protocol", "typing_extensions.Generic", "typing_extensions.Protocol")
+# Methods that bind an attribute whose name is their first argument, or their second: `setattr(self, "x", 1)`.
+BINDING = ("setattr", "__setattr__", "add_module", "register_module", "register_buffer", "register_parameter")
 
 
 class LocalClass:
     """A class of the project: its bases and what its body and its methods bind."""
 
     def __init__(self, node: ast.ClassDef, bases: Sequence[Value]) -> None:
-        self.bases = list(bases)
+        self.bases = [base for base in bases if not (isinstance(base, Ref) and base.path in HARMLESS)]
         self.names: dict[str, Value] = {}
+        self.name = node.name
         self._node = node
         self._stored: set[str] | None = None
+        self._order: list[Value] = []
 
     def _binds(self, name: str) -> bool:
         """Whether a method binds *name* in `self`, or in whatever else: then its value is not known."""
         if self._stored is None:
-            self._stored = {
-                node.attr
-                for node in ast.walk(self._node)
-                if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store)
-            }
+            self._stored = set()
+            for node in ast.walk(self._node):
+                if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
+                    self._stored.add(node.attr)
+                elif isinstance(node, ast.Call):
+                    self._stored.update(bound_by(node))
         return name in self._stored
+
+    def own(self, name: str) -> tuple[bool, Value]:
+        """(whether this class itself binds *name*, its value)."""
+        if name in self.names:
+            return True, self.names[name]
+        return self._binds(name), None
+
+    def order(self) -> list[Value]:
+        """This class and those that it comes from, about in the order in which Python asks them; None is unknown."""
+        if not self._order:
+            found: list[Value] = [self]
+            for base in self.bases:
+                if isinstance(base, LocalClass):
+                    found += base.order()
+                else:
+                    found.append(base if isinstance(base, Ref) and is_torch(base.path) else None)
+            # A class that two others come from is asked after both.
+            self._order = [one for at, one in enumerate(found) if one is None or one not in found[at + 1 :]]
+        return self._order
 
     def find(self, name: str) -> tuple[bool, Value]:
         """(whether a class of the project binds *name*, its value)."""
-        if name in self.names:
-            return True, self.names[name]
-        if self._binds(name):
-            return True, None
-        for base in self.bases:
-            if isinstance(base, LocalClass) and base is not self:
-                found, value = base.find(name)
+        for one in self.order():
+            if isinstance(one, LocalClass):
+                found, value = one.own(name)
                 if found:
                     return True, value
         return False, None
@@ -139,17 +173,20 @@ class LocalClass:
     def torch_bases(self) -> list[str] | None:
         """The classes of torch it comes from; None where a base is not known, which may bind anything."""
         paths: list[str] = []
-        for base in self.bases:
-            if isinstance(base, Ref):
-                paths.append(base.path)
-            elif isinstance(base, LocalClass) and base is not self:
-                more = base.torch_bases()
-                if more is None:
-                    return None
-                paths.extend(more)
-            else:
+        for one in self.order():
+            if isinstance(one, Ref):
+                paths.append(one.path)
+            elif not isinstance(one, LocalClass):
                 return None
         return paths
+
+
+def bound_by(node: ast.Call) -> list[str]:
+    """The names that a call such as `self.register_buffer("x", ...)` binds."""
+    if getattr(node.func, "attr", getattr(node.func, "id", "")) not in BINDING:
+        return []
+    texts = (getattr(argument, "value", getattr(argument, "s", None)) for argument in node.args[:2])
+    return [text for text in texts if isinstance(text, str)]
 
 
 class LocalInstance(NamedTuple):
@@ -162,6 +199,20 @@ class Super(NamedTuple):
     """`super()` in a method of a class of the project."""
 
     cls: LocalClass
+
+
+class Bound(NamedTuple):
+    """A method of the project with its first argument."""
+
+    function: Function
+    receiver: Any
+
+
+class Initialiser(NamedTuple):
+    """`__init__` of a class of torch: `super().__init__`, which is bound, or `nn.Module.__init__`, which is not."""
+
+    path: str
+    bound: bool
 
 
 Value = Union[
@@ -182,6 +233,8 @@ Value = Union[
     LocalClass,
     LocalInstance,
     Super,
+    Initialiser,
+    Bound,
 ]
 
 UNKNOWN = Truth(ALL, ALL)
@@ -246,7 +299,7 @@ def truth(value: Value) -> Truth:
         return choice_truth(value)
     if isinstance(value, Ref):
         return certain(True) if is_torch(value.path) else UNKNOWN
-    return certain(True) if isinstance(value, (Module, Function, LocalClass, Parameters)) else UNKNOWN
+    return certain(True) if isinstance(value, (Module, Function, Bound, LocalClass, Parameters)) else UNKNOWN
 
 
 def choice_truth(value: Choice) -> Truth:

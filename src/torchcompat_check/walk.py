@@ -5,13 +5,14 @@ from __future__ import annotations
 import ast
 from typing import Any, Callable, Sequence
 
-from . import decorators, expressions, modules, statements, versions
+from . import decorators, expressions, implicit, modules, statements, versions
 from ._minors import ALL
+from .callers import Callers, defaults
 from .finding import Finding
 from .history import History, is_torch
 from .project import Project
 from .scope import Scope, join
-from .uses import Uses
+from .uses import Frame, Uses
 from .values import (
     Const,
     Function,
@@ -19,6 +20,7 @@ from .values import (
     LocalClass,
     LocalInstance,
     Mapping,
+    PerMinor,
     Ref,
     Truth,
     Value,
@@ -28,6 +30,9 @@ from .values import (
 )
 
 INLINE_DEPTH = 4
+# Where one of these is mentioned, `torch.stack(x)` may give an object of another class that takes part in torch's
+# functions by its own rules, and no tensor.
+OTHERS = ("__torch_function__", "tensordict", "TensorDict", "linear_operator", "LinearOperator")
 
 
 def check_source(source: str, path: str, project: Project | None = None) -> list[Finding]:
@@ -45,13 +50,16 @@ def check_source(source: str, path: str, project: Project | None = None) -> list
 
 
 class Deferred:
-    """A function whose body is read when the names around it are all bound."""
+    """A function whose body is read when the names around it are all bound; *cls* is the class whose method it is."""
 
-    def __init__(self, node: Any, scope: Scope, reach: int, cls: LocalClass | None) -> None:
+    def __init__(
+        self, node: Any, scope: Scope, reach: int, cls: LocalClass | None, kinds: frozenset[str] = frozenset()
+    ) -> None:
         self.node = node
         self.scope = scope
         self.reach = reach
         self.cls = cls
+        self.kinds = kinds  # what a `try` around its call catches
 
 
 class Walk:
@@ -68,6 +76,9 @@ class Walk:
         self.depth = 0
         self.lazy_annotations = False
         self.rebound: set[str] = set()  # names that a function may bind anew at any time
+        self.callers = Callers()
+        self.callee: ast.AST | None = None  # what is called, while it is read
+        self.has_others = any(word in source for word in OTHERS)
 
     def module(self, tree: ast.Module) -> None:
         """Read the statements of the module; the bodies of functions wait."""
@@ -77,6 +88,7 @@ class Walk:
             and any(a.name == "annotations" for a in one.names)
             for one in tree.body
         )
+        self.callers = Callers(tree)
         if "global " in self.uses.source or "nonlocal " in self.uses.source:
             self.rebound = rebound(tree)
         self.block(tree.body)
@@ -96,15 +108,21 @@ class Walk:
             for one in waiting:
                 self._function(one)
 
-    def reached(self, function: Function) -> None:
-        """A private function of the module is mentioned on the present minors: its body runs on these alone."""
-        new = self.uses.reach & ~function.reached
+    def reached(self, function: Function, is_called: bool) -> None:
+        """A private function of the module is mentioned on the present minors: its body runs on these alone.
+
+        Where it is called in a `try`, that catches what is missing in its body, too.
+        """
         one = self._private.get(function)
-        if one is None or not new or self.uses.quiet:
+        if one is None or self.uses.quiet:
             return
-        function.reached |= new
+        kinds = frozenset().union(*[frame.kinds for frame in self.uses.frames]) if is_called else frozenset()
+        new = self.uses.reach & ~function.reached.get(kinds, 0) & ~function.reached.get(frozenset(), 0)
+        if not new:
+            return
+        function.reached[kinds] = function.reached.get(kinds, 0) | new
         if one.reach & new:
-            self.deferred.append(Deferred(one.node, one.scope, one.reach & new, one.cls))
+            self.deferred.append(Deferred(one.node, one.scope, one.reach & new, one.cls, kinds))
 
     def block(self, body: Sequence[ast.stmt]) -> None:
         """Statements in order."""
@@ -140,7 +158,8 @@ class Walk:
         """Read the body of a function later."""
         if self.returns is not None:
             return
-        one = Deferred(node, self.scope, self.uses.reach, self.scope.cls)
+        is_method = self.scope.is_class and not isinstance(node, ast.Lambda)
+        one = Deferred(node, self.scope, self.uses.reach, self.scope.cls if is_method else None)
         if function is not None and function.is_private:
             self._private[function] = one
         else:
@@ -152,6 +171,7 @@ class Walk:
         every = [*getattr(arguments, "posonlyargs", []), *arguments.args, *arguments.kwonlyargs]
         for argument in every:
             scope.names[argument.arg] = self.annotated(argument.annotation, one.scope)
+        self._flags(one, scope)
         for rest in (arguments.vararg, arguments.kwarg):
             if rest is not None:
                 scope.names[rest.arg] = None
@@ -160,11 +180,32 @@ class Walk:
             scope.cls = one.cls
         before = self.scope, self.uses.reach, self.uses.in_function
         self.scope, self.uses.reach, self.uses.in_function = scope, one.reach, True
+        frames, self.uses.frames = self.uses.frames, [Frame(one.node, set(one.kinds))] if one.kinds else []
         if isinstance(one.node, ast.Lambda):
             self.evaluate(one.node.body)
         else:
             self.block(one.node.body)
+        self.uses.frames = frames
         self.scope, self.uses.reach, self.uses.in_function = before
+
+    def _flags(self, one: Deferred, scope: Scope) -> None:
+        """Parameters that are flags of the version by default, `new=HAS_NEW`, where no call passes another."""
+        for at, argument, default in defaults(one.node.args):
+            if isinstance(default, (ast.Name, ast.Attribute)):
+                value = self.quietly(default, one.scope)
+                if decorators.is_flag(value) and not self.callers.pass_(one.node, one.cls, at, argument.arg):
+                    scope.names[argument.arg] = value
+
+    def quietly(self, node: ast.AST, scope: Scope) -> Value:
+        """The value of an expression in another scope, without the uses in it."""
+        before, self.scope = self.scope, scope
+        self.uses.quiet += 1
+        frames, self.uses.frames = self.uses.frames, []
+        value = self.evaluate(node)
+        self.uses.frames = frames
+        self.uses.quiet -= 1
+        self.scope = before
+        return value
 
     def annotated(self, node: ast.AST | None, scope: Scope) -> Value:
         """What an annotation says of a value, without a use of it: a class of torch."""
@@ -176,13 +217,7 @@ class Walk:
                 return None
         if not isinstance(node, (ast.Name, ast.Attribute)):
             return None
-        before, self.scope = self.scope, scope
-        self.uses.quiet += 1
-        frames, self.uses.frames = self.uses.frames, []
-        value = self.evaluate(node)
-        self.uses.frames = frames
-        self.uses.quiet -= 1
-        self.scope = before
+        value = self.quietly(node, scope)
         if isinstance(value, Ref) and is_torch(value.path):
             entry = self.uses.history.find(value.path)
             return Instance(entry.home) if entry is not None and entry.kind == "class" else None
@@ -206,12 +241,14 @@ class Walk:
         inner.cls = scope.cls
         known: list[Value] | None = None
         for generator in node.generators:
-            values = versions.elements(self.evaluate(generator.iter))
+            value = self.evaluate(generator.iter)
+            implicit.asked(self, generator.iter, value, ("__aiter__",) if generator.is_async else implicit.ITERATED)
+            values = versions.elements(value)
             self.scope = inner
             self.bind(generator.target, None)
             known = values if len(node.generators) == 1 else None
             for condition in generator.ifs:
-                self.uses.reach &= truth(self.evaluate(condition)).true
+                self.uses.reach &= truth(self.condition(condition)).true
         for element in elements:
             self.evaluate(element)
         value = self._each(node, known) if known and len(elements) == 1 else None
@@ -232,15 +269,25 @@ class Walk:
                 return None
         return versions.combined(found)
 
+    def condition(self, node: ast.AST) -> Value:
+        """The value of an expression that is only asked whether it is true, which no method of torch's is asked."""
+        if not isinstance(node, ast.Attribute) or not isinstance(node.value, ast.Name):
+            return self.evaluate(node)
+        if not isinstance(self.scope.find(node.value.id)[1], LocalInstance):
+            return self.evaluate(node)
+        value = self.quietly(node, self.scope)
+        return None if isinstance(value, Ref) and value.bound else self.evaluate(node)
+
     def inline(self, function: Function, arguments: Sequence[Value], keywords: dict[Any, Value]) -> Value:
         """What a function of the project gives, where that may depend on the version: `torch_ge("2.0")`."""
         node = function.node
         if not isinstance(node, (ast.FunctionDef, ast.Lambda)) or self.depth >= INLINE_DEPTH:
             return None
-        if not decorators.may_test_version(function):
+        given = any(isinstance(one, PerMinor) for one in arguments) and decorators.is_short(function)
+        if not given and not decorators.may_test_version(function):
             return None
         scope = Scope(outer_of(function.scope))
-        bind_arguments(self, scope, node.args, arguments, keywords)
+        bind_arguments(self, scope, function, arguments, keywords)
         before = self.scope, self.uses.reach, self.returns, self.uses.frames
         self.scope, self.uses.reach, self.returns, self.uses.frames = scope, ALL, [], []
         self.depth += 1
@@ -268,9 +315,9 @@ class Walk:
             self.bind(target.value, None)
         elif isinstance(target, ast.Attribute):
             self._bind_attribute(target, value)
-        elif isinstance(target, ast.Subscript) and isinstance(target.value, ast.Name):
+        elif isinstance(target, ast.Subscript):
             self.evaluate(target)
-            if isinstance(self.scope.find(target.value.id)[1], Mapping):
+            if isinstance(target.value, ast.Name) and isinstance(self.scope.find(target.value.id)[1], Mapping):
                 self.scope.settle(target.value.id, None)
         else:
             for child in ast.iter_child_nodes(target):
@@ -304,15 +351,16 @@ def outer_of(scope: Scope) -> Scope:
 
 
 def bind_arguments(
-    walk: Walk, scope: Scope, parameters: ast.arguments, arguments: Sequence[Value], keywords: dict[Any, Value]
+    walk: Walk, scope: Scope, function: Function, arguments: Sequence[Value], keywords: dict[Any, Value]
 ) -> None:
     """Bind the parameters of a function that is read in the place of its call."""
+    parameters: ast.arguments = function.node.args  # type: ignore[attr-defined]
     names = [one.arg for one in [*getattr(parameters, "posonlyargs", []), *parameters.args]]
     only = [one.arg for one in parameters.kwonlyargs]
     for name, default in zip(names[len(names) - len(parameters.defaults) :], parameters.defaults):
-        scope.names[name] = walk.evaluate(default)
+        scope.names[name] = walk.quietly(default, function.scope)
     for name, given in zip(only, parameters.kw_defaults):
-        scope.names[name] = walk.evaluate(given)
+        scope.names[name] = walk.quietly(given, function.scope) if given is not None else None
     scope.names.update(zip(names, arguments))
     if parameters.vararg is not None:
         scope.names[parameters.vararg.arg] = versions.combined(arguments[len(names) :])

@@ -86,14 +86,14 @@ def _nesting() -> int:
 @contextmanager
 def _outside_of_blocks() -> Iterator[None]:
     """For a block, no autocast block counts as open, so that each one in it forgets the weights when it closes."""
-    count = _nesting()
+    count = _nesting()  # 0 where torch has no autocast
     for _ in range(count):
-        torch.autocast_decrement_nesting()  # type: ignore[no-untyped-call]
+        torch.autocast_decrement_nesting()  # type: ignore[no-untyped-call]  # torchcompat: ignore
     try:
         yield
     finally:
         for _ in range(count):
-            torch.autocast_increment_nesting()  # type: ignore[no-untyped-call]
+            torch.autocast_increment_nesting()  # type: ignore[no-untyped-call]  # torchcompat: ignore
 
 
 class Surroundings:
