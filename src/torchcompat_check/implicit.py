@@ -72,6 +72,8 @@ BARE = {
 
 def asked(walk: Walk, node: ast.AST, value: Value, names: Sequence[str], kind: str = "type") -> None:
     """A use of one of the special methods *names* of *value*, whichever there is. *kind*: as in `Uses.absent`."""
+    if value is None:
+        return
     for mask, one in options(value):
         for path in owners(walk, one, names):
             lacking(walk, node, path, names, mask, kind)
@@ -110,6 +112,8 @@ def since(walk: Walk, path: str, names: Sequence[str]) -> tuple[Entry | None, in
 
 def binary(walk: Walk, node: ast.AST, operator: ast.AST, left: Value, right: Value, in_place: bool = False) -> None:
     """`left + right`: one of both must know how."""
+    if left is None or right is None:
+        return
     name = BINARY.get(type(operator))
     if name is not None:
         own = [f"__i{name}__", f"__{name}__"] if in_place else [f"__{name}__"]
@@ -120,7 +124,7 @@ def compare(walk: Walk, node: ast.AST, operator: ast.AST, left: Value, right: Va
     """`left < right`, and `left in right`."""
     if isinstance(operator, (ast.In, ast.NotIn)):
         asked(walk, node, right, CONTAINS)
-    elif type(operator) in COMPARED:
+    elif left is not None and right is not None and type(operator) in COMPARED:
         own, other = COMPARED[type(operator)]
         either(walk, node, (left, [own]), (right, [other]))
 
@@ -130,8 +134,6 @@ Side = Tuple[Value, Sequence[str]]
 
 def either(walk: Walk, node: ast.AST, left: Side, right: Side) -> None:
     """An operator of which one side must have a method: a use where both sides are known."""
-    if left[0] is None or right[0] is None:
-        return
     missing, entry = walk.uses.reach, None
     for value, names in (left, right):
         if isinstance(value, Const):
@@ -151,6 +153,8 @@ def either(walk: Walk, node: ast.AST, left: Side, right: Side) -> None:
 
 def subscript(walk: Walk, node: ast.Subscript, value: Value) -> None:
     """`x[i]`, `x[i] = y`, `del x[i]`; and `Dataset[int]`, which asks the class."""
+    if value is None:
+        return
     if isinstance(node.ctx, ast.Load):
         for mask, one in options(value):
             if isinstance(one, Ref) and is_torch(one.path):
