@@ -336,3 +336,16 @@ def test_many_primals_at_once(impl, shim):
     x, cotangent = normal(5, 3), normal(5, 3)
     found = transforms(impl, shim).vmap(lambda x, c: impl(lambda x: x * x, x)[1](c)[0])(x, cotangent)
     same(found, 2 * x * cotangent)
+
+
+@pytest.mark.limit("no_grad")
+def test_what_the_function_of_cotangents_gives_has_a_graph_where_it_is_called(impl):
+    x = double([2.0, 3.0]).requires_grad_()
+    with torch.no_grad():
+        output, vjp_fn = impl(lambda x: x * x * x, x)
+    assert on_a_graph(output) == [False]
+    (found,) = vjp_fn(torch.ones_like(x))
+    same(torch.autograd.grad(found.sum(), x)[0], (6 * x).detach())
+    _, vjp_fn = impl(lambda x: x * x * x, x)
+    with torch.no_grad():
+        assert on_a_graph(vjp_fn(torch.ones_like(x))) == [False]

@@ -241,12 +241,13 @@ class Contract:
         if "differentiable" not in case.flags:
             return
 
-        # Torch's own Adamax and Rprop cannot go back through two steps.
-        scales = (1.0, 1.5) if impl is shim.fallback else (1.0,)
+        # Torch's own Adamax and Rprop cannot go back through two steps, and Adam with amsgrad not through one.
+        ours = impl is shim.fallback
+        scales = (1.0, 1.5) if ours else (1.0,)
 
-        def stepped(w, g):
+        def stepped(w, g, **options):
             param = w.clone()
-            optimizer = impl([param], lr=0.05, differentiable=True)
+            optimizer = impl([param], **{"lr": 0.05, **options}, differentiable=True)
             for scale in scales:
                 param.retain_grad()
                 param.grad = g * scale
@@ -255,7 +256,25 @@ class Contract:
 
         w = torch.tensor([0.5, -1.0, 2.0], dtype=torch.float64, requires_grad=True)
         g = torch.tensor([0.4, 1.3, -0.7], dtype=torch.float64, requires_grad=True)
-        assert torch.autograd.gradcheck(stepped, (w, g))
+        # SGD takes its first momentum for a constant, as torch's does.
+        for options in [options for options in case.variants if ours and not options.get("momentum")] or [{}]:
+            assert torch.autograd.gradcheck(functools.partial(stepped, **options), (w, g)), options
+
+    def test_autograd_goes_back_to_what_nadam_has_multiplied(self, impl, shim, case):
+        if shim.name != "optim.NAdam":
+            return
+
+        def stepped(product):
+            param = torch.tensor([0.5, -1.0, 2.0], dtype=torch.float64, requires_grad=True) * 1
+            optimizer = impl([param], lr=0.05, differentiable=True)
+            for _ in range(2):
+                param.retain_grad()
+                param.grad = torch.tensor([0.4, 1.3, -0.7], dtype=torch.float64)
+                optimizer.step()
+                optimizer.state[param]["mu_product"] = product * 1
+            return param
+
+        assert torch.autograd.gradcheck(stepped, (torch.tensor(0.3, dtype=torch.float64, requires_grad=True),))
 
     def test_complex_parameters_are_pairs_of_real_ones(self, impl, shim, case):
         if not HAS_COMPLEX:

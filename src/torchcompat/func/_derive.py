@@ -87,11 +87,16 @@ class Variables:
         self.physical = [self._variable(tensor) for tensor in inputs]
         self.tensors = [wrap(tensor, self.levels) for tensor in self.physical]
 
+    def copies(self) -> list[Any]:
+        """Logical tensors in place of :attr:`tensors`, for a function that may write to its arguments."""
+        with recording():
+            return [wrap(tensor.clone(), self.levels) for tensor in self.physical]
+
     def _variable(self, tensor: Any) -> Any:
         levels_of(tensor)  # raises for a tensor whose vmap has returned
         with recording():
             batch = spread(tensor, self.levels)
-            if self.outside and batch.requires_grad:
+            if batch.requires_grad and not is_inference(batch):
                 return batch.view_as(batch)
             return self.leaf(batch.clone() if is_inference(batch) else batch.detach())
 
@@ -115,7 +120,9 @@ class Variables:
 
     def asked_for(self, tensor: Any) -> bool:
         """Whether the graph of a physical *tensor* leads to a tensor of the caller's, or of a transform around us."""
-        if not (self.outside and tensor.requires_grad):
+        # What vjp and linearize return is called later, perhaps in another grad mode.
+        wanted = self.outside if self.owner.running else torch.is_grad_enabled()
+        if not (wanted and tensor.requires_grad):
             return False
         if tensor.grad_fn is None:
             return not any(tensor is variable for variable in self.physical)

@@ -9,7 +9,7 @@ import torch
 
 from .._shim import Limit, polyfill
 from . import _pytree
-from ._batched import rank, spread
+from ._batched import levels_of, physical_of, rank, spread, wrap
 from ._derive import Variables, backward, pull_back
 
 _LINK = "https://github.com/pytorch/pytorch/pull/91026"
@@ -53,6 +53,12 @@ _LIMITS = [
     *_SECOND,
     Limit("complex", "A complex output is not refused.", on="native", first="2.0", last="2.0"),
     Limit("aux_none", "An auxiliary output of None is not refused.", on="native", first="2.0", last="2.2"),
+    Limit(
+        "captured",
+        "A write to a tensor that the function captured, such as the running mean of a batch norm in training, is not "
+        "refused. If what was written depends on the argument, the tensor then keeps the graph.",
+        on="fallback",
+    ),
     Limit(
         "norm_penalty",
         "Of a function of gradients for each sample, `vmap(grad)`, through layer, batch or instance norm: silently "
@@ -208,6 +214,14 @@ def grad_and_value(func: Callable[..., Any], argnums: Any = 0, has_aux: bool = F
     return both
 
 
+def _write_back(primals: Any, given: Any) -> None:
+    """Write to the caller's tensors what the function wrote to the copies of them."""
+    for primal, copy in zip(primals, given):
+        if physical_of(copy)._version:
+            with torch.no_grad():
+                primal.copy_(wrap(physical_of(copy).detach(), levels_of(copy)))
+
+
 class PullBack:
     """The outputs of *func* at *primals*, and the function from cotangents to gradients.
 
@@ -219,17 +233,21 @@ class PullBack:
     no_tensor: Any = ValueError
     no_floats: Any = RuntimeError
     integers_out = False
+    may_write = False
 
     def __init__(self, func: Any, primals: Any, has_aux: bool, name: str) -> None:
         self.name = name
         leaves, self.spec = _pytree.flatten(primals)
         check_tensors(leaves, f"{name}: a primal", self.no_tensor, self.no_floats)
         self.variables = Variables(leaves)
+        given = self.variables.copies() if self.may_write else self.variables.tensors
         with self.variables.calling():
-            arguments = _pytree.unflatten(self.variables.tensors, self.spec)
+            arguments = _pytree.unflatten(given, self.spec)
             output, aux = split_aux(func(*arguments), has_aux, name)
             outputs, self.output_spec = self._outputs(output)
             self.physical = [spread(leaf, self.variables.levels) for leaf in outputs]
+        if self.may_write:
+            _write_back(leaves, given)
         released = [self.variables.release(leaf) for leaf in outputs]
         self.output = _pytree.unflatten(released, self.output_spec)
         self.aux = _pytree.tree_map(self.variables.release, aux)
@@ -265,7 +283,19 @@ class PullBack:
         return _pytree.unflatten(self.variables.close(gradients, levels, self.variables.physical), self.spec)
 
 
-@polyfill("torch.func.vjp", since="2.0", link=_LINK, limits=[_INFERENCE])
+_VJP_LIMITS = [
+    _INFERENCE,
+    Limit(
+        "no_grad",
+        "Called in `torch.no_grad`, it returns a function whose results have a part of their graph only: their "
+        "derivatives are silently wrong.",
+        on="native",
+        first="2.0",
+    ),
+]
+
+
+@polyfill("torch.func.vjp", since="2.0", link=_LINK, limits=_VJP_LIMITS)
 def vjp(func: Callable[..., Any], *primals: Any, has_aux: bool = False) -> Any:
     """The value of *func* at *primals*, and the function of its vector-Jacobian products.
 

@@ -70,6 +70,7 @@ class PushForward(PullBack):
     no_tensor = RuntimeError
     no_floats = ValueError
     integers_out = True
+    may_write = True
     same_dtype = False
 
     def __init__(self, func: Any, primals: Any, has_aux: bool, name: str) -> None:

@@ -15,6 +15,7 @@ from ._engine import (
     add_square_,
     decay,
     is_complex,
+    kept,
     lerp_,
     move_ratio_,
     next_step,
@@ -109,7 +110,9 @@ class Adam(Engine, twin("Adam")):  # type: ignore[misc]
         lerp_(mean, grad, 1 - beta1)
         add_square_(square, grad, beta2)
         if group["amsgrad"]:
-            square = state["max_exp_avg_sq"].copy_(torch.max(state["max_exp_avg_sq"], square))
+            largest = state["max_exp_avg_sq"]
+            square = torch.max(kept(largest), square)
+            largest.copy_(square)
         root = (1 - beta2**step) ** 0.5
         move_ratio_(
             param, mean, plus_(square.sqrt() / root, group["eps"]), -(value_of(group["lr"]) / (1 - beta1**step))

@@ -89,7 +89,7 @@ class NAdam(Engine, twin("NAdam")):  # type: ignore[misc]
         grad = decay(group, param, grad)
         now, then = (beta1 * (1 - 0.5 * 0.96 ** (count * group["momentum_decay"])) for count in (step, step + 1))
         state["mu_product"].mul_(now)
-        product = state["mu_product"].item()
+        product = value_of(state["mu_product"])
         mean, square = state["exp_avg"], state["exp_avg_sq"]
         lerp_(mean, grad, 1 - beta1)
         add_square_(square, grad, beta2)

@@ -236,6 +236,11 @@ def _real(value: Any) -> Any:
     return _view_as_real(value) if isinstance(value, torch.Tensor) and is_complex(value) else value
 
 
+def kept(tensor: Any) -> Any:
+    """*tensor*, which is about to be written to, as autograd may need it to go back."""
+    return tensor.clone() if torch.is_grad_enabled() else tensor
+
+
 def value_of(option: Any) -> Any:
     """A group's option as a number; as a scalar tensor where autograd is to go back to it."""
     if not isinstance(option, torch.Tensor):
@@ -260,5 +265,5 @@ def decay(group: dict[str, Any], param: Any, grad: Any) -> Any:
         if group.get("decoupled_weight_decay"):
             param.mul_(1 - value_of(group["lr"]) * weight_decay)
         else:
-            grad = moved(grad, param.clone() if torch.is_grad_enabled() else param, weight_decay)
+            grad = moved(grad, kept(param), weight_decay)
     return grad
