@@ -114,20 +114,11 @@ def test_a_decorated_function():
 
 
 def test_what_cannot_be_decorated():
-    def generator():
-        yield
-
-    async def coroutine():
-        pass
-
-    async def generator_of_awaitables():
-        yield
-
     class Class:
         pass
 
-    for function in (generator, coroutine, generator_of_awaitables, Class, 3):
-        with pytest.raises(TypeError, match="ordinary functions"):
+    for function in (Class, 3):
+        with pytest.raises(TypeError, match="decorates functions"):
             fastpath(True)(function)
 
 

@@ -588,42 +588,6 @@ def test_decorated_callables():
     assert decorate(lambda: get_matmul_precision())() == "medium"
 
 
-def _generator():
-    yield
-
-
-async def _coroutine():
-    pass
-
-
-async def _async_generator():
-    yield
-
-
-class _Async:
-    async def __call__(self):
-        pass
-
-
-SUSPENDING = [
-    _generator,
-    _coroutine,
-    _async_generator,
-    functools.partial(functools.partial(_generator)),
-    _Async(),
-    _Async().__call__,
-]
-
-
-@both_sides
-@pytest.mark.parametrize("function", SUSPENDING)
-def test_functions_that_suspend_are_refused(set_level, get_level, context, levels, function):
-    before = everything()
-    with pytest.raises(TypeError, match="cannot decorate .* Use `with " + context.__name__):
-        context("high")(function)
-    assert everything() == before
-
-
 @pytest.mark.parametrize("no_function", [torch.nn.Linear, None, "high", 3])
 def test_classes_and_no_callables_are_refused(no_function):
     with pytest.raises(TypeError, match="@matmul_precision decorates functions"):

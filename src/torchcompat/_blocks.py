@@ -6,14 +6,13 @@ the blocks that are open applied in the order in which they were opened; a block
 
 from __future__ import annotations
 
-import inspect
 import sys
 import threading
-import types
-from contextlib import ExitStack, contextmanager
-from functools import partial, wraps
-from typing import Any, AsyncIterator, Callable, Generator, Iterator
+from contextlib import ExitStack
+from functools import partial
+from typing import Any
 
+from . import _scope
 from ._seeding import GENERATORS
 from ._switches import SWITCHES, Values
 
@@ -76,106 +75,26 @@ def _leave(block: Block) -> None:
                     heir.found[name] = found
 
 
-@contextmanager
-def _step(values: Values) -> Iterator[None]:
+class _Step:
     """A block around one step of a function that stops and goes on; random numbers go on where they stopped."""
-    block = enter(values)
+
+    def __init__(self, values: Values) -> None:
+        self._values = values
+
+    def __enter__(self) -> None:
+        self._block = enter(self._values)
+
+    def __exit__(self, *error: Any) -> None:
+        _unseen_by_compile(_close)(self._block, self._values)
+
+
+def _close(block: Block, values: Values) -> None:
     try:
-        yield
+        values.update({name: SWITCHES[name].read() for name in values if name in GENERATORS})
     finally:
-        try:
-            values.update({name: SWITCHES[name].read() for name in values if name in GENERATORS})
-        finally:
-            leave(block)
-
-
-def _drive(body: Any, values: Values) -> Generator[Any, Any, Any]:
-    """Run a generator or a coroutine to its end, in a block while it runs and out of it while it waits."""
-    resume = partial(body.send, None)
-    while True:
-        with _step(values):
-            try:
-                out = resume()
-            except StopIteration as stop:
-                return stop.value
-        try:
-            sent = yield out
-        except BaseException as error:  # GeneratorExit too: the body cleans up inside its block
-            resume = partial(body.throw, error)
-        else:
-            resume = partial(body.send, sent)
-
-
-@types.coroutine
-def _drive_awaited(body: Any, values: Values) -> Generator[Any, Any, Any]:
-    return (yield from _drive(body, values))
-
-
-def _cover_function(function: Any, settings: Values) -> Any:
-    @wraps(function)
-    def wrapper(*args: Any, **kwargs: Any) -> Any:
-        block = enter(settings)
-        try:
-            return function(*args, **kwargs)
-        finally:
-            leave(block)
-
-    return wrapper
-
-
-def _cover_generator(function: Any, settings: Values) -> Any:
-    @wraps(function)
-    def wrapper(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
-        return (yield from _drive(function(*args, **kwargs), dict(settings)))
-
-    return wrapper
-
-
-def _cover_coroutine(function: Any, settings: Values) -> Any:
-    @wraps(function)
-    async def wrapper(*args: Any, **kwargs: Any) -> Any:
-        return await _drive_awaited(function(*args, **kwargs), dict(settings))
-
-    return wrapper
-
-
-def _cover_async_generator(function: Any, settings: Values) -> Any:
-    @wraps(function)
-    async def wrapper(*args: Any, **kwargs: Any) -> AsyncIterator[Any]:
-        values = dict(settings)
-        body = function(*args, **kwargs)
-        step = body.asend(None)
-        while True:
-            try:
-                out = await _drive_awaited(step, values)
-            except StopAsyncIteration:
-                return
-            try:
-                sent = yield out
-            except BaseException as error:
-                step = body.athrow(error)
-            else:
-                step = body.asend(sent)
-
-    return wrapper
-
-
-_COVERS: list[tuple[Callable[[Any], bool], Callable[[Any, Values], Any]]] = [
-    (inspect.isasyncgenfunction, _cover_async_generator),
-    (inspect.iscoroutinefunction, _cover_coroutine),
-    (inspect.isgeneratorfunction, _cover_generator),
-    (callable, _cover_function),
-]
+        _leave(block)
 
 
 def cover(function: Any, settings: Values) -> Any:
     """*function* with its body, and nothing else, in a block: that of a generator or coroutine function too."""
-    body = function
-    while isinstance(body, partial):
-        body = body.func
-    if not inspect.isroutine(body):
-        body = type(body).__call__
-    for is_kind, wrap in _COVERS:
-        if is_kind(body):
-            return wrap(function, settings)
-    raise TypeError(f"expected a function, got {function!r}")
+    return _scope.cover("deterministic", function, lambda: partial(_Step, dict(settings)))

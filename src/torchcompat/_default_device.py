@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import functools
+from functools import partial
 from types import ModuleType
 from typing import Any, Callable, TypeVar
 
 import torch
 
+from . import _scope
 from . import cpu as cpu_module
 from ._accelerator import accelerator, functions
 from ._device_module import DeviceModule, of
-from ._precision_scope import _suspends as suspends
 from ._shim import Limit, facade, polyfill
 from ._torch import UnsupportedError, at_least, find
 
@@ -123,8 +123,7 @@ class default_device:
 
     Raises:
         RuntimeError: a string that is no device.
-        TypeError: something else; or what is decorated is a class, or a generator or ``async def`` function, for which
-            the device would hold for what runs while it is suspended.
+        TypeError: something else; or what is decorated is a class.
         UnsupportedError: this torch cannot.
     """
 
@@ -152,20 +151,8 @@ class default_device:
             _TensorType.set_cuda(scope)
 
     def __call__(self, function: F) -> F:
-        if isinstance(function, type) or not callable(function):
-            raise TypeError(f"@default_device decorates functions; got {function!r}")
-        if suspends(function):
-            raise TypeError(
-                f"@default_device cannot decorate {function!r}: it suspends, and the device would hold for what runs "
-                f"meanwhile. Use `with default_device(...)` inside it, around code that does not yield or await"
-            )
-
-        @functools.wraps(function)
-        def on_device(*args: Any, **kwargs: Any) -> Any:
-            with type(self)(self.device):
-                return function(*args, **kwargs)
-
-        return on_device  # type: ignore[return-value]
+        covered: F = _scope.cover("default_device", function, lambda: partial(type(self), self.device))
+        return covered
 
 
 def _type_of(device: Any) -> str:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-import functools
-import inspect
 import sys
 import threading
+from functools import partial
 from typing import Any, Callable, Iterator, TypeVar
 
 import torch
 
-from . import _blocks
+from . import _blocks, _scope
 from ._shim import facade
 from ._switches import SWITCHES, Switch
 from ._torch import at_least, find, torch_version
@@ -139,8 +138,7 @@ class fastpath:
         enabled: whether torch may take the path.
 
     Raises:
-        TypeError: if *enabled* is not a bool; when it decorates anything but an ordinary function (of a generator or
-            coroutine function the body runs later: put a ``with`` block into it).
+        TypeError: if *enabled* is not a bool; when it decorates anything but a function.
     """
 
     def __init__(self, enabled: bool) -> None:
@@ -156,14 +154,5 @@ class fastpath:
         _unseen_by_compile(_close)(self._open)
 
     def __call__(self, function: F) -> F:
-        later = (inspect.isgeneratorfunction, inspect.iscoroutinefunction, inspect.isasyncgenfunction)
-        if isinstance(function, (type, staticmethod)) or not callable(function) or any(is_(function) for is_ in later):
-            raise TypeError(f"fastpath() decorates ordinary functions, got {function!r}")
-        enabled = self._enabled
-
-        @functools.wraps(function)
-        def wrapper(*args: Any, **kwargs: Any) -> Any:
-            with fastpath(enabled):
-                return function(*args, **kwargs)
-
-        return wrapper  # type: ignore[return-value]
+        covered: F = _scope.cover("fastpath", function, lambda: partial(fastpath, self._enabled))
+        return covered

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import functools
-import inspect
 import threading
+from functools import partial
 from typing import Any, Callable, TypeVar
 
+from . import _scope
 from ._precision_flags import Recorded
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -71,25 +71,5 @@ class Context:
         self._setting.leave(self._scopes.pop())
 
     def __call__(self, function: F) -> F:
-        name = type(self).__name__
-        if isinstance(function, type) or not callable(function):
-            raise TypeError(f"@{name} decorates functions, such as a module's forward; got {function!r}")
-        if _suspends(function):
-            raise TypeError(
-                f"@{name} cannot decorate {function!r}: it suspends, and the level would hold for what runs meanwhile. "
-                f"Use `with {name}(...)` inside it, around code that does not yield or await"
-            )
-
-        @functools.wraps(function)
-        def at_level(*args: Any, **kwargs: Any) -> Any:
-            with type(self)(self._level):
-                return function(*args, **kwargs)
-
-        return at_level  # type: ignore[return-value]
-
-
-def _suspends(function: Any) -> bool:
-    while isinstance(function, functools.partial):
-        function = function.func
-    kinds = (inspect.isgeneratorfunction, inspect.iscoroutinefunction, inspect.isasyncgenfunction)
-    return any(kind(candidate) for kind in kinds for candidate in (function, type(function).__call__))
+        covered: F = _scope.cover(type(self).__name__, function, lambda: partial(type(self), self._level))
+        return covered

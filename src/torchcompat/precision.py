@@ -108,8 +108,7 @@ class matmul_precision(Context):
         level: as in :func:`set_matmul_precision`.
 
     Raises:
-        TypeError: *level* is not a string; or what is decorated is a class, or a generator or ``async def`` function,
-            for which the level could not be put back while it is suspended.
+        TypeError: *level* is not a string; or what is decorated is a class.
         ValueError: *level* is another string.
     """
 
