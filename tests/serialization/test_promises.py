@@ -12,7 +12,7 @@ import torch
 from assembler import FALSE, Form, archive, build, call, named, ordered, program, utils, value
 from corpus_promises import get, keep
 
-from torchcompat import SHIMS, at_least, has
+from torchcompat import SHIMS, UnsupportedError, at_least, has
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:Sparse CSR tensor support"),
@@ -44,7 +44,7 @@ def test_pointers_that_wrap_around(form):
     for body in kinds.wrapping_pointers(form):
         try:
             loaded = read(form, body)
-        except pickle.UnpicklingError:
+        except (pickle.UnpicklingError, UnsupportedError):
             continue
         assert max(loaded.shape) > 3  # only the honest ones among them
         assert loaded.layout != torch.sparse_coo or int(loaded._indices().max()) < max(loaded.shape)
@@ -53,7 +53,8 @@ def test_pointers_that_wrap_around(form):
 @pytest.mark.parametrize("form", FORMS)
 def test_no_tensor_is_made_twice(form):
     for body in kinds.changed_after_the_check(form):
-        refused(form, body, "made again|not a matrix|lacks")
+        with pytest.raises((pickle.UnpicklingError, UnsupportedError), match=r"made again|not a matrix|lacks"):
+            read(form, body)
 
 
 @has_csr
@@ -87,7 +88,7 @@ def test_what_was_checked_is_not_read_again_and_what_overlaps_is_not_read_for_ev
 @pytest.mark.parametrize("form", FORMS)
 def test_copies_are_paid_for(form):
     data = form.tensor(form.storage("much", 2**20, "ByteStorage"), size=(2**20,))
-    for times, kind, fits in ((2, "float64", True), (4, "complex128", False), (200, "uint8", True)):
+    for times, kind, fits in ((2, "float64", True), (8, "float64", False), (200, "uint8", True)):
         arguments = (data, named("torch", kind), "cpu", FALSE)
         body = kinds._calls(utils("_rebuild_device_tensor_from_cpu_tensor"), arguments, times)
         if fits:
@@ -142,7 +143,8 @@ def test_a_list_whose_tensors_know_it():
 
 
 @pytest.mark.parametrize("name", kinds.DEVICES)
-def test_devices_that_are_not_there(name):
+def test_devices_that_are_not_there(name, monkeypatch):
+    monkeypatch.setenv("CUDA_MODULE_LOADING", "LAZY")  # torch 1.13 sets it when it looks for CUDA
     form = Form(False)
     move = utils("_rebuild_device_tensor_from_cpu_tensor")
     for body in (

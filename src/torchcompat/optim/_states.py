@@ -35,11 +35,11 @@ _FUNCTIONS = ("scale_fn", "_scale_fn_ref", "anneal_func")
 def upgrade_state_dict(obj: Any, state_dict: dict[str, Any]) -> dict[str, Any]:
     """*state_dict*, which any torch from 1.2 on made, in the form that ``obj.load_state_dict`` takes here.
 
-    Not in torch, whose own classes fail with some states of older versions, or go wrong later: ``MultiStepLR`` with
-    those of 1.2 and 1.3, ``CyclicLR`` with those up to 2.0, ``OneCycleLR`` with those up to 1.7, ``Adagrad`` with those
-    of 1.2. Our own fallbacks need no such call: they make it themselves. What is changed: parameters are named by their
-    position and not by an ``id``, counters are tensors where *obj* keeps them as tensors, keys that came later mean
-    what that torch did, and functions that were in the state of a scheduler are left to *obj*.
+    Not in torch, whose newest classes fail with some states of older versions: ``MultiStepLR`` with those of 1.2,
+    ``CyclicLR`` with those of 1.2 and 1.8, ``Adagrad`` with those of 1.2. Our own fallbacks need no such call: they
+    make it themselves. What is changed: parameters are named by their position and not by an ``id``, counters are
+    tensors where *obj* keeps them as tensors, keys that came later mean what that torch did, and functions that
+    were in the state of a scheduler are left to *obj*.
 
     Args:
         obj: an optimiser or a scheduler, torch's own or ours, made as the one was that gave the state. Of a scheduler
