@@ -12,7 +12,6 @@ import torch  # noqa: E402
 import twice_cases  # noqa: E402
 
 from torchcompat import SHIMS  # noqa: E402
-from torchcompat._report import load_all  # noqa: E402
 
 STEP, TOLERANCE = 1e-5, 1e-4
 
@@ -69,7 +68,6 @@ def verdict(case, order, grad, jvp):
 
 
 def main(kind):
-    load_all()
     grad, jvp = (getattr(SHIMS["func." + name], kind) for name in ("grad", "jvp"))
     for case in twice_cases.CASES:
         for order in case.orders:
