@@ -176,7 +176,7 @@ def masked(x):
 
 # Linear algebra.
 case("det", torch.det, S(4))
-case("det, singular", torch.det, [[1.0, 2.0], [2.0, 4.0]], limits=(("2", "singular"),))
+case("det, singular", torch.det, [[1.0, 2.0], [2.0, 4.0]], orders=("2",), limits=(("2", "singular"),))
 case("inverse", torch.inverse, S(4))
 case("logdet", torch.logdet, S(4))
 case("svd", lambda x: torch.svd(x)[1], N(4, 6))
