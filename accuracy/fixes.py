@@ -118,7 +118,9 @@ class Pairs:
         """An imported name; of a module also what the file takes from it by that name."""
         self.found.append((line, old, new))
         for one in ast.walk(self.tree):
-            if isinstance(one, ast.Attribute) and isinstance(one.value, ast.Name) and one.value.id == name:
+            if not isinstance(one, ast.Attribute) or one.attr.startswith("_"):
+                continue  # what is private of a class is torch's own; the import stands for the class
+            if isinstance(one.value, ast.Name) and one.value.id == name:
                 self.found.append((one.lineno, f"{old}.{one.attr}", f"{new}.{one.attr}"))
 
     def meant(self, text):

@@ -28,11 +28,19 @@ def get(path):
     return found
 
 
+def found(path):
+    """The same; None where this torch has nothing of that name."""
+    try:
+        return get(path)
+    except (ImportError, AttributeError):
+        return None
+
+
 def as_written(path):
     """The object of torchcompat's path after nothing but the import that `--fix` writes."""
     found = importlib.import_module("torchcompat")
     for name in ON_DEMAND:
-        if path.startswith(name + "."):
+        if (path + ".").startswith(name + "."):
             importlib.import_module(name)
     for part in path.split(".")[1:]:
         found = getattr(found, part)
@@ -42,7 +50,8 @@ def as_written(path):
 def why_not(old, new):
     """Why *new* may not stand for *old*, or ""."""
     ours, theirs = as_written(new), get(old)
-    if any(arrow == "=>" and every()[each].name == new and get(each) is theirs for each, arrow, _, _ in successors()):
+    old_names = [each for each, arrow, _, _ in successors() if arrow == "=>" and every()[each].name == new]
+    if any(found(each) is theirs for each in old_names):
         return ""
     name, member = new[len("torchcompat.") :], ""
     if name not in SHIMS and name.rpartition(".")[0] in SHIMS:
