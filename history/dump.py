@@ -3,6 +3,10 @@
 The answer depends on the wheel and on Python alone: no GPU is shown to torch, and the locale, the hash seed and the
 working directory are set. Modules are imported in a process of their own, which is begun anew without those that
 end it. Modules that want a package which is not there are read, not run.
+
+What a program uses without naming it has a row like any attribute, `torch.device.__enter__` for `with`; `protocol.py`
+lists what is told. A class that inherits from one of Python's own has that one among its bases, and that one's members
+have rows: `torch.utils.data.dataset.Dataset` has the base `typing.Generic`, which has `__class_getitem__`.
 """
 
 import inspect
@@ -15,8 +19,6 @@ import types
 import warnings
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-# Members that every class has; they tell nothing.
-DUNDERS = ("__call__", "__enter__", "__exit__", "__len__", "__iter__", "__getitem__", "__contains__")
 LIMIT = 900
 
 
@@ -101,7 +103,7 @@ class Dump:
                 self.records[name + "." + each] = {"k": "data"}
 
     def add_class(self, name, cls, module):
-        """A class, its bases within torch and its members; those of bases without a name count as its own."""
+        """A class, its bases and its members; those of bases without a name count as its own."""
         record = self.records[name]
         record.update(signatures.of_class(cls, module, name))
         record["b"], held, makers = [], [cls], set()
@@ -112,68 +114,79 @@ class Dump:
             if known and not known.startswith("torch._C."):
                 record["b"].append(known)
                 makers.update(type(base).__mro__)
-            elif signatures.is_ours(base.__module__):
+            elif members.is_torch(base):
                 held.append(base)
                 pending = list(base.__bases__) + pending
+            elif base is not object and self.add_foreign(base) not in record["b"] + [""]:
+                record["b"].append(self.add_foreign(base))
         if type(cls).__name__ == "tensortype":
             # torch.FloatTensor and its like have the members of torch.Tensor.
             record["b"] = ["torch.Tensor"]
-        elif name in self.public:
-            for each in held:
-                self.add_members(name, each, module, cls)
-            for each in type(cls).__mro__:
-                if signatures.is_ours(each.__module__) and each not in makers:
-                    self.add_of_metaclass(name, each, module)
+            return
+        for each in held:
+            self.add_members(name, each, module, cls)
+        for each in held:
+            self.add_attributes(name, each, cls)
+        for each in type(cls).__mro__:
+            if signatures.is_ours(each.__module__) and each not in makers:
+                self.add_of_metaclass(name, each, module)
+
+    def add_foreign(self, cls):
+        """Describe a class of Python's that torch's inherit from; returns its name, "" if it hands on nothing."""
+        name = f"{cls.__module__}.{cls.__qualname__}"
+        told = members.of_foreign(cls) if name not in self.records else ()
+        for each, value in told.items() if told else ():
+            kind = "method" if kind_of(value, in_class=True) == "method" else "data"
+            self.records[name + "." + each] = {"k": kind, "u": 1} if kind == "method" else {"k": kind}
+            self.records[name] = {"k": "class", "u": 1}
+        return name if name in self.records else ""
 
     def add_of_metaclass(self, owner, metaclass, module):
         """What a class, but none of its instances, has by its metaclass, such as `torch.distributed.group.WORLD`."""
         for name, value in sorted(metaclass.__dict__.items()):
             if not name.startswith("_") and owner + "." + name not in self.records:
-                self.add_member(owner + "." + name, value, module, owner.rpartition(".")[2])
+                self.add_member(owner + "." + name, value, module, owner, metaclass)
 
     def add_members(self, owner, held, module, cls):
         """The members that the class *held* defines, under the name of the class *owner*."""
-        path = self.torch.paths.get(held.__module__)
-        for name, value in sorted(held.__dict__.items()):
-            if not isinstance(name, str) or owner + "." + name in self.records or not is_kept(name, cls):
+        for name, value in members.own(held, cls):
+            if owner + "." + name in self.records or (owner == "torch.Tensor" and name not in self.torch.tensor):
                 continue
-            if owner == "torch.Tensor" and name not in self.torch.tensor:
-                continue
-            self.add_member(owner + "." + name, value, module, owner.rpartition(".")[2])
-        if path:
+            self.add_member(owner + "." + name, value, module, owner, cls)
+
+    def add_attributes(self, owner, held, cls):
+        """What the methods of the class *held* give to their instances; a tensor has it only after such a call."""
+        path = self.torch.paths.get(members.module_of(held))
+        if path and owner != "torch.Tensor":
             if path not in ATTRIBUTES:
                 ATTRIBUTES[path] = sources.instance_attributes(path)
             for name in sorted(ATTRIBUTES[path].get(held.__qualname__, ())):
-                if is_kept(name, cls):
+                if protocol.is_kept(name, cls.__name__):
                     self.records.setdefault(owner + "." + name, {"k": "data"})
 
-    def add_member(self, name, value, module, owner):
+    def add_member(self, name, value, module, owner, cls):
         """Describe one member of a class."""
         kind = kind_of(value, in_class=True)
         self.records[name] = {"k": kind}
+        last = name.rpartition(".")[2]
         if kind == "method":
-            static = isinstance(value, staticmethod)
-            function = getattr(value, "__func__", value)
-            last = name.rpartition(".")[2]
-            self.records[name].update(signatures.of_function(function, module, owner, last, bound=not static))
+            if owner in self.public and (last not in protocol.PROTOCOL - {"__call__"} or cls.__name__ == "Tensor"):
+                told = signatures.of_method(value, module, owner.rpartition(".")[2], last)
+            else:
+                # Nobody asks for their parameters, which would make the file larger by a third.
+                told = signatures.unknown(value)
+            self.records[name].update(told)
         elif kind == "class" and signatures.is_ours(value.__module__):
             known = self.class_names.get(value)
             if known:
                 self.records[name] = {"h": known}
-            elif value.__qualname__ == name[len(value.__module__) + 1 :]:
+            elif value.__qualname__ == cls.__qualname__ + "." + last:
                 self.class_names[value] = name
-                self.public.add(name)
+                self.public.update([name] if owner in self.public else [])
                 self.add_class(name, value, module)
 
 
 ATTRIBUTES = {}
-
-
-def is_kept(name, cls):
-    """Whether a member of a class is told."""
-    if name.startswith("__"):
-        return name in DUNDERS or (cls.__name__ == "Tensor" and name.endswith("__") and name not in dir(type(cls)))
-    return not name.startswith("_") or cls.__name__ in ("Tensor", "Module", "Optimizer", "LRScheduler")
 
 
 def work(out, dead):
@@ -186,6 +199,7 @@ def work(out, dead):
         "python": "{}.{}".format(*sys.version_info),
         "unread": sorted(found.unread),
         "failed": sorted(found.failed) + [[name, "ends the process"] for name in sorted(dead)],
+        "foreign": sorted(found.foreign - set(dump.records)),
         "names": dump.records,
     }
     with open(out, "w", encoding="utf-8") as file:
@@ -220,6 +234,8 @@ if __name__ == "__main__":
     warnings.simplefilter("ignore")
     sys.path[0] = HERE
     import installed
+    import members
+    import protocol
     import signatures
     import sources
 

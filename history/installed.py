@@ -62,7 +62,7 @@ class Torch:
         if os.path.isdir(beside):
             self.paths.update(modules_of(beside))
         self.modules, self.unread, self.failed, self.bindings = {}, [], [], {}
-        self.missing = set()
+        self.missing, self.foreign = set(), set()
         for name in dead:
             self.paths.pop(name, None)
         self.import_all()
@@ -131,11 +131,14 @@ class Torch:
             dotted = module + "." + name
             if name.startswith("__") and name != "__version__" and dotted not in self.modules:
                 continue
-            if not name.isidentifier() or name in loops:
+            if not name.isidentifier():
                 continue
             foreign = name in imported and not signatures.is_ours(imported[name][0]) and name not in own
-            if module in ALL_NAMES or name in exported or self.is_own(module, name, value, foreign):
+            told = module in ALL_NAMES or name in exported or self.is_own(module, name, value, foreign)
+            if told and name not in loops:
                 found[dotted] = value
+            else:
+                self.foreign.add(dotted)
         return found
 
     def attributes(self, module, held):

@@ -329,6 +329,18 @@ def of_function(function, module, owner, name, bound=False):
     return found
 
 
+def of_method(value, module, owner, name):
+    """The record's part for a method as its class's dictionary has it."""
+    function = getattr(value, "__func__", value)
+    return of_function(function, module, owner, name, bound=not isinstance(value, staticmethod))
+
+
+def unknown(value):
+    """The record's part for a method of which no parameters are told."""
+    answer = returned(getattr(value, "__func__", value))
+    return {"u": 1, "r": answer} if answer else {"u": 1}
+
+
 def of_class(cls, module, name):
     """The record's part for a class: what making an instance takes."""
     if issubclass(cls, enum.Enum):
@@ -345,8 +357,22 @@ def of_class(cls, module, name):
             # What a builtin takes: `dependent_property` of torch.distributions is a `property` up to torch 1.7.
             listed = from_inspect(cls)
             return {"u": 1} if listed is None else {"p": listed}
-        return of_making(cls, init, new, module, name)
+        return with_new(cls, new, of_making(cls, init, new, module, name))
     return {"u": 1}
+
+
+def with_new(cls, new, found):
+    """A class's record with what its `__new__` takes beside, which then makes something else.
+
+    `torch.no_grad`, from torch 2.1 on: called with a function it returns that function, decorated.
+    """
+    inherited = next((each.__dict__["__new__"] for each in cls.__mro__ if "__new__" in each.__dict__), None)
+    function = getattr(inherited, "__func__", inherited)
+    if new is not None or "p" not in found or "o" in found or not is_ours(getattr(function, "__module__", None)):
+        return found
+    known = {name for name, _, _ in found["p"]}
+    more = [each for each in from_inspect(function)[1:] if each[0][0] != "*" and each[2] and each[0] not in known]
+    return {**found, "p": found["p"] + more}
 
 
 def of_making(cls, init, new, module, name):

@@ -1,12 +1,16 @@
 """What Python sources and type stubs say without being run, by means of `ast`."""
 
 import ast
+import functools
 import os
+
+import protocol
 
 # Methods of a module that make an attribute of the name that is their first argument.
 REGISTERING = ("register_buffer", "register_parameter", "register_module", "add_module")
 
 
+@functools.lru_cache(maxsize=8)
 def read(path):
     """The syntax tree of a file, or an empty one where this Python cannot parse it."""
     try:
@@ -93,8 +97,9 @@ def instance_attributes(path):
                 names.update(targets(part))
             elif isinstance(part, ast.ClassDef):
                 of_class(part, name + "." + part.name)
-            elif isinstance(part, ast.FunctionDef) and part.args.args:
-                names.update(assigned_to(part, part.args.args[0].arg))
+            elif isinstance(part, (ast.FunctionDef, ast.AsyncFunctionDef)):
+                for owner in [each.arg for each in part.args.args[:1]] + list(made_in(part)):
+                    names.update(assigned_to(part, owner))
 
     for node in statements(read(path).body):
         if isinstance(node, ast.ClassDef):
@@ -102,15 +107,45 @@ def instance_attributes(path):
     return found
 
 
+def made_in(function):
+    """The variables of a class method or a `__new__` that are a new instance of its class."""
+    making = ("__new__", "_make_subclass", "_make_wrapper_subclass")
+    for node in ast.walk(function):
+        call = node.value if isinstance(node, ast.Assign) and isinstance(node.value, ast.Call) else None
+        if call is not None and getattr(call.func, "attr", "") in making and call.args and function.args.args:
+            if is_name(call.args[0], function.args.args[0].arg):
+                yield from targets(node)
+        elif function.name == "__new__" and isinstance(node, ast.Return) and isinstance(node.value, ast.Name):
+            yield node.value.id
+
+
 def assigned_to(function, owner):
     """The attributes of the variable *owner* that a function assigns, or registers as parts of a module."""
     for node in ast.walk(function):
         if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store) and is_name(node.value, owner):
             yield node.attr
-        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and is_name(node.func.value, owner):
-            given = node.args[:1] + [each.value for each in node.keywords if each.arg == "name"]
-            if node.func.attr in REGISTERING and given and name_in(given[0]):
-                yield name_in(given[0])
+        elif isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Store) and is_dictionary(node.value, owner):
+            # Before Python 3.9 the key is within an `ast.Index`.
+            yield from filter(None, [name_in(getattr(node.slice, "value", node.slice)) or name_in(node.slice)])
+        elif isinstance(node, ast.Call):
+            yield from filter(None, [name_set(node, owner)])
+
+
+def is_dictionary(node, owner):
+    """Whether an expression is `owner.__dict__`."""
+    return isinstance(node, ast.Attribute) and node.attr == "__dict__" and is_name(node.value, owner)
+
+
+def name_set(call, owner):
+    """The attribute that a call gives to the variable *owner*, by registering it or by a `setattr`, or None."""
+    given = call.args[:1] + [each.value for each in call.keywords if each.arg == "name"]
+    if isinstance(call.func, ast.Attribute) and call.func.attr in REGISTERING and is_name(call.func.value, owner):
+        return name_in(given[0]) if given else None
+    setting = getattr(call.func, "id", "") == "setattr" or getattr(call.func, "attr", "") == "__setattr__"
+    if not setting or len(call.args) < 2:
+        return None
+    above = getattr(getattr(getattr(call.func, "value", None), "func", None), "id", "") == "super"
+    return name_in(call.args[0 if above else 1]) if above or is_name(call.args[0], owner) else None
 
 
 def is_name(node, name):
@@ -224,20 +259,21 @@ def stub(path):
 def unread_module(module, path):
     """{name: record} of a module that cannot be imported here, in the form of `dump.py`."""
     package = os.path.basename(path).startswith("__init__.")
-    records = {module: {"k": "module"}}
+    records, told = {module: {"k": "module"}}, {}
     imported, _ = bindings(module, path)
     for node in statements(read(path).body):
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
             records[module + "." + node.name] = {"k": "function", "p": parameters(node.args)}
         elif isinstance(node, ast.ClassDef):
-            records.update(unread_class(module, node, imported))
+            told.update(unread_class(module, node, imported))
         elif isinstance(node, (ast.Assign, ast.AnnAssign)):
             records.update({module + "." + name: {"k": "data"} for name in targets(node)})
         elif isinstance(node, ast.ImportFrom) and absolute(module, package, node).split(".")[0] == module.split(".")[0]:
             for alias in node.names if node.names[0].name != "*" else ():
                 home = absolute(module, package, node) + "." + alias.name
                 records[module + "." + (alias.asname or alias.name)] = {"h": home}
-    return {name: record for name, record in records.items() if not name.rpartition(".")[2].startswith("__")}
+    records = {name: record for name, record in records.items() if not name.rpartition(".")[2].startswith("__")}
+    return {**records, **told}
 
 
 def starred(module, path):
@@ -273,5 +309,13 @@ def unread_class(module, node, imported):
             if part.name == "__init__":
                 record["p"] = listed
             records[name + "." + part.name] = {"k": "method", "p": listed}
-            records.update({name + "." + each: {"k": "data"} for each in assigned_to(part, "self")})
-    return {key: value for key, value in records.items() if not key.rpartition(".")[2].startswith("__")}
+            for each in assigned_to(part, "self"):
+                records.setdefault(name + "." + each, {"k": "data"})
+        elif isinstance(part, (ast.Assign, ast.AnnAssign)):
+            records.update({name + "." + each: {"k": "data"} for each in targets(part)})
+    return {each: told for each, told in records.items() if each == name or is_told(each, node.name)}
+
+
+def is_told(name, owner):
+    """Whether a member, given by its dotted name, of a class called *owner* is told."""
+    return protocol.is_kept(name.rpartition(".")[2], owner)

@@ -158,6 +158,20 @@ torch.distributed._tensor.DTensor 2.0-
 torch.distributed.checkpoint.save 2.2-
 torch.ao.sparsity 1.10-1.13
 torch.accelerator.current_accelerator 2.6-
+torch.Tensor.__or__ 1.2-
+torch.Tensor.__ror__ 1.10-
+torch.Tensor.__format__ 1.2-
+torch.device.__enter__ 2.0-
+torch.no_grad.__call__ 1.2-
+torch.nn.Sequential.__add__ 1.13-
+torch.nn.LSTM.__call__ 1.2-
+torch.Size.index 1.2-
+torch.utils.data.IterableDataset.__iter__ 1.2-
+torch.utils.data.Dataset.__class_getitem__ 1.7-
+torch.autograd.profiler.record_function.__call__ 1.5-
+torch.cuda.OutOfMemoryError.with_traceback 1.13-
+torch._dynamo.OptimizedModule.dynamo_ctx 2.0-
+torch.distributions.utils.Number 1.2-2.6, 2.8-
 """
 
 PARAMETERS = """
@@ -234,6 +248,8 @@ torch.Tensor.backward inputs 1.8-
 torch.Tensor.scatter_ reduce 1.7-
 torch.compiler.disable reason 2.8-
 torch.profiler.profile use_cuda 1.8-2.13
+torch.no_grad orig_func 2.1-
+torch.enable_grad orig_func 2.1-
 """
 
 DEFAULTS = """
@@ -290,6 +306,14 @@ def test_members_come_through_aliases_and_bases():
     assert history.find("torch.nn.Linear.to").home == "torch.nn.modules.module.Module.to"
     assert history.find("torch.FloatTensor.add_").home == "torch.Tensor.add_"
     assert history.find("torch.optim.AdamW.zero_grad").present == ALL
+
+
+def test_what_python_has_is_no_name_of_torch():
+    """The file tells it for the classes of torch that inherit from it, on every minor."""
+    history = load()
+    assert history.record("builtins.tuple.index").own == ALL
+    assert history.find("builtins.tuple.index") is None
+    assert [name for name in history.names() if name.partition(".")[0] not in ("torch", "functorch")] == []
 
 
 def test_what_no_torch_has_is_none():

@@ -1,6 +1,7 @@
 """The tools that make the history: what they read in sources, and what the review of the history lists."""
 
 import importlib
+import json
 import re
 import sys
 from pathlib import Path
@@ -8,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from torchcompat_check._minors import ranges
-from torchcompat_check.history import History
+from torchcompat_check.history import History, load
 
 TOOLS = str(Path(__file__).resolve().parents[1] / "history")
 
@@ -17,7 +18,7 @@ TOOLS = str(Path(__file__).resolve().parents[1] / "history")
 def tool(monkeypatch):
     """Import one of the tools, which lie beside each other and not in a package."""
     monkeypatch.syspath_prepend(TOOLS)
-    names = {"merge", "review", "sources"}
+    names = {"merge", "protocol", "review", "sources"}
     yield importlib.import_module
     for name in names & set(sys.modules):
         monkeypatch.delitem(sys.modules, name)
@@ -37,16 +38,41 @@ class Observer(Module):
         self.register_hook("hook")
         other.register_buffer("others", None)
 
+        setattr(self, "by_name", 1)
+        setattr(other, "of_others", 1)
+        object.__setattr__(self, "past_the_class", 1)
+        super().__setattr__("above", 1)
+        super().register_hook("hook", 1)
+        self.__dict__["straight"] = self.table["key"] = 1
+
     def later(this):
         this.register_buffer("late", None)
         self.register_buffer("stranger", None)
+
+    async def awaited(self):
+        self.in_time = 1
+
+    def __new__(cls, data):
+        made = data.clone()
+        made.remade = data.untouched = 1
+        return made
+
+    @classmethod
+    def of(cls, name):
+        new, other = cls.__new__(cls), Other.__new__(Other)
+        found = cls.__new__(cls)
+        found.filled_in = 1
+        another = Other.__new__(Other)
+        another.strange = 1
+        return another
 """
 
 
 def test_instances_have_what_they_assign_and_what_they_register(tool, tmp_path):
     path = tmp_path / "observer.py"
     path.write_text(CLASS)
-    names = {"annotated", "assigned", "first", "scale", "weight", "inner", "late"}
+    names = {"annotated", "assigned", "first", "scale", "weight", "inner", "late", "by_name", "past_the_class", "above"}
+    names |= {"straight", "in_time", "remade", "filled_in"}
     assert tool("sources").instance_attributes(str(path)) == {"Observer": names}
 
 
@@ -81,6 +107,100 @@ def test_kwargs_that_are_refused_but_for_some(tool, source, names):
 def test_the_parameters_in_kwargs_are_keywords_with_their_defaults(tool):
     found = tool("sources").refusing("def f(**kw):\n a, b = kw.pop('a'), kw.pop('b', -1)\n if kw:\n  raise TypeError")
     assert sorted(found) == [("a", "*", None), ("b", "*", "-1")]
+
+
+UNREAD = """
+from enum import Enum
+
+class Writer:
+    level = kind, other = 1, 2
+    size: int
+
+    def __init__(self, path, *, deep=False):
+        self.path = path
+        self._hidden = 1
+
+    def __enter__(self):
+        return self
+
+    def __repr__(self):
+        return ""
+
+    def close(self):
+        pass
+
+    def _private(self):
+        pass
+"""
+
+
+def test_a_module_that_is_not_imported_has_what_its_source_says(tool, tmp_path):
+    path = tmp_path / "writer.py"
+    path.write_text(UNREAD)
+    found = tool("sources").unread_module("torch.writer", str(path))
+    members = {"level", "kind", "other", "size", "path", "__enter__", "close"}
+    assert set(found) == {"torch.writer", "torch.writer.Writer"} | {"torch.writer.Writer." + each for each in members}
+    assert found["torch.writer.Writer"]["p"] == [("path", "", None), ("deep", "*", "False")]
+
+
+def dump(torch, names, foreign=()):
+    """What dump.py writes."""
+    return {"torch": torch, "names": names, "foreign": sorted(foreign)}
+
+
+PYTHON = {"k": "class", "u": 1}
+DUMPS = [
+    dump("1.2.0", {"torch.A": {"k": "class"}, "torch.A.keys": {"k": "method"}}, ["torch.b.Number", "torch.b.os"]),
+    dump(
+        "1.3.1",
+        {
+            "torch.A": {"k": "class", "b": ["builtins.dict"]},
+            "builtins.dict": PYTHON,
+            "builtins.dict.keys": {"k": "method", "u": 1},
+            "builtins.tuple": PYTHON,
+            "builtins.tuple.count": {"k": "method", "u": 1},
+        },
+    ),
+    dump(
+        "2.0.1",
+        {
+            "torch.A": {"k": "class", "b": ["builtins.dict"]},
+            "builtins.dict": PYTHON,
+            "builtins.dict.keys": {"k": "method", "u": 1},
+            "builtins.dict.__or__": {"k": "method", "u": 1},
+            "torch.b.Number": {"k": "data"},
+        },
+    ),
+]
+MERGED = """\
+# minors 1.2 1.3 2.0
+builtins.dict class 1.2- ; ~ unknown
+builtins.dict.__or__ method 1.2- ; ~ unknown
+builtins.dict.keys method 1.2- ; ~ unknown
+torch.A class 1.2- ; ( builtins.dict 1.3-
+torch.A.keys method 1.2
+torch.b.Number data 1.2,2.0-
+"""
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 2, 0), (2, 0, 1, 2, 1, 0)])
+def test_dumps_give_the_same_in_any_order_and_python_is_not_dated(tool, tmp_path, monkeypatch, order):
+    """A torch that was looked at with a newer Python has not got more: what is Python's own is told for all."""
+    merge = tool("merge")
+    (tmp_path / "kept.txt").write_text("# a comment\ntorch.b.Number\n")
+    monkeypatch.setattr(merge, "KEPT", tmp_path / "kept.txt")
+    for number, each in enumerate(order):
+        path = tmp_path / f"{number}.json"
+        path.write_text(json.dumps(DUMPS[each]))
+        merge.main([str(path), "--history", str(tmp_path / "history.txt")])
+    assert (tmp_path / "history.txt").read_text() == merge.COMMENT + MERGED
+
+
+def test_every_name_that_is_kept_is_needed():
+    """It is torch's own on some version, so that the history has it, and another one's on some other version."""
+    names = [line for line in Path(TOOLS, "kept.txt").read_text().splitlines() if line[:1] != "#"]
+    assert names == sorted(set(names))
+    assert [name for name in names if load().record(name) is None] == []
 
 
 GAPS = """\

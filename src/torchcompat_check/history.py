@@ -9,10 +9,13 @@ The file lists every name of torch once, sorted, and under it the parameters tha
 
 A name's line tells its kinds, each with the minors that have it: "1.2-1.7,1.9-" stands for 1.2 to 1.7 and from 1.9 to
 the newest; `= HOME` is a name for the object that is described under HOME. Parts after ` ; ` begin with a mark: `(` a
-base within torch, `>` what a call returns, `~ unknown` parameters are not known, `~ overloads` the parameters are those
+base, `>` what a call returns, `~ unknown` parameters are not known, `~ overloads` the parameters are those
 of several overloads together. A parameter's line tells its states, separated by ` ; `: the minors, `*` if it is
 keyword-only or `/` if it has no keyword, and `=` its default. Minors are left out where they are those of the class,
 function or method itself.
+
+What a program uses without naming it has a row like any attribute: `torch.device.__enter__` for `with`. Bases that are
+Python's own, such as `typing.Generic`, have rows for what they hand on, on every minor: it does not depend on torch.
 
 Nothing is parsed before it is asked for: names are found by bisection in the text.
 """
@@ -165,7 +168,7 @@ class Entry:
 
     @property
     def bases(self) -> list[tuple[str, int]]:
-        """(base within torch, mask) of a class."""
+        """(base, mask) of a class."""
         found = ((base, mask & part) for record, part in self.parts for base, mask in record.bases.items())
         return [(base, mask) for base, mask in found if mask]
 
@@ -261,7 +264,7 @@ class History:
         The name may go through aliases (`torch.nn.Linear.forward`) and name what a class inherits.
         """
         if name not in self._entries:
-            parts = self._resolve(name, ALL, 0)
+            parts = self._resolve(name, ALL, 0) if is_torch(name) else []
             self._entries[name] = Entry(name, parts) if parts else None
         return self._entries[name]
 
@@ -303,9 +306,10 @@ class History:
         return found.name if found is not None else ""
 
     def names(self) -> list[str]:
-        """Every name of the file."""
+        """Every name of torch in the file."""
         lines = self._text.split("\n")
-        return [line.partition(" ")[0] for line in lines if line and line[0] not in " #"]
+        names = [line.partition(" ")[0] for line in lines if line and line[0] not in " #"]
+        return [name for name in names if is_torch(name)]
 
     def record(self, name: str) -> Record | None:
         """The lines of a name, or None."""

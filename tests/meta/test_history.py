@@ -1,8 +1,12 @@
 """The history that `torchcompat api` and `torchcompat check` read tells the truth of the torch that is installed."""
 
+import functools
 import importlib
+import importlib.util
 import inspect
+import operator
 import random
+import re
 import subprocess
 import sys
 import types
@@ -14,7 +18,7 @@ import torch
 
 from torchcompat import torch_version
 from torchcompat_check._minors import INDEX
-from torchcompat_check.history import load
+from torchcompat_check.history import Record, load
 
 MINOR = "{}.{}".format(*torch_version[:2])
 BIT = 1 << INDEX[MINOR]
@@ -27,10 +31,23 @@ SAMPLES = 1500
 ELSEWHERE = ("torch.utils.tensorboard", "torch.utils.cpp_extension", "torch.utils.benchmark", "torch.jit.method")
 # Attributes of torch.nn.quantized are modules of torch.ao, and its own modules, when imported, others.
 ELSEWHERE += ("torch.nn.quantized",)
+# It adds to torch.Tensor when it is imported; up to torch 2.9 its classes say that they are of a module "_C".
+ELSEWHERE += ("functorch.dim",)
 # It wants the package etcd, up to torch 2.6.
 ELSEWHERE += ("torch.distributed.elastic.rendezvous.etcd_rendezvous",)
 
+# Modules that are others by now, whose submodules are three levels below a private one; and those that torch.onnx has
+# under these names until somebody imports the modules of these names.
+MOVED = ("torch.distributed._sharded_tensor.api", "torch.distributed._sharding_spec.api", "torch.onnx.symbolic_")
+MOVED += ("torch.onnx.utils",)
+
 NAMES = load().names()
+ROOT = Path(__file__).resolve().parents[2]
+SPEC = importlib.util.spec_from_file_location("protocol_of_the_history", str(ROOT / "history" / "protocol.py"))
+PROTOCOL = importlib.util.module_from_spec(SPEC)
+SPEC.loader.exec_module(PROTOCOL)
+# The Pythons with which the history was made: another one's classes may have more.
+DUMPED = sys.version_info[:2] in ((3, 7), (3, 11))
 
 
 def is_public(name):
@@ -108,6 +125,165 @@ def wrong(names):
     return problems
 
 
+@functools.lru_cache(maxsize=None)
+def owner_of(name):
+    """The object under a dotted name, or None: whatever goes wrong."""
+    try:
+        return found(name)
+    except Exception:
+        return None
+
+
+def records():
+    """(name, minors that have it by its own line, minors on which it is a class) of every name of the history."""
+    for text in re.split("\n(?=[^ ])", load()._text):
+        name, _, rest = text.strip("\n").partition(" ")
+        if name.partition(".")[0] in ("torch", "functorch"):
+            record = Record(name, rest)
+            yield name, functools.reduce(operator.or_, record.homes.values(), record.own), record.kinds.get("class", 0)
+
+
+def in_class(cls, name):
+    """The class from which a class has a name, or None; `object` gives nothing that is told."""
+    owners = [each for each in cls.__mro__ if each is not object and name in vars(each)]
+    return owners[0] if owners and vars(owners[0])[name] is not None else None
+
+
+def is_found(owner, name):
+    """Whether an attribute is found. `type` has some special methods by which no instance can be used."""
+    if inspect.isclass(owner) and name.startswith("__"):
+        return in_class(owner, name) is not None
+    try:
+        getattr(owner, name)
+    except Exception:
+        return False
+    return True
+
+
+def test_no_name_that_is_found_is_said_to_be_gone_or_to_come():
+    """Of all names that any torch has: whether it is the module's own, inherited, or imported from elsewhere."""
+    wrongly, looked = [], 0
+    for name, told, _ in records():
+        parent, _, last = name.rpartition(".")
+        if told & BIT or not parent or name.startswith(ELSEWHERE + MOVED):
+            continue
+        owner = owner_of(parent) if is_told(parent) and not is_told(name) else None
+        # What an object has by its class is told of the class alone, and nothing of a class that is another library's.
+        if inspect.ismodule(owner) or (inspect.isclass(owner) and is_own(owner)):
+            looked += 1
+            wrongly += [name] if is_found(owner, last) else []
+    assert looked > 500
+    assert wrongly == []
+
+
+@functools.lru_cache(maxsize=None)
+def classes():
+    """{name: class} of torch's public classes that are described on this torch."""
+    names = [name for name, _, as_class in records() if as_class & BIT and is_public(name)]
+    held = {name: owner_of(name) for name in names if not name.startswith(ELSEWHERE)}
+    return {name: cls for name, cls in held.items() if inspect.isclass(cls) and type(cls).__name__ != "tensortype"}
+
+
+def is_told(name):
+    """Whether the history knows that this torch has a name."""
+    entry = load().find(name)
+    return entry is not None and bool(entry.present & BIT)
+
+
+def test_whatever_makes_a_class_usable_without_a_name_is_told():
+    """In `with`, called, iterated, indexed, by operators; also what it inherits from one of Python's own."""
+    left, looked = [], 0
+    for name, cls in classes().items():
+        for each in sorted(PROTOCOL.PROTOCOL.intersection(*[set().union(*map(vars, cls.__mro__[:-1]))])):
+            owner = in_class(cls, each)
+            if owner is not None and (DUMPED or is_own(owner)):
+                looked += 1
+                if not is_told(name + "." + each):
+                    left.append(f"{name}.{each}")
+    assert looked > 500
+    assert left == []
+
+
+def test_no_class_is_said_to_be_usable_in_a_way_in_which_it_is_not():
+    wrongly, looked = [], 0
+    for name, told, _ in records():
+        parent, _, last = name.rpartition(".")
+        # Python gives `__match_args__` from 3.10 on.
+        if told & BIT and last in PROTOCOL.PROTOCOL and last != "__match_args__" and parent in classes():
+            looked += 1
+            if in_class(classes()[parent], last) is None:
+                wrongly.append(name)
+    assert looked > 100
+    assert wrongly == []
+
+
+def test_public_members_of_classes_are_told_wherever_they_come_from():
+    left, looked = [], 0
+    for name, cls in classes().items():
+        for owner in cls.__mro__[:-1]:
+            for each in vars(owner) if DUMPED or is_own(owner) else ():
+                if isinstance(each, str) and not each.startswith("_"):
+                    looked += 1
+                    if not is_told(name + "." + each):
+                        left.append(f"{name}.{each}")
+    assert looked > 5000
+    assert left == []
+
+
+PLACES = ["torch.nn", "torch.optim", "torch.optim.lr_scheduler", "torch.optim.swa_utils", "torch.utils.data"]
+PLACES += ["torch.distributions", "torch.autograd.profiler", "torch.nn.utils.parametrize", "torch._dynamo"]
+
+
+def given():
+    """Values for parameters that have no default, by their names."""
+    ones, optimizer = torch.ones(2), torch.optim.SGD([torch.nn.Parameter(torch.ones(2))], lr=0.1, momentum=0.9)
+    values = dict.fromkeys(["in_features", "out_features", "in_channels", "out_channels", "num_features", "d_model"], 4)
+    values.update(dict.fromkeys(["num_channels", "embed_dim", "input_size", "hidden_size", "normalized_shape"], 4))
+    values.update(dict.fromkeys(["nhead", "num_heads", "num_groups", "num_embeddings", "embedding_dim", "size"], 2))
+    values.update(dict.fromkeys(["step_size", "T_0", "T_max", "batch_size", "kernel_size", "padding", "dim"], 1))
+    values.update(dict.fromkeys(["scale", "high", "rate", "concentration", "concentration0", "concentration1"], ones))
+    values.update(dict.fromkeys(["datasets", "data_source", "dataset", "sampler", "indices"], (ones, ones)))
+    values.update(loc=0 * ones, low=0 * ones, df=3 * ones, probs=ones / 2, total_count=2)
+    values.update(params=[torch.nn.Parameter(ones)], optimizer=optimizer, lr_lambda=float, gamma=0.5, milestones=[1])
+    values.update(lr=0.1, base_lr=0.1, max_lr=0.2, drop_last=False, num_samples=2, weights=[0.5, 0.5], seed=1)
+    values.update(module=torch.nn.Linear(2, 2), mod=torch.nn.Linear(2, 2), model=torch.nn.Linear(2, 2), dynamo_ctx=None)
+    return values
+
+
+def instances():
+    """(name, instance) of the classes that can be made of `given`."""
+    for place in PLACES:
+        module = owner_of(place)
+        for name, cls in sorted(vars(module).items()) if module is not None else ():
+            if not inspect.isclass(cls):
+                continue
+            try:
+                maker = list(inspect.signature(cls.__init__).parameters.values())[1:]
+                named = [each for each in maker if each.kind not in (each.VAR_POSITIONAL, each.VAR_KEYWORD)]
+                wanted = [each.name for each in named if each.name == "lr" or each.default is each.empty]
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore")
+                    held = cls(**{each: given()[each] for each in wanted})
+            except Exception:  # it wants other values
+                continue
+            yield place + "." + name, held
+
+
+def test_attributes_that_instances_have_are_told():
+    """Also those that a method gives to `self`, which are not in the class."""
+    left, looked = [], 0
+    for name, held in instances():
+        names = set(getattr(held, "__dict__", ()))
+        if isinstance(held, torch.nn.Module):
+            names.update(*[held.__dict__[each] for each in ("_parameters", "_buffers", "_modules")])
+        for each in sorted(each for each in names if not each.startswith("_") and each.isidentifier()):
+            looked += 1
+            if load().find(name) is not None and not is_told(name + "." + each):
+                left.append(f"{name}.{each}")
+    assert looked > 500
+    assert left == []
+
+
 @pytest.mark.parametrize("module", IMPORTANT)
 def test_every_name_of_a_module_is_there_exactly_when_the_history_says_so(module):
     owner = load().find(module)
@@ -152,7 +328,15 @@ def signatures():
                 listed = list(inspect.signature(function).parameters.values())
                 owner = load().find(name.rpartition(".")[0])
                 bound = inspect.isclass(value) or any(kind == "class" for kind, _ in owner.kinds)
-                yield name, listed[1:] if bound else listed
+                yield name, (listed[1:] if bound else listed) + taken_by_new(value)
+
+
+def taken_by_new(value):
+    """What a class takes by an inherited `__new__`: `torch.no_grad` a function to decorate, from torch 2.1 on."""
+    function = inspect.isclass(value) and value.__new__
+    if not inspect.isfunction(function) or "__new__" in vars(value):
+        return []
+    return [each for each in inspect.signature(function).parameters.values() if each.default is not each.empty]
 
 
 def test_parameters_are_those_of_the_signatures():
