@@ -32,6 +32,27 @@ CASES = {
         def f(): ...
         """,
     ),
+    "decorators without parentheses": (
+        """
+        import torch
+
+        @torch.no_grad
+        def f(): ...
+
+        @torch.inference_mode
+        def g(): ...
+        """,
+        """
+        import torch
+        import torchcompat
+
+        @torchcompat.no_grad
+        def f(): ...
+
+        @torchcompat.inference_mode
+        def g(): ...
+        """,
+    ),
     "through an alias": (
         "import torch.nn.functional as F\nF.scaled_dot_product_attention(q, k, v)\n",
         "import torch.nn.functional as F\nimport torchcompat\n\n"

@@ -141,6 +141,15 @@ class Rewriter(cst.CSTTransformer):
                     updated_node = updated_node.with_changes(func=func)
         return updated_node
 
+    def leave_Decorator(self, original_node: cst.Decorator, updated_node: cst.Decorator) -> cst.Decorator:
+        """A decorator without parentheses, which is a call with the function."""
+        original = original_node.decorator
+        for finding in self._at(original, argument=True):
+            if self._of.path(original) == finding.name:
+                decorator = self._put(finding, original, updated_node.decorator)
+                updated_node = updated_node.with_changes(decorator=decorator)
+        return updated_node
+
     def _refused(self, finding: Finding, call: cst.Call) -> str:
         """A keyword of a call that the shim does not take."""
         keywords = [one.keyword.value for one in call.args if one.keyword is not None]

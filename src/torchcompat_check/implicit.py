@@ -177,7 +177,7 @@ def decorated(walk: Walk, node: ast.expr, value: Value) -> None:
             bare(walk, node, one, mask)
             entry = walk.uses.history.find(one.path)
             if entry is not None and entry.kind != "method":
-                walk.uses.call(call, one.path, mask, True)
+                walk.uses.call(call, one.path, mask, True, direct=not one.bound)
     asked(walk, node, value, ("__call__",))
 
 
