@@ -149,9 +149,11 @@ class Dump:
 
     def add_members(self, owner, held, module, cls):
         """The members that the class *held* defines, under the name of the class *owner*."""
+        first = self.torch.tensor.get(held) if owner == "torch.Tensor" else None
         for name, value in members.own(held, cls):
-            if owner + "." + name in self.records or (owner == "torch.Tensor" and name not in self.torch.tensor):
+            if owner + "." + name in self.records or (first is not None and name not in first):
                 continue
+            value = value if first is None else first[name]
             self.add_member(owner + "." + name, value, module, owner, cls)
 
     def add_attributes(self, owner, held, cls):

@@ -53,8 +53,8 @@ class Torch:
         import torch
 
         self.version = torch.__version__
-        # Some modules, functorch.dim for one, add to the class when they are imported.
-        self.tensor = {name for cls in torch.Tensor.__mro__ for name in vars(cls)}
+        # Some modules, functorch.dim for one, add to the class, and replace its methods, when they are imported.
+        self.tensor = {cls: dict(vars(cls)) for cls in torch.Tensor.__mro__}
         self.first = {name: dict(vars(sys.modules[name])) for name in sorted(sys.modules) if name.startswith("torch")}
         self.first = {name: held for name, held in self.first.items() if is_wanted(name)}
         self.paths = modules_of(os.path.dirname(torch.__file__))
