@@ -68,6 +68,11 @@ def log(*_):
     pass
 torch.save(torch.optim.AdamW(model.parameters()).state_dict(), "of_torch_1.2.pt")
 """,
+    ("docs/optim.md", 1): OPTIMIZER
+    + """
+scheduler = torchcompat.optim.lr_scheduler.StepLR(optimizer, 1)
+state, its_state = optimizer.state_dict(), scheduler.state_dict()
+""",
     ("docs/pytree.md", 0): """
 import dataclasses
 @dataclasses.dataclass

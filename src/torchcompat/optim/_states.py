@@ -33,7 +33,7 @@ _FUNCTIONS = ("scale_fn", "_scale_fn_ref", "anneal_func")
 
 @facade("optim.upgrade_state_dict")
 def upgrade_state_dict(obj: Any, state_dict: dict[str, Any]) -> dict[str, Any]:
-    """*state_dict*, which any torch from 1.2 on made, in the form that ``obj.load_state_dict`` takes here.
+    """Bring *state_dict*, which any torch from 1.2 on wrote, into the form that ``obj.load_state_dict`` takes here.
 
     Not in torch, whose newest classes fail with some states of older versions: ``MultiStepLR`` with those of 1.2,
     ``CyclicLR`` with those of 1.2 and 1.8, ``Adagrad`` with those of 1.2. Our own fallbacks need no such call: they
