@@ -26,11 +26,12 @@ def twins():
     """(module, name, the shim) of everything public that torch has too, aliases included."""
     public = {id(shim.public): shim for shim in SHIMS.values() if shim.path}
     for module in MODULES:
-        offered = vars(import_module(module))
-        for name in offered.get("__all__") or sorted(name for name in offered if not name.startswith("_")):
+        offered = import_module(module)
+        for name in getattr(offered, "__all__", None) or [name for name in dir(offered) if not name.startswith("_")]:
             path = f"{module}.{name}".partition(".")[2]
-            shim = SHIMS.get(path) or public.get(id(offered[name]))
-            if shim is not None and shim.path:
+            shim = SHIMS.get(path) or public.get(id(getattr(offered, name)))
+            # Functions that stand for methods are left by hand, as the README says.
+            if shim is not None and shim.path and not shim.path.startswith("torch.nn.Module."):
                 yield module, name, shim
 
 
