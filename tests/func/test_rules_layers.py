@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 from vmap_laws import assert_same, check, leaves, loop
 
-from torchcompat import SHIMS, at_least
+from torchcompat import SHIMS, UnsupportedError, at_least, at_most
 from torchcompat.func import _batched, functional_call
 
 pytestmark = [
@@ -155,7 +155,13 @@ def test_gradients_of_gradients_for_each_sample(impl, name):
     def total(*args):
         return sum((found * found.cos()).sum() for found in grad(value, argnums=(0, 1, 2))(*args))
 
-    ours = impl(grad(total, argnums=(0, 1, 2)), in_dims=(0, None, None))(xs, w, b)
+    twice = impl(grad(total, argnums=(0, 1, 2)), in_dims=(0, None, None))
+    if "layer_norm" in name and at_most(1, 6):
+        # Torch itself, which the numbers below come from, is wrong there, or corrupts memory.
+        with pytest.raises(UnsupportedError, match="layer_norm cannot be differentiated twice"):
+            twice(xs, w, b)
+        return
+    ours = twice(xs, w, b)
     for number, sample in enumerate(xs):
         inputs = [tensor.clone().requires_grad_() for tensor in (sample, w, b)]
         once = torch.autograd.grad(value(*inputs), inputs, create_graph=True)
