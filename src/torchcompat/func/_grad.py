@@ -60,6 +60,12 @@ _LIMITS = [
         on="fallback",
     ),
     Limit(
+        "autograd_functional",
+        "`torch.autograd.functional` within the function is not refused; without its *create_graph* it gives "
+        "constants.",
+        on="fallback",
+    ),
+    Limit(
         "norm_penalty",
         "Of a function of gradients for each sample, `vmap(grad)`, through layer, batch or instance norm: silently "
         "wrong.",

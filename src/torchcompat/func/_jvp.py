@@ -102,6 +102,19 @@ class PushForward(PullBack):
         return _pytree.unflatten(self.variables.close(found, levels, self.physical), self.output_spec)
 
 
+def _check_trees(primals: Any, tangents: Any) -> None:
+    """Raise unless the *tangents* have the structure of the *primals*, and there are tensors in it.
+
+    That is seen before the function is called: one primal too many is its TypeError.
+    """
+    leaves, spec = _pytree.flatten(primals)
+    found = _pytree.flatten(tangents)[1]
+    if found != spec:
+        raise RuntimeError(f"jvp: the tangents must have the structure of the primals, {spec}, got {found}")
+    if not leaves:
+        raise RuntimeError(f"jvp: primals must hold at least one tensor, got {primals!r}")
+
+
 def _seed(output: Any) -> Any:
     floating = output.dtype.is_floating_point or is_complex(output)
     # Any numbers do, for the products are linear in them; but the gradient of logcumsumexp takes their logarithm.
@@ -135,8 +148,7 @@ def jvp(func: Callable[..., Any], primals: Any, tangents: Any, *, strict: bool =
             raise RuntimeError(
                 f"jvp: {label} must be a tuple with an entry for each argument, got {type(value).__name__}"
             )
-    if not primals:
-        raise RuntimeError("jvp: primals must have at least one entry, got ()")
+    _check_trees(primals, tangents)
     pushed = PushForward(func, primals, has_aux, "jvp")
     if strict and not all(output.requires_grad for output in pushed.physical):
         raise RuntimeError("jvp: strict=True, and an output does not depend on any of the primals")
