@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from derivative_laws import normal, on_a_graph, same
 
 from torchcompat import SHIMS, UnsupportedError, at_least
+from torchcompat.func import _mode
 from torchcompat.func._derive import batched_backward
 
 
@@ -134,3 +135,51 @@ def test_forward_mode_through_an_operation_without_a_second_derivative_names_it(
     with pytest.raises(UnsupportedError, match=r"grid_sampler_2d_backward.*torch 2\.0.*jacrev"):
         jvp(function, (x,), (x,))
     assert jacrev(function)(x).shape == (1, 1, 2, 2, 1, 1, 3, 3)
+
+
+# --- the mode of vmap, which sees every call from torch 1.13 on
+
+
+DERIVATIVES = {
+    "grad": lambda f, x: grad(lambda x: f(x).sum())(x),
+    "vjp": lambda f, x: vjp(f, x)[1](x)[0],
+    "jvp": lambda f, x: jvp(f, (x,), (x,))[1],
+    "jacrev": lambda f, x: jacrev(f)(x),
+    "hessian": lambda f, x: hessian(lambda x: f(x).sum())(x),
+}
+
+
+@pytest.mark.skipif(_mode.unseen is not _mode._Unseen, reason="of torch 1.13, the one that pauses it")
+@pytest.mark.parametrize("name", sorted(set(DERIVATIVES) - {"hessian"}))  # which looks for draws by torch.equal
+def test_the_mode_sees_what_the_function_calls_and_not_our_own_work(name, monkeypatch):
+    seen = []
+    handler = _mode._Mode.__torch_function__
+
+    def note(self, func, types, args=(), kwargs=None):
+        seen.append(func.__name__)
+        return handler(self, func, types, args, kwargs)
+
+    monkeypatch.setattr(_mode._Mode, "__torch_function__", note)
+    vmap(lambda x: DERIVATIVES[name](torch.sin, x))(normal(4, 3))
+    assert set(seen) <= {"sin", "sum"}
+
+
+@pytest.mark.skipif(not _mode.SEES_ALL, reason="there is no mode")
+@pytest.mark.parametrize("name", sorted(DERIVATIVES))
+def test_the_mode_sees_draws_within_a_derivative_and_after_it(name):
+    derivative = DERIVATIVES[name]
+
+    def within(x):
+        return derivative(lambda x: torch.sin(x) * torch.rand(3, dtype=x.dtype), x)
+
+    def after(x):
+        return derivative(torch.sin, x).sum() + torch.rand(3)
+
+    def after_an_error(x):
+        with pytest.raises((RuntimeError, ValueError), match="floating-point"):
+            derivative(torch.sin, x.long())
+        return x + torch.rand(3)
+
+    for function in (within, after, after_an_error):
+        with pytest.raises(RuntimeError, match="randomness"):
+            vmap(function)(normal(4, 3))
