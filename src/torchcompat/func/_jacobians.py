@@ -115,8 +115,8 @@ def _blocks(rows: Any, sizes: list[int]) -> Any:
     return rows.split(sizes, 0) if sizes else ()
 
 
-def _finish(variables: Variables, block: Any) -> Any:
-    return variables.release(wrap(block, variables.levels))
+def _finish(variables: Variables, block: Any, known: dict[Any, bool]) -> Any:
+    return variables.release(wrap(block, variables.levels), None, known)
 
 
 def _jacrev(func: Any, argnums: Any, has_aux: bool, chunk_size: int | None, args: Any) -> Any:
@@ -124,6 +124,7 @@ def _jacrev(func: Any, argnums: Any, has_aux: bool, chunk_size: int | None, args
     pulled = PullBack(_of_chosen(func, argnums, args), chosen, has_aux, "jacrev")
     variables, k = pulled.variables, len(pulled.variables.levels)
     found: list[list[Any]] = [[] for _ in pulled.physical]
+    known: dict[Any, bool] = {}
     with unseen():
         _check_real(pulled.physical, "jacrev")
         rows, sizes = _all_rows(variables, pulled.physical, variables.physical, chunk_size)
@@ -131,7 +132,7 @@ def _jacrev(func: Any, argnums: Any, has_aux: bool, chunk_size: int | None, args
             for n, (output, block) in enumerate(zip(pulled.physical, _blocks(whole, sizes))):
                 block = move_dim(block, 0, k)  # behind the levels
                 shape = list(output.shape) + list(tensor.shape[k:])
-                found[n].append(_finish(variables, block.reshape(shape)))
+                found[n].append(_finish(variables, block.reshape(shape), known))
     return _in_structure(pulled, found, argnums), pulled.aux
 
 
@@ -148,6 +149,7 @@ def _jacfwd(func: Any, argnums: Any, has_aux: bool, args: Any) -> Any:
     pushed = PushForward(_of_chosen(func, argnums, args), chosen, has_aux, "jacfwd")
     variables, k = pushed.variables, len(pushed.variables.levels)
     found: list[list[Any]] = [[] for _ in pushed.physical]
+    known: dict[Any, bool] = {}
     with unseen(), naming_the_operation():
         _check_real(pushed.physical, "jacfwd")
         rows, sizes = _all_rows(variables, pushed.products, pushed.seeds, None)
@@ -159,7 +161,7 @@ def _jacfwd(func: Any, argnums: Any, has_aux: bool, args: Any) -> Any:
                     block = move_dim(blocks[place], 0, output.dim()).reshape(shape)
                 else:
                     block = torch.zeros(shape, dtype=output.dtype, device=output.device)
-                found[n].append(_finish(variables, block))
+                found[n].append(_finish(variables, block, known))
     return _in_structure(pushed, found, argnums), pushed.aux
 
 
