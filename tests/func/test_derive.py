@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from derivative_laws import normal, on_a_graph, same
 
 from torchcompat import SHIMS, UnsupportedError, at_least
+from torchcompat.func import _derive, _mode
 from torchcompat.func._derive import batched_backward
 
 
@@ -134,3 +135,97 @@ def test_forward_mode_through_an_operation_without_a_second_derivative_names_it(
     with pytest.raises(UnsupportedError, match=r"grid_sampler_2d_backward.*torch 2\.0.*jacrev"):
         jvp(function, (x,), (x,))
     assert jacrev(function)(x).shape == (1, 1, 2, 2, 1, 1, 3, 3)
+
+
+# --- which of several results are on the caller's graph
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (1, 0, 2), (2, 1, 0)])
+def test_each_gradient_is_on_the_graph_that_it_depends_on(order):
+    a, b, c, w = normal(3), normal(3), normal(3).requires_grad_(), normal(3).requires_grad_()
+
+    def f(a, b, c):
+        return (a * w).sum() + (b * b * b).sum() + (c * c).sum()
+
+    found = grad(f, argnums=order)(a, b, c)
+    expected = {0: w, 1: 3 * b * b, 2: 2 * c}
+    same([one.detach() for one in found], [expected[number].detach() for number in order])
+    assert on_a_graph(found) == [number != 1 for number in order]
+    with pytest.raises(RuntimeError):
+        torch.autograd.grad(found[order.index(1)].sum(), c)
+    same(torch.autograd.grad(found[order.index(2)].sum(), c)[0], torch.full_like(c, 2).detach())
+
+
+def test_the_graph_of_many_gradients_is_walked_once(monkeypatch):
+    walked = []
+    leads = _derive._leads
+
+    def note(start, wanted, known):
+        before = len(known)
+        answer = leads(start, wanted, known)
+        walked.append(len(known) - before)
+        return answer
+
+    monkeypatch.setattr(_derive, "_leads", note)
+    constant = normal(3).requires_grad_()
+
+    def nodes(count):
+        del walked[:]
+        found = grad(deep)([normal(3) for _ in range(count)], normal(3))
+        assert on_a_graph(found) == [False] * count
+        return sum(walked)
+
+    def deep(inputs, x):
+        for inner in inputs:
+            x = torch.tanh(x * inner)
+        return (x + constant).sum()
+
+    assert 0 < nodes(40) < 3 * nodes(20)  # for each gradient anew, that were four times as many
+
+
+# --- the mode of vmap, which sees every call from torch 1.13 on
+
+
+DERIVATIVES = {
+    "grad": lambda f, x: grad(lambda x: f(x).sum())(x),
+    "vjp": lambda f, x: vjp(f, x)[1](x)[0],
+    "jvp": lambda f, x: jvp(f, (x,), (x,))[1],
+    "jacrev": lambda f, x: jacrev(f)(x),
+    "hessian": lambda f, x: hessian(lambda x: f(x).sum())(x),
+}
+
+
+@pytest.mark.skipif(_mode.unseen is not _mode._Unseen, reason="of torch 1.13, the one that pauses it")
+@pytest.mark.parametrize("name", sorted(set(DERIVATIVES) - {"hessian"}))  # which looks for draws by torch.equal
+def test_the_mode_sees_what_the_function_calls_and_not_our_own_work(name, monkeypatch):
+    seen = []
+    handler = _mode._Mode.__torch_function__
+
+    def note(self, func, types, args=(), kwargs=None):
+        seen.append(func.__name__)
+        return handler(self, func, types, args, kwargs)
+
+    monkeypatch.setattr(_mode._Mode, "__torch_function__", note)
+    vmap(lambda x: DERIVATIVES[name](torch.sin, x))(normal(4, 3))
+    assert set(seen) <= {"sin", "sum"}
+
+
+@pytest.mark.skipif(not _mode.SEES_ALL, reason="there is no mode")
+@pytest.mark.parametrize("name", sorted(DERIVATIVES))
+def test_the_mode_sees_draws_within_a_derivative_and_after_it(name):
+    derivative = DERIVATIVES[name]
+
+    def within(x):
+        return derivative(lambda x: torch.sin(x) * torch.rand(3, dtype=x.dtype), x)
+
+    def after(x):
+        return derivative(torch.sin, x).sum() + torch.rand(3)
+
+    def after_an_error(x):
+        with pytest.raises((RuntimeError, ValueError), match="floating-point"):
+            derivative(torch.sin, x.long())
+        return x + torch.rand(3)
+
+    for function in (within, after, after_an_error):
+        with pytest.raises(RuntimeError, match="randomness"):
+            vmap(function)(normal(4, 3))

@@ -565,3 +565,23 @@ def test_batch_norm_in_training_is_refused_for_its_running_statistics(impl):
     norm = torch.nn.BatchNorm1d(3)
     with pytest.raises(RuntimeError, match="captured"):
         impl(lambda x: norm(x).pow(3).sum())(torch.randn(4, 3))
+
+
+@pytest.mark.limit("autograd_functional")
+@pytest.mark.parametrize("name", ["jacobian", "hessian"])
+def test_the_derivatives_of_autograd_functional_are_refused(impl, name):
+    if not has(f"torch.autograd.functional.{name}"):
+        pytest.skip("this torch has none")
+    derivative = getattr(torch.autograd.functional, name)
+    with pytest.raises(RuntimeError, match=r"torch\.autograd\.functional"):
+        impl(lambda x: derivative(cubes, x).sum())(normal(3))
+
+
+def test_the_derivatives_of_autograd_functional_with_a_graph(impl, shim):
+    if not has("torch.autograd.functional.jacobian"):
+        pytest.skip("this torch has none")
+    if impl is shim.native:
+        pytest.skip("torch's own refuses it")
+    x = normal(3)
+    found = impl(lambda x: torch.autograd.functional.jacobian(cubes, x, create_graph=True).sum())(x)
+    same(found, 6 * x)

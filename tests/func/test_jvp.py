@@ -206,6 +206,19 @@ def test_tangents_of_another_structure_are_refused(impl, primals, tangents):
         impl(lambda x, y: torch.ones(3), primals(x), tangents(x))
 
 
+@pytest.mark.parametrize(
+    ("primals", "tangents"),
+    [
+        (lambda x: (x, x), lambda x: (x, x, x)),
+        (lambda x: ((x, x), x), lambda x: (x, x)),
+    ],
+)
+def test_tangents_are_refused_before_the_function_is_called(impl, primals, tangents):
+    x = normal(3)
+    with pytest.raises(RuntimeError, match="structure"):
+        impl(lambda x: x, primals(x), tangents(x))
+
+
 @pytest.mark.parametrize("shape", [(), (1,), (2,), (1, 3), (3, 1)])
 def test_tangents_of_another_shape_are_refused(impl, shape):
     with pytest.raises(RuntimeError, match=r"size|shape"):
@@ -223,6 +236,8 @@ def test_primals_that_are_no_tuple_are_refused(impl):
 def test_no_primals_are_refused(impl):
     with pytest.raises(RuntimeError, match="at least one"):
         impl(lambda: double(1.0), (), ())
+    with pytest.raises(RuntimeError, match="at least one"):
+        impl(lambda x: double(1.0), ((),), ((),))
 
 
 @pytest.mark.parametrize("leaf", [None, 1.0, "text"])

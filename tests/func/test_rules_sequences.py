@@ -70,6 +70,45 @@ def test_gradients_of_a_function_of_ones_own_within_vmap(function):
         SHIMS["func.vmap"].fallback(grad(lambda x: function.apply(x).sum()))(torch.randn(3, 4))
 
 
+CALLS = []
+
+
+class Counted(torch.autograd.Function):
+    @staticmethod
+    def forward(x):
+        return x * x
+
+    @staticmethod
+    def setup_context(ctx, inputs, output):
+        ctx.save_for_backward(*inputs)
+
+    @staticmethod
+    def backward(ctx, g):
+        return 2 * ctx.saved_tensors[0] * g
+
+    @staticmethod
+    def vmap(info, in_dims, x):
+        CALLS.append((info.batch_size, in_dims))
+        return Counted.apply(x), in_dims[0]
+
+
+@pytest.mark.limit("function_vmap")
+@pytest.mark.skipif(not at_least(2, 0), reason="a Function has a vmap since 2.0")
+def test_the_vmap_of_a_function_of_ones_own_is_called(impl):
+    x = torch.randn(4, 3)
+    del CALLS[:]
+    assert torch.equal(impl(Counted.apply, in_dims=1)(x), (x * x).t())
+    assert CALLS == [(3, (1,))]
+
+
+@pytest.mark.limit("function_vmap")
+@pytest.mark.skipif(not at_least(2, 0), reason="a Function has a vmap since 2.0")
+def test_gradients_through_the_vmap_of_a_function_of_ones_own(impl):
+    x = torch.randn(4, 3, requires_grad=True)
+    (found,) = torch.autograd.grad(impl(Counted.apply)(x).sum(), x)
+    assert torch.equal(found, 2 * x)
+
+
 def test_what_no_grad_has_made_is_a_constant(impl):
     def function(x):
         with torch.no_grad():

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from contextlib import contextmanager
-from typing import Any, Iterator, Sequence
+from typing import Any, Callable, Iterator, Sequence
 
 import torch
 
@@ -20,22 +20,32 @@ from ._repairs import CANNOT, edges, repaired
 Tensors = Sequence[Any]
 
 
-def _leaves(node: Any) -> list[Any]:
-    """The nodes that stand for leaves, tensors that were not computed, in the graph of *node*."""
-    seen = {node}
-    pending = [node]
-    leaves = []
-    while pending:
-        node = pending.pop()
-        following = node.next_functions
-        if following:
-            new = {function for function, _ in following}.difference(seen)
-            new.discard(None)
-            seen.update(new)
-            pending.extend(new)
-        elif type(node).__name__ == "AccumulateGrad":
-            leaves.append(node)
-    return leaves
+def _leads(start: Any, wanted: Callable[[Any], bool], known: dict[Any, bool]) -> bool:
+    """Whether the graph of the node *start* leads to a leaf, a tensor that was not computed, whose node is *wanted*.
+
+    *known* are the answers for the nodes met so far: gradients share most of their graphs, which are then walked once.
+    """
+    if start in known:
+        return known[start]
+    path = [(start, iter(start.next_functions))]
+    while path:
+        node, following = path[-1]
+        for child, _ in following:
+            if child is None:
+                continue
+            if child not in known:
+                further = child.next_functions
+                if further:
+                    path.append((child, iter(further)))
+                    break
+                known[child] = type(child).__name__ == "AccumulateGrad" and wanted(child)
+            if known[child]:
+                known.update((above, True) for above, _ in path)
+                return True
+        else:
+            known[node] = False
+            path.pop()
+    return False
 
 
 def _no(tensor: Any) -> bool:
@@ -118,31 +128,35 @@ class Variables:
         finally:
             self.owner.running = False
 
-    def asked_for(self, tensor: Any) -> bool:
-        """Whether the graph of a physical *tensor* leads to a tensor of the caller's, or of a transform around us."""
+    def asked_for(self, tensor: Any, known: dict[Any, bool] | None = None) -> bool:
+        """Whether the graph of a physical *tensor* leads to a tensor of the caller's, or of a transform around us.
+
+        *known*, one dict for several tensors, spares their common graph a second walk.
+        """
         # What vjp and linearize return is called later, perhaps in another grad mode.
         wanted = self.outside if self.owner.running else torch.is_grad_enabled()
         if not (wanted and tensor.requires_grad):
             return False
         if tensor.grad_fn is None:
             return not any(tensor is variable for variable in self.physical)
-        return any(map(self._is_theirs, _leaves(tensor.grad_fn)))
+        return _leads(tensor.grad_fn, self._is_theirs, {} if known is None else known)
 
     def _is_theirs(self, leaf: Any) -> bool:
         owner = leaf.metadata.get(_OWNER)
         return owner is None or (owner is not self.owner and owner.running)
 
-    def release(self, tensor: Any, asked_for: bool | None = None) -> Any:
+    def release(self, tensor: Any, asked_for: bool | None = None, known: dict[Any, bool] | None = None) -> Any:
         """A logical *tensor* that goes back to the caller: without a graph, unless that was asked for."""
         physical = physical_of(tensor)
-        if not physical.requires_grad or (self.asked_for(physical) if asked_for is None else asked_for):
+        if not physical.requires_grad or (self.asked_for(physical, known) if asked_for is None else asked_for):
             return tensor
         return wrap(physical.detach(), levels_of(tensor))
 
     def close(self, gradients: Tensors, levels: Levels, like: Tensors) -> list[Any]:
         """Logical tensors of the physical *gradients*, zeros as *like* for None; see :meth:`release`."""
+        known: dict[Any, bool] = {}
         return [
-            self._zeros(tensor, levels) if gradient is None else self.release(wrap(gradient, levels))
+            self._zeros(tensor, levels) if gradient is None else self.release(wrap(gradient, levels), None, known)
             for gradient, tensor in zip(gradients, like)
         ]
 

@@ -11,6 +11,7 @@ from .._shim import Limit, polyfill
 from . import _pytree
 from ._batched import levels_of, physical_of, rank, spread, wrap
 from ._derive import Variables, backward, pull_back
+from ._mode import unseen
 
 _LINK = "https://github.com/pytorch/pytorch/pull/91026"
 _INFERENCE = Limit(
@@ -57,6 +58,12 @@ _LIMITS = [
         "captured",
         "A write to a tensor that the function captured, such as the running mean of a batch norm in training, is not "
         "refused. If what was written depends on the argument, the tensor then keeps the graph.",
+        on="fallback",
+    ),
+    Limit(
+        "autograd_functional",
+        "`torch.autograd.functional` within the function is not refused; without its *create_graph* it gives "
+        "constants.",
         on="fallback",
     ),
     Limit(
@@ -144,21 +151,25 @@ def _check_scalar(output: Any, name: str) -> None:
 
 def value_and_grad(func: Any, argnums: Any, has_aux: bool, args: Any, kwargs: Any, name: str) -> tuple[Any, Any, Any]:
     """The gradient, the value and the auxiliary output of *func*."""
-    arguments = Arguments(argnums, args, name)
+    with unseen():
+        arguments = Arguments(argnums, args, name)
     variables = arguments.variables
     with variables.calling():
-        output, aux = split_aux(func(*arguments.args, **kwargs), has_aux, name)
-        _check_scalar(output, name)
-        physical = spread(output, variables.levels)
-        total = physical.sum() if variables.levels else physical
-        asked_for = variables.asked_for(total)
-        gradients = backward([total], variables.physical, [torch.ones_like(total)], asked_for)
-    found = variables.close(gradients, variables.levels, variables.physical)
-    return (
-        _pytree.unflatten(found, arguments.spec),
-        variables.release(output, asked_for),
-        _pytree.tree_map(variables.release, aux),
-    )
+        result = func(*arguments.args, **kwargs)
+        with unseen():
+            output, aux = split_aux(result, has_aux, name)
+            _check_scalar(output, name)
+            physical = spread(output, variables.levels)
+            total = physical.sum() if variables.levels else physical
+            asked_for = variables.asked_for(total)
+            gradients = backward([total], variables.physical, [torch.ones_like(total)], asked_for)
+    with unseen():
+        found = variables.close(gradients, variables.levels, variables.physical)
+        return (
+            _pytree.unflatten(found, arguments.spec),
+            variables.release(output, asked_for),
+            _pytree.tree_map(variables.release, aux),
+        )
 
 
 @polyfill("torch.func.grad", since="2.0", link=_LINK, limits=_LIMITS)
@@ -237,20 +248,24 @@ class PullBack:
 
     def __init__(self, func: Any, primals: Any, has_aux: bool, name: str) -> None:
         self.name = name
-        leaves, self.spec = _pytree.flatten(primals)
-        check_tensors(leaves, f"{name}: a primal", self.no_tensor, self.no_floats)
-        self.variables = Variables(leaves)
-        given = self.variables.copies() if self.may_write else self.variables.tensors
+        with unseen():
+            leaves, self.spec = _pytree.flatten(primals)
+            check_tensors(leaves, f"{name}: a primal", self.no_tensor, self.no_floats)
+            self.variables = Variables(leaves)
+            given = self.variables.copies() if self.may_write else self.variables.tensors
         with self.variables.calling():
             arguments = _pytree.unflatten(given, self.spec)
-            output, aux = split_aux(func(*arguments), has_aux, name)
-            outputs, self.output_spec = self._outputs(output)
-            self.physical = [spread(leaf, self.variables.levels) for leaf in outputs]
-        if self.may_write:
-            _write_back(leaves, given)
-        released = [self.variables.release(leaf) for leaf in outputs]
-        self.output = _pytree.unflatten(released, self.output_spec)
-        self.aux = _pytree.tree_map(self.variables.release, aux)
+            result = func(*arguments)
+            with unseen():
+                output, aux = split_aux(result, has_aux, name)
+                outputs, self.output_spec = self._outputs(output)
+                self.physical = [spread(leaf, self.variables.levels) for leaf in outputs]
+        with unseen():
+            if self.may_write:
+                _write_back(leaves, given)
+            released = [self.variables.release(leaf) for leaf in outputs]
+            self.output = _pytree.unflatten(released, self.output_spec)
+            self.aux = _pytree.tree_map(self.variables.release, aux)
 
     def _outputs(self, output: Any) -> tuple[list[Any], Any]:
         leaves, spec = _pytree.flatten(output)
@@ -277,10 +292,11 @@ class PullBack:
 
     def pull(self, cotangents: Any, retain_graph: bool, create_graph: bool | None) -> Any:
         """Gradients in the structure of the primals, for *cotangents* in that of the output."""
-        leaves, spec = _pytree.flatten(cotangents)
-        self.check(leaves, spec, self.output_spec, self.physical, "cotangent")
-        levels, gradients = pull_back(self.variables, self.physical, leaves, None, retain_graph, create_graph)
-        return _pytree.unflatten(self.variables.close(gradients, levels, self.variables.physical), self.spec)
+        with unseen():
+            leaves, spec = _pytree.flatten(cotangents)
+            self.check(leaves, spec, self.output_spec, self.physical, "cotangent")
+            levels, gradients = pull_back(self.variables, self.physical, leaves, None, retain_graph, create_graph)
+            return _pytree.unflatten(self.variables.close(gradients, levels, self.variables.physical), self.spec)
 
 
 _VJP_LIMITS = [

@@ -14,6 +14,7 @@ from ._derive import Variables, batched_backward, naming_the_operation
 from ._generators import reachable
 from ._grad import PullBack, check_argnums, is_complex
 from ._jvp import PushForward
+from ._mode import unseen
 from ._vmap import mapped
 
 _LINK = "https://github.com/pytorch/pytorch/pull/91026"
@@ -47,12 +48,17 @@ def _of_chosen(func: Any, argnums: Any, args: Any) -> Callable[..., Any]:
 def _choose(argnums: Any, args: Any, name: str) -> Any:
     check_argnums(argnums, len(args), name)
     chosen = tuple(args[number] for number in ((argnums,) if isinstance(argnums, int) else argnums))
-    for leaf in _pytree.flatten(chosen)[0]:
-        if not isinstance(leaf, torch.Tensor):
-            raise ValueError(f"{name}: the argument to differentiate by must hold tensors, got {type(leaf).__name__}")
-        if is_complex(leaf):
-            raise RuntimeError(f"{name}: the argument to differentiate by must be real, got {leaf.dtype}")
+    with unseen():
+        for leaf in _pytree.flatten(chosen)[0]:
+            _check_input(leaf, name)
     return chosen
+
+
+def _check_input(leaf: Any, name: str) -> None:
+    if not isinstance(leaf, torch.Tensor):
+        raise ValueError(f"{name}: the argument to differentiate by must hold tensors, got {type(leaf).__name__}")
+    if is_complex(leaf):
+        raise RuntimeError(f"{name}: the argument to differentiate by must be real, got {leaf.dtype}")
 
 
 def _check_real(outputs: Sequence[Any], name: str) -> None:
@@ -109,22 +115,24 @@ def _blocks(rows: Any, sizes: list[int]) -> Any:
     return rows.split(sizes, 0) if sizes else ()
 
 
-def _finish(variables: Variables, block: Any) -> Any:
-    return variables.release(wrap(block, variables.levels))
+def _finish(variables: Variables, block: Any, known: dict[Any, bool]) -> Any:
+    return variables.release(wrap(block, variables.levels), None, known)
 
 
 def _jacrev(func: Any, argnums: Any, has_aux: bool, chunk_size: int | None, args: Any) -> Any:
     chosen = _choose(argnums, args, "jacrev")
     pulled = PullBack(_of_chosen(func, argnums, args), chosen, has_aux, "jacrev")
-    _check_real(pulled.physical, "jacrev")
     variables, k = pulled.variables, len(pulled.variables.levels)
-    rows, sizes = _all_rows(variables, pulled.physical, variables.physical, chunk_size)
     found: list[list[Any]] = [[] for _ in pulled.physical]
-    for tensor, whole in zip(variables.physical, rows):
-        for n, (output, block) in enumerate(zip(pulled.physical, _blocks(whole, sizes))):
-            block = move_dim(block, 0, k)  # behind the levels
-            shape = list(output.shape) + list(tensor.shape[k:])
-            found[n].append(_finish(variables, block.reshape(shape)))
+    known: dict[Any, bool] = {}
+    with unseen():
+        _check_real(pulled.physical, "jacrev")
+        rows, sizes = _all_rows(variables, pulled.physical, variables.physical, chunk_size)
+        for tensor, whole in zip(variables.physical, rows):
+            for n, (output, block) in enumerate(zip(pulled.physical, _blocks(whole, sizes))):
+                block = move_dim(block, 0, k)  # behind the levels
+                shape = list(output.shape) + list(tensor.shape[k:])
+                found[n].append(_finish(variables, block.reshape(shape), known))
     return _in_structure(pulled, found, argnums), pulled.aux
 
 
@@ -139,20 +147,21 @@ def _in_structure(pulled: PullBack, found: list[list[Any]], argnums: Any) -> Any
 def _jacfwd(func: Any, argnums: Any, has_aux: bool, args: Any) -> Any:
     chosen = _choose(argnums, args, "jacfwd")
     pushed = PushForward(_of_chosen(func, argnums, args), chosen, has_aux, "jacfwd")
-    _check_real(pushed.physical, "jacfwd")
     variables, k = pushed.variables, len(pushed.variables.levels)
-    with naming_the_operation():
-        rows, sizes = _all_rows(variables, pushed.products, pushed.seeds, None)
     found: list[list[Any]] = [[] for _ in pushed.physical]
-    for n, (output, whole) in enumerate(zip(pushed.physical, rows)):
-        blocks = dict(zip(pushed.places, _blocks(whole, sizes)))
-        for place, tensor in enumerate(variables.physical):
-            shape = list(output.shape) + list(tensor.shape[k:])
-            if place in blocks:
-                block = move_dim(blocks[place], 0, output.dim()).reshape(shape)
-            else:
-                block = torch.zeros(shape, dtype=output.dtype, device=output.device)
-            found[n].append(_finish(variables, block))
+    known: dict[Any, bool] = {}
+    with unseen(), naming_the_operation():
+        _check_real(pushed.physical, "jacfwd")
+        rows, sizes = _all_rows(variables, pushed.products, pushed.seeds, None)
+        for n, (output, whole) in enumerate(zip(pushed.physical, rows)):
+            blocks = dict(zip(pushed.places, _blocks(whole, sizes)))
+            for place, tensor in enumerate(variables.physical):
+                shape = list(output.shape) + list(tensor.shape[k:])
+                if place in blocks:
+                    block = move_dim(blocks[place], 0, output.dim()).reshape(shape)
+                else:
+                    block = torch.zeros(shape, dtype=output.dtype, device=output.device)
+                found[n].append(_finish(variables, block, known))
     return _in_structure(pushed, found, argnums), pushed.aux
 
 

@@ -15,6 +15,7 @@ from .._shim import Limit, polyfill
 from . import _pytree
 from ._derive import backward, naming_the_operation, pull_back, recording, refuse_once_differentiable
 from ._grad import PullBack, check_tensors, is_complex
+from ._mode import unseen
 
 _LINK = "https://github.com/pytorch/pytorch/pull/91026"
 _JVP_LIMITS = [
@@ -75,11 +76,11 @@ class PushForward(PullBack):
 
     def __init__(self, func: Any, primals: Any, has_aux: bool, name: str) -> None:
         super().__init__(func, primals, has_aux, name)
-        with recording(), naming_the_operation():
+        with unseen(), recording(), naming_the_operation():
             self.seeds = [self.variables.leaf(_seed(output)) for output in self.physical]
             products = backward(self.physical, self.variables.physical, self.seeds, create_graph=True, forward=True)
             refuse_once_differentiable([product for product in products if product is not None])
-        self.places = [n for n, product in enumerate(products) if product is not None and product.requires_grad]
+            self.places = [n for n, product in enumerate(products) if product is not None and product.requires_grad]
         self.products = [products[n] for n in self.places]
 
     def _check_dtypes(self, tangents: Any) -> None:
@@ -91,15 +92,28 @@ class PushForward(PullBack):
 
     def push(self, tangents: Any) -> Any:
         """Tangents of the outputs for *tangents* in the structure of the primals."""
-        leaves, spec = _pytree.flatten(tangents)
-        check_tensors(leaves, f"{self.name}: a tangent", RuntimeError, ValueError)
-        self.check(leaves, spec, self.spec, self.variables.physical, "tangent")
-        if self.same_dtype:
-            self._check_dtypes(leaves)
-        with naming_the_operation():
+        with unseen(), naming_the_operation():
+            leaves, spec = _pytree.flatten(tangents)
+            check_tensors(leaves, f"{self.name}: a tangent", RuntimeError, ValueError)
+            self.check(leaves, spec, self.spec, self.variables.physical, "tangent")
+            if self.same_dtype:
+                self._check_dtypes(leaves)
             rows = [leaves[n] for n in self.places]
             levels, found = pull_back(self.variables, self.products, rows, self.seeds)
-        return _pytree.unflatten(self.variables.close(found, levels, self.physical), self.output_spec)
+            return _pytree.unflatten(self.variables.close(found, levels, self.physical), self.output_spec)
+
+
+def _check_trees(primals: Any, tangents: Any) -> None:
+    """Raise unless the *tangents* have the structure of the *primals*, and there are tensors in it.
+
+    That is seen before the function is called: one primal too many is its TypeError.
+    """
+    leaves, spec = _pytree.flatten(primals)
+    found = _pytree.flatten(tangents)[1]
+    if found != spec:
+        raise RuntimeError(f"jvp: the tangents must have the structure of the primals, {spec}, got {found}")
+    if not leaves:
+        raise RuntimeError(f"jvp: primals must hold at least one tensor, got {primals!r}")
 
 
 def _seed(output: Any) -> Any:
@@ -135,8 +149,7 @@ def jvp(func: Callable[..., Any], primals: Any, tangents: Any, *, strict: bool =
             raise RuntimeError(
                 f"jvp: {label} must be a tuple with an entry for each argument, got {type(value).__name__}"
             )
-    if not primals:
-        raise RuntimeError("jvp: primals must have at least one entry, got ()")
+    _check_trees(primals, tangents)
     pushed = PushForward(func, primals, has_aux, "jvp")
     if strict and not all(output.requires_grad for output in pushed.physical):
         raise RuntimeError("jvp: strict=True, and an output does not depend on any of the primals")

@@ -235,4 +235,11 @@ LIMITS = [
         first="2.0",
     ),
     Limit("chain_matmul", "`torch.chain_matmul`: RuntimeError.", on="native", first="2.0"),
+    Limit(
+        "function_vmap",
+        "A `torch.autograd.Function` of a mapped tensor: its *vmap* is not called, and where the tensor requires a "
+        "gradient there is an UnsupportedError.",
+        on="fallback",
+        first="2.0",
+    ),
 ]
