@@ -264,3 +264,11 @@ def test_the_pre_commit_hook(tree):
     done = run(os.path.join(ROOT, ".ci", "pre-commit-hook"), "a.py")
     assert (done.returncode, done.stderr) == (1, b"")
     assert done.stdout.startswith(b"a.py:2:5:  torch.compile")
+
+
+def test_a_place_that_was_another_parameters_is_missing(tree, command):
+    # On torch 2.0 the fourth parameter of LayerNorm is `device`, which takes False without an error.
+    tree({"a.py": "from torch import nn\nnn.LayerNorm(3, 1e-5, True, False)\nnn.LayerNorm(3, 1e-5, True)\n"})
+    _, out, _ = command("a.py")
+    assert "torch.nn.LayerNorm(bias)  since 2.1" in out
+    assert "needs torch >= 2.1 (1 finding in 1 file)" in out

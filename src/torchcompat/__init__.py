@@ -1,18 +1,12 @@
 """One stable API, every PyTorch: today's torch names on torch 1.2 to 2.15.
 
-Questions about the version are loaded at once, and every other name when it is first asked for.
+Every name is loaded when it is first asked for.
 """
 
 from typing import TYPE_CHECKING
 
 from ._lazy import attach as _attach
 from ._shim import check_forced as _check_forced
-from ._torch import UnsupportedError as UnsupportedError
-from ._torch import at_least as at_least
-from ._torch import at_most as at_most
-from ._torch import has as has
-from ._torch import is_version as is_version
-from ._torch import torch_version as torch_version
 
 if TYPE_CHECKING:
     from . import accelerator as accelerator
@@ -43,6 +37,12 @@ if TYPE_CHECKING:
     from ._grad_mode import no_grad as no_grad
     from ._grad_mode import set_grad_enabled as set_grad_enabled
     from ._meshgrid import meshgrid as meshgrid
+    from ._torch import UnsupportedError as UnsupportedError
+    from ._torch import at_least as at_least
+    from ._torch import at_most as at_most
+    from ._torch import has as has
+    from ._torch import is_version as is_version
+    from ._torch import torch_version as torch_version
     from .amp import GradScaler as GradScaler
     from .amp import autocast as autocast
     from .amp._state import get_autocast_dtype as get_autocast_dtype
@@ -83,6 +83,7 @@ _attach(
         "_every": "SHIMS",
         "_grad_mode": "enable_grad inference_mode is_inference_mode_enabled no_grad set_grad_enabled",
         "_meshgrid": "meshgrid",
+        "_torch": "UnsupportedError at_least at_most has is_version torch_version",
         "amp": "GradScaler autocast",
         "amp._state": "get_autocast_dtype is_autocast_enabled",
         "attention": "why_not_fastpath",

@@ -42,6 +42,7 @@ def attach(module: dict[str, Any], table: Mapping[str, str] | None = None) -> No
     module["__getattr__"] = __getattr__
     if where:
         TABLES[here] = where
+        module.setdefault("__all__", sorted(where))
         module["__dir__"] = lambda: sorted({*module, *where})
 
 

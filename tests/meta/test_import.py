@@ -154,3 +154,12 @@ def test_a_name_may_be_asked_for_first_in_a_compiled_function():
         for case in cases:
             torch.compile(case, backend="eager", fullgraph=True)()
     """)
+
+
+def test_a_star_import_brings_every_name():
+    run_python("""
+        import torchcompat
+        from torchcompat import *
+        assert {"no_grad", "nn", "at_least", "SHIMS"} <= set(torchcompat.__all__) <= set(dir(torchcompat))
+        assert all(globals()[name] is getattr(torchcompat, name) for name in torchcompat.__all__)
+    """)
