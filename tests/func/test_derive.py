@@ -156,7 +156,7 @@ def test_each_gradient_is_on_the_graph_that_it_depends_on(order):
     same(torch.autograd.grad(found[order.index(2)].sum(), c)[0], torch.full_like(c, 2).detach())
 
 
-def test_the_graph_of_many_gradients_is_walked_once(monkeypatch):
+def test_the_graph_of_many_results_is_walked_once(monkeypatch):
     walked = []
     leads = _derive._leads
 
@@ -171,16 +171,18 @@ def test_the_graph_of_many_gradients_is_walked_once(monkeypatch):
 
     def nodes(count):
         del walked[:]
-        found = grad(deep)([normal(3) for _ in range(count)], normal(3))
-        assert on_a_graph(found) == [False] * count
+        found, aux = grad(deep, has_aux=True)([normal(3) for _ in range(count)], normal(3))
+        assert on_a_graph([*found, *aux]) == [False] * (2 * count)
         return sum(walked)
 
     def deep(inputs, x):
+        layers = []
         for inner in inputs:
             x = torch.tanh(x * inner)
-        return (x + constant).sum()
+            layers.append(x)
+        return (x + constant).sum(), layers
 
-    assert 0 < nodes(40) < 3 * nodes(20)  # for each gradient anew, that were four times as many
+    assert 0 < nodes(40) < 3 * nodes(20)  # for each result anew, that were four times as many
 
 
 # --- the mode of vmap, which sees every call from torch 1.13 on

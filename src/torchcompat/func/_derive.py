@@ -14,6 +14,7 @@ from typing import Any, Callable, Iterator, Sequence
 import torch
 
 from .._torch import UnsupportedError, at_least, at_most, refuse_trace
+from . import _pytree
 from ._batched import Levels, active_levels, count, levels_of, physical_of, spread, wrap
 from ._repairs import CANNOT, edges, repaired
 
@@ -151,6 +152,16 @@ class Variables:
         if not physical.requires_grad or (self.asked_for(physical, known) if asked_for is None else asked_for):
             return tensor
         return wrap(physical.detach(), levels_of(tensor))
+
+    def release_all(self, tree: Any) -> Any:
+        """A pytree of logical tensors; see :meth:`release`."""
+        known: dict[Any, bool] = {}
+        return _pytree.tree_map(lambda tensor: self.release(tensor, None, known), tree)
+
+    def any_asked_for(self, tensors: Tensors) -> bool:
+        """Whether any of the physical *tensors* is :meth:`asked_for`."""
+        known: dict[Any, bool] = {}
+        return any(self.asked_for(tensor, known) for tensor in tensors)
 
     def close(self, gradients: Tensors, levels: Levels, like: Tensors) -> list[Any]:
         """Logical tensors of the physical *gradients*, zeros as *like* for None; see :meth:`release`."""
@@ -316,7 +327,7 @@ def pull_back(
     rows = [spread(row, base + extra).to(output.dtype) for row, output in zip(cotangents, outputs)]
     if create_graph is None:
         create_graph = torch.is_grad_enabled() and (
-            any(row.requires_grad for row in rows) or any(variables.asked_for(output) for output in outputs)
+            any(row.requires_grad for row in rows) or variables.any_asked_for(outputs)
         )
     if not extra:
         return base, backward(outputs, inputs, rows, create_graph, retain_graph)

@@ -168,7 +168,7 @@ def value_and_grad(func: Any, argnums: Any, has_aux: bool, args: Any, kwargs: An
         return (
             _pytree.unflatten(found, arguments.spec),
             variables.release(output, asked_for),
-            _pytree.tree_map(variables.release, aux),
+            variables.release_all(aux),
         )
 
 
@@ -263,9 +263,9 @@ class PullBack:
         with unseen():
             if self.may_write:
                 _write_back(leaves, given)
-            released = [self.variables.release(leaf) for leaf in outputs]
+            released = self.variables.release_all(outputs)
             self.output = _pytree.unflatten(released, self.output_spec)
-            self.aux = _pytree.tree_map(self.variables.release, aux)
+            self.aux = self.variables.release_all(aux)
 
     def _outputs(self, output: Any) -> tuple[list[Any], Any]:
         leaves, spec = _pytree.flatten(output)

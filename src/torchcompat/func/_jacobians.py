@@ -95,7 +95,7 @@ def _all_rows(
     """For each input the derivatives of all elements of a sample of *outputs* by it, with the element in front."""
     k = len(variables.levels)
     sizes = [torch.Size(output.shape[k:]).numel() for output in outputs]
-    create_graph = torch.is_grad_enabled() and any(variables.asked_for(output) for output in outputs)
+    create_graph = torch.is_grad_enabled() and variables.any_asked_for(outputs)
     step = chunk_size or max(sum(sizes), 1)
     parts = []
     for start in range(0, sum(sizes), step):
