@@ -309,8 +309,8 @@ def fewer(places: list[tuple[str, Any]], count: int) -> int:
 def displaced(places: list[tuple[str, Any]], count: int) -> int:
     """The minors on which the place of the last of *count* parameters is that of one that stands behind it by now.
 
-    In `nn.LayerNorm(3, 1e-5, True, False)` the fourth was `device` before torch 2.1 brought `bias`. Where a parameter has
-    gone since, it may be the same one by another name, and nothing is said.
+    In `nn.LayerNorm(3, 1e-5, True, False)` the fourth was `device` before torch 2.1 brought `bias`. Where a parameter
+    has gone since, it may be the same one by another name, and nothing is said.
     """
     own, behind = places[count - 1][1], places[count:]
     newest = at_least(MINORS[-1])
