@@ -27,7 +27,7 @@ def _accepted() -> str:
 
 
 def _type(name: str) -> str | None:
-    # A back end that registered itself may bear capitals.
+    # A backend that registered itself may have capitals in its name.
     return probe.type_of(name) or probe.type_of(name.lower())
 
 

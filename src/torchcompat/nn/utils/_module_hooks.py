@@ -48,7 +48,7 @@ def _wrap(values: Any, seen: Callable[[Sequence[Any]], Sequence[Any]]) -> tuple[
 
 
 def _spread(gradients: Sequence[Any], places: Sequence[int], count: int) -> tuple[Any, ...]:
-    """The gradients at their places among *count* values, None for what is no tensor."""
+    """The gradients at their places among *count* values, None for a value that is not a tensor."""
     found: list[Any] = [None] * count
     for place, gradient in zip(places, gradients):
         found[place] = gradient

@@ -58,7 +58,7 @@ def register_full_backward_hook(self: Any, hook: Any, prepend: bool = False) -> 
     Args:
         self: the module.
         hook: ``hook(module, grad_input, grad_output)`` with tuples of gradients: of the positional arguments and of the
-            outputs, None for what is no tensor. It returns None, or a tuple to go on with in place of *grad_input*.
+            outputs, None for a value that is not a tensor. It returns None, or a tuple to use in place of *grad_input*.
         prepend: call it before the hooks that are there.
 
     Returns:
