@@ -129,7 +129,7 @@ def test_the_import_alone_reaches_every_public_name():
 @pytest.mark.skipif(not COMPILES, reason="nothing compiles here")
 def test_a_name_may_be_asked_for_first_in_a_compiled_function():
     # Loading a module inside a compiled function must not break the graph. One function for each area, none of which
-    # has been asked for before; the shims that they name have no limit `fullgraph` on any torch that compiles.
+    # has been asked for before. The fallback of no_grad, which is not needed where torch compiles, breaks some graphs.
     run_python("""
         import warnings
         import torch
@@ -147,7 +147,7 @@ def test_a_name_may_be_asked_for_first_in_a_compiled_function():
         cases = [
             lambda: x + torchcompat.at_least(1, 2),
             lambda: x + torchcompat.compiler.is_compiling(),
-            grad_mode,
+            *([] if torchcompat._shim.FORCED else [grad_mode]),
             lambda: torchcompat.meshgrid(x, x, indexing="ij"),
             lambda: torchcompat.nn.functional.scaled_dot_product_attention(q, q, q),
         ]
