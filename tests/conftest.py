@@ -58,9 +58,14 @@ def pytest_collection_modifyitems(config, items):
     chosen = [SHIMS[name] for name in _too_old(config)]
     if chosen:
         items[:] = [item for item in items if "impl" in item.fixturenames and _shim_of(item) in chosen]
-    items.sort(key=lambda item: item.get_closest_marker("first") is None)
+    items.sort(key=_turn)
     for item in items:
         _expect_failure_where_limited(item)
+
+
+def _turn(item):
+    """The tests marked ``first`` come first, and those marked ``last`` last."""
+    return bool(item.get_closest_marker("last")) - bool(item.get_closest_marker("first"))
 
 
 def _expect_failure_where_limited(item):
