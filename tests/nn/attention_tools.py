@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 from attention_reference import as_numpy
-from hypothesis import HealthCheck, settings
+from hypothesis import settings
 
 INF = float("inf")
 DOUBLE = torch.float64
@@ -13,7 +13,6 @@ law = settings(
     deadline=None,
     database=None,
     derandomize=True,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 
 
