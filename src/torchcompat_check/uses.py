@@ -175,7 +175,7 @@ class Uses:
         for count, (argument, (name, _)) in enumerate(zip(arguments, places), 1):
             if isinstance(argument, ast.Starred):
                 return
-            missing = reach & ~entry.takes_more & (fewer(places, count) | displaced(places, count))
+            missing = reach & ~entry.takes_more & displaced(places, count)
             if missing:
                 self.absent(argument, entry, name, missing, "type", direct)
                 return
@@ -295,31 +295,21 @@ def takes_any(entry: Entry) -> int:
     return 0 if entry.name in REFUSING else entry.takes_any
 
 
-def fewer(places: list[tuple[str, Any]], count: int) -> int:
-    """The minors on which fewer than *count* of the *places* are there."""
-    if all(one.present == ALL for _, one in places[:count]):
-        return 0
-    mask = 0
-    for index in range(len(MINORS)):
-        if sum(one.present >> index & 1 for _, one in places) < count:
-            mask |= 1 << index
-    return mask
-
-
 def displaced(places: list[tuple[str, Any]], count: int) -> int:
-    """The minors on which the place of the last of *count* parameters is that of one that stands behind it by now.
+    """The minors on which the last of *count* arguments has no place, or that of a parameter that stands behind by now.
 
     In `nn.LayerNorm(3, 1e-5, True, False)` the fourth was `device` before torch 2.1 brought `bias`. Where a parameter
     has gone since, it may be the same one by another name, and nothing is said.
     """
+    if all(one.present == ALL for _, one in places[:count]):
+        return 0
     own, behind = places[count - 1][1], places[count:]
     newest = at_least(MINORS[-1])
-    if not own.present & newest or own.present == ALL:
-        return 0
     mask = 0
     for index in range(len(MINORS)):
         there = [one for _, one in places if one.present >> index & 1]
-        kept = len(there) >= count and all(one.present & newest for one in there)
-        if kept and not own.present >> index & 1 and any(there[count - 1] is one for _, one in behind):
+        if len(there) < count:
             mask |= 1 << index
+        elif own.present & newest and not own.present >> index & 1 and all(one.present & newest for one in there):
+            mask |= any(there[count - 1] is one for _, one in behind) << index
     return mask
