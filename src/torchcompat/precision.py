@@ -182,6 +182,14 @@ _ADDED = "https://github.com/pytorch/pytorch/pull/76509"
     link=_ADDED,
     limits=[
         Limit("unknown level", "names an unknown level on stderr, not by a UserWarning", "native", "1.12", "2.2"),
+        # An empty std::string of the old C++ ABI is one that all share; the wheels have the new ABI from 2.7 on.
+        Limit(
+            "empty strings",
+            "after an unknown level no `torch.library.Library` can be made in this process: empty strings name the level",
+            "native",
+            "1.12",
+            "2.6",
+        ),
         Limit("bytes", "takes no bytes", "fallback"),
     ],
 )
