@@ -8,7 +8,9 @@ PULL = "https://github.com/pytorch/pytorch/pull/"
 # The keyword `capturable`, of Adadelta and Rprop.
 CAPTURABLE = "https://github.com/pytorch/pytorch/issues/115679"
 # https://github.com/pytorch/pytorch/issues/53712
-LATE_GROUPS = Limit("late groups", "a group that is added later has no state, so that its step raises KeyError", "native", "2.4", "2.11")
+LATE_GROUPS = Limit(
+    "late groups", "a group that is added later has no state, so that its step raises KeyError", "native", "2.4", "2.11"
+)
 
 
 def tensor_lr(first: str, last: str) -> Limit:
