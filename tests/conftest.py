@@ -40,7 +40,13 @@ def _too_old(config):
 
 def _shim_of(item):
     marker = item.get_closest_marker("shim")
-    return SHIMS[marker.args[0]] if marker else None
+    return _row(marker.args[0]) if marker else None
+
+
+def _row(name):
+    if name not in SHIMS:
+        raise ValueError(f"no shim is named {name!r}: no package's table names its module? See docs/add-a-shim.md")
+    return SHIMS[name]
 
 
 def pytest_generate_tests(metafunc):
@@ -50,7 +56,7 @@ def pytest_generate_tests(metafunc):
     if marker is None:
         raise ValueError(f"{metafunc.definition.nodeid} uses `impl` without a `shim` marker")
     # Torch's own objects are the same where fallbacks are forced; the run as installed has tested them.
-    alone = SHIMS[marker.args[0]].path is None or "all" in FORCED
+    alone = _row(marker.args[0]).path is None or "all" in FORCED
     kinds = ["fallback"] if alone else ["native", "fallback"]
     if metafunc.config.getoption("--too-old"):
         kinds = ["native"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections import abc, deque
+from functools import partial
 from itertools import chain
 from operator import getitem, is_, setitem
 from typing import Any, Callable, Iterator, Sequence, TypeVar, cast
@@ -25,6 +26,7 @@ from ._module_tree import (
     walk,
     write,
 )
+from ._shim import SHIMS
 from ._torch import at_least
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -327,7 +329,9 @@ class FunctionalModule:
         return route
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return FunctionalModule, (self.module, self._tie_weights, self._strict)
+        # By the public name of what makes one: this module may be moved.
+        make = SHIMS["func.functional_module"].fallback
+        return partial(make, tie_weights=self._tie_weights, strict=self._strict), (self.module,)
 
     def __repr__(self) -> str:
         return f"functional_module({self.module!r}, tie_weights={self._tie_weights}, strict={self._strict})"

@@ -19,6 +19,9 @@ class UnsupportedError(RuntimeError):
     """What was asked for needs something the installed torch does not have and no fallback can give."""
 
 
+UnsupportedError.__module__ = "torchcompat"
+
+
 def _plain(text: str) -> Release | None:
     """The release of an ordinary wheel, ``"2.4.1+cu121"``, or None.
 
@@ -221,3 +224,6 @@ def refuse_trace(what: str) -> None:
 compiling: Callable[[], bool] = (
     find("torch.compiler.is_compiling") or find("torch._utils.is_compiling") or (lambda: False)
 )
+
+for _public in (at_least, at_most, has, is_version):
+    _public.__module__ = "torchcompat"

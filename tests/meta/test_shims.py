@@ -128,12 +128,6 @@ def test_the_fallback_has_the_signature_of_the_contract(shim):
         assert _same(shim.fallback, shim.native)
 
 
-@pytest.mark.parametrize("shim", ROWS)
-def test_the_fallback_is_defined_where_it_is_public(shim):
-    assert shim.fallback.__name__ == shim.name.rpartition(".")[2]
-    assert shim.fallback.__module__.startswith("torchcompat")
-
-
 @pytest.mark.parametrize("name", PUBLIC_MODULES)
 def test_all_lists_what_a_module_offers(name):
     module = import_module(name)
@@ -169,7 +163,7 @@ def test_only_declared_names_are_loaded_when_asked_for_and_checkers_see_them(nam
     assert table == _shown_to_checkers(module)
     assert set(table) <= set(dir(module))
     # By attach() alone: checkers that saw a __getattr__ would take any name for one that is there.
-    assert "__getattr__" not in inspect.getsource(module)
+    assert "\ndef __getattr__" not in inspect.getsource(module)
 
 
 @pytest.mark.parametrize("path", ["nn.functional.gelu", "nn.Linear", "linspace", "utils.data", "cuda"])

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import enum
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Iterator
 
 from ..._lazy import attach as _attach
 from ..._shim import Limit, polyfill
 from . import _backends
-from ._backends import SDPBackend as SDPBackend
 
 if TYPE_CHECKING:
     from . import bias as bias
@@ -19,6 +19,39 @@ __all__ = ["SDPBackend", "bias", "flex_attention", "sdpa_kernel", "varlen"]
 
 # Loaded when they are asked for: each imports its part of torch, which `import torch` leaves out.
 _attach(globals(), {"": "bias flex_attention varlen"})
+
+
+@polyfill(
+    "torch.nn.attention.SDPBackend",
+    since="2.5",
+    link="https://github.com/pytorch/pytorch/pull/126392",  # OVERRIDEABLE; the class: pull/114689
+    limits=[Limit("pickle", "a member cannot be pickled", "native", "2.5")],
+)
+class SDPBackend(enum.Enum):
+    """The kernels of scaled dot product attention, by name, for :func:`sdpa_kernel`.
+
+    In torch since 2.5. Fallback: an enumeration with torch's members and values. Torch has the name since 2.3, without
+    ``OVERRIDEABLE`` before 2.5.
+
+    ``MATH`` is the plain formula. ``FLASH_ATTENTION``, ``EFFICIENT_ATTENTION`` and ``CUDNN_ATTENTION`` are fused
+    kernels, ``OVERRIDEABLE`` is that of a device from outside torch, and ``ERROR`` is none. A CPU has ``MATH`` and
+    ``FLASH_ATTENTION``. A member converts to its number with ``int()`` and is not equal to it.
+
+    https://docs.pytorch.org/docs/stable/generated/torch.nn.attention.SDPBackend.html
+    """
+
+    ERROR = -1
+    MATH = 0
+    FLASH_ATTENTION = 1
+    EFFICIENT_ATTENTION = 2
+    CUDNN_ATTENTION = 3
+    OVERRIDEABLE = 4
+
+    def __int__(self) -> int:
+        return int(self.value)
+
+    def __index__(self) -> int:
+        return int(self.value)
 
 
 @polyfill(
