@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Iterator
 
 from ..._lazy import attach as _attach
+from ..._scope import Step
 from ..._shim import Limit, polyfill
 from . import _backends
 from ._backends import SDPBackend as SDPBackend
@@ -57,14 +58,5 @@ def sdpa_kernel(backends: Any, set_priority: bool = False) -> Iterator[Any]:
 
     https://docs.pytorch.org/docs/stable/generated/torch.nn.attention.sdpa_kernel.html
     """
-    chosen = _backends.numbers(backends)
-    before, order = _backends.enabled(), _backends.order() if set_priority else None
-    try:
-        _backends.enable(chosen)
-        if set_priority:
-            _backends.prefer(chosen)
+    with Step(_backends.settings(_backends.numbers(backends), set_priority)):
         yield {}
-    finally:
-        _backends.enable(before)
-        if order is not None:
-            _backends.set_order(order)
