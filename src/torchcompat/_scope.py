@@ -61,7 +61,7 @@ class Block:
     thread: int  # that opened it
 
 
-# Blocks are opened and closed often, so these functions do little that is not needed. All are called with the lock held.
+# Blocks are opened and closed often, so these functions save calls. All of them are called with the lock held.
 
 
 def _enter(settings: Settings) -> Block:
@@ -133,6 +133,7 @@ class Context:
         self._open: list[Block] = []
 
     def _settings(self) -> Settings:
+        """What it sets: a new dict each time, since it is changed where a body goes on."""
         raise NotImplementedError
 
     @hide_from_compiler
@@ -146,7 +147,9 @@ class Context:
         with lock:
             block = _last_of(self._open)
             if block is None:
-                raise RuntimeError(f"this {type(self).__name__}() block is not open" + " in this thread" * bool(self._open))
+                raise RuntimeError(
+                    f"this {type(self).__name__}() block is not open" + " in this thread" * bool(self._open)
+                )
             _leave(block)
 
     def __call__(self, function: F) -> F:

@@ -228,7 +228,10 @@ compiling: Callable[[], bool] = (
 def hide_from_compiler(function: F) -> F:
     """*function*, which ``torch.compile`` leaves alone with all that it calls: a graph ends where it is called.
 
-    It takes no keywords.     The compiler takes a second to import, and is not imported for this: where nobody has, nothing is compiled.
+    The compiler takes a second to import, and is not imported for this: where nobody has, nothing is compiled.
+
+    Args:
+        function: takes no keyword arguments.
     """
     if not at_least(2, 0):
         return function
