@@ -169,7 +169,7 @@ class default_device(_scope.Context):
     an index works by the default type of tensors, in every thread; other devices raise UnsupportedError.
 
     Use it as ``with default_device("cuda"):`` or ``@default_device("cuda")``. One object can be used again, also inside
-    itself.
+    itself. Blocks may overlap and end in any order: the one that was opened last decides.
 
     Args:
         device: a device, a string or an int.
