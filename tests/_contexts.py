@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import torchcompat._every  # noqa: F401  every shim is found below
-from torchcompat import SHIMS, at_least, get_default_device
+from torchcompat import SHIMS, at_least, cpu, get_default_device
 from torchcompat._serialization._settings import skipping
 from torchcompat.attention import fastpath
 from torchcompat.determinism import deterministic
@@ -64,7 +64,7 @@ def _enter(context):
 
 OURS = {"decorates": "all", "overlaps": True, "mechanism": True}
 AS_TORCH = {"decorates": "torch", "of_thread": True}
-STREAMS = [_of("cpu.Stream")() for _ in range(2)]
+STREAM, PUBLIC = _of("cpu.Stream")(), cpu.Stream()  # of a context of ours, and of one that is made of public names
 
 TABLE = {
     "determinism.deterministic": Here(
@@ -149,10 +149,8 @@ TABLE = {
         of_thread=True,
         since=(1, 10),
     ),
-    "cpu.StreamContext": Here(
-        lambda: _of("cpu.StreamContext")(STREAMS[0]), _of("cpu.current_stream"), STREAMS[0], again=False
-    ),
-    "cpu.stream": Here(lambda: _of("cpu.stream")(STREAMS[1]), _of("cpu.current_stream"), STREAMS[1], again=False),
+    "cpu.StreamContext": Here(lambda: _of("cpu.StreamContext")(STREAM), _of("cpu.current_stream"), STREAM, again=False),
+    "cpu.stream": Here(lambda: cpu.stream(PUBLIC), cpu.current_stream, PUBLIC, again=False),
     "nn.utils.parametrize.cached": Here(
         lambda: _of("nn.utils.parametrize.cached")(),
         lambda: _parametrize.cache.open > 0,
