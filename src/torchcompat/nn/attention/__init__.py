@@ -30,7 +30,7 @@ _attach(globals(), {"": "bias flex_attention varlen"})
         Limit("items", "an item that is no SDPBackend is accepted and enables nothing", "native", "2.6"),
         Limit("error", "ERROR with set_priority=True overwrites torch's other settings", "native", "2.8"),
         Limit("overrideable", "OVERRIDEABLE stays enabled whatever is chosen", "native", "2.6", "2.8"),
-        Limit("overlap", "two blocks of which the first ends first leave the choice of the first behind", "native", "2.6"),
+        Limit("overlap", "a block that ends before one opened within it leaves its choice behind", "native", "2.6"),
         Limit("fullgraph", "torch.compile breaks the graph where it is entered", "fallback", "2.1"),
     ],
 )
