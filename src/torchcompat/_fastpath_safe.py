@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import warnings
 from typing import Any
 
@@ -12,7 +11,7 @@ from . import _moved
 from ._fastpath_kinds import KINDS, bind, kind_of
 from ._fastpath_switch import slow_path
 from ._shim import facade
-from ._torch import compiling, torch_version
+from ._torch import compiling, hide_from_compiler, torch_version
 
 _CLASSES = list(KINDS)
 
@@ -83,13 +82,8 @@ def safe_forward(module: torch.nn.Module, *inputs: Any, **kwargs: Any) -> Any:
     if torch_version < (1, 12):
         return module(*inputs, **kwargs)
     if compiling():
-        return _uncompiled(_forward)(module, kind, inputs, kwargs)
+        return _uncompiled_forward(module, kind, inputs, kwargs)
     return _forward(module, kind, inputs, kwargs)
-
-
-def _uncompiled(function: Any) -> Any:
-    # A traced mode keeps nothing from the fused path, and masks have no values while torch.compile traces.
-    return sys.modules["torch._dynamo"].disable(function)
 
 
 def _forward(module: Any, kind: str, inputs: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -97,6 +91,10 @@ def _forward(module: Any, kind: str, inputs: tuple[Any, ...], kwargs: dict[str, 
         return module(*inputs, **kwargs)
     with slow_path():
         return module(*inputs, **kwargs)
+
+
+# A traced mode keeps nothing from the fused path, and masks have no values while torch.compile traces.
+_uncompiled_forward = hide_from_compiler(_forward)
 
 
 def _endangered(module: Any, kind: str, inputs: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Iterator
 
 from ..._lazy import attach as _attach
+from ..._scope import Step
 from ..._shim import Limit, polyfill
 from . import _backends
 
@@ -62,6 +63,7 @@ class SDPBackend(enum.Enum):
         Limit("items", "an item that is no SDPBackend is accepted and enables nothing", "native", "2.6"),
         Limit("error", "ERROR with set_priority=True overwrites torch's other settings", "native", "2.8"),
         Limit("overrideable", "OVERRIDEABLE stays enabled whatever is chosen", "native", "2.6", "2.8"),
+        Limit("overlap", "a block that ends before one opened within it leaves its choice behind", "native", "2.6"),
         Limit("fullgraph", "torch.compile breaks the graph where it is entered", "fallback", "2.1"),
     ],
 )
@@ -90,14 +92,5 @@ def sdpa_kernel(backends: Any, set_priority: bool = False) -> Iterator[Any]:
 
     https://docs.pytorch.org/docs/stable/generated/torch.nn.attention.sdpa_kernel.html
     """
-    chosen = _backends.numbers(backends)
-    before, order = _backends.enabled(), _backends.order() if set_priority else None
-    try:
-        _backends.enable(chosen)
-        if set_priority:
-            _backends.prefer(chosen)
+    with Step(_backends.settings(_backends.numbers(backends), set_priority)):
         yield {}
-    finally:
-        _backends.enable(before)
-        if order is not None:
-            _backends.set_order(order)

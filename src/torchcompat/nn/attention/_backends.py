@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any, Callable, NamedTuple, Sequence
+from typing import Any, Sequence
 
 from ... import _moved
+from ..._scope import Settings, Switch
 from ..._shim import SHIMS
 from ..._torch import compiling, find
 
@@ -12,24 +13,19 @@ MATH, FLASH, EFFICIENT, CUDNN, OVERRIDEABLE = range(5)
 _TORCH_NAMES = {MATH: "math", FLASH: "flash", EFFICIENT: "mem_efficient", CUDNN: "cudnn", OVERRIDEABLE: "overrideable"}
 
 
-class _Flag(NamedTuple):
-    read: Callable[[], bool]
-    write: Callable[[bool], None]
-
-
 _recorded = dict.fromkeys(_TORCH_NAMES, True)
 _recorded_order = [FLASH, EFFICIENT, MATH, CUDNN, OVERRIDEABLE]
 
 
-def _flag(number: int) -> _Flag:
+def _flag(number: int) -> Switch:
     # torch has flags for MATH and FLASH since 1.13, EFFICIENT since 2.0, CUDNN since 2.3, OVERRIDEABLE since 2.5. They
     # belong to the process, whichever thread sets them, and so do the recorded ones.
     # torch.backends.cuda.sdp_kernel sets the same flags, warns that it is deprecated and lacks the newer ones.
     name = _TORCH_NAMES[number]
     read, write = find(f"torch._C._get_{name}_sdp_enabled"), find(f"torch._C._set_sdp_use_{name}")
     if read is not None and write is not None:
-        return _Flag(read, write)
-    return _Flag(lambda: _recorded[number], lambda value: _recorded.__setitem__(number, value))
+        return Switch(read, write)
+    return Switch(lambda: _recorded[number], lambda value: _recorded.__setitem__(number, value))
 
 
 _FLAGS = {number: _flag(number) for number in _TORCH_NAMES}
@@ -99,12 +95,19 @@ def set_order(wanted: Sequence[int]) -> None:
     _write_order(list(wanted))
 
 
-def prefer(chosen: Sequence[int]) -> None:
-    """Put these backends before the others."""
+def _preferred(chosen: Sequence[int]) -> list[int]:
+    """The order that puts these backends before the others."""
     # ERROR is no kernel, and torch writes beyond its table for a number that is not in it. The table of 2.6 lists MATH
     # twice and OVERRIDEABLE never.
-    ranked = dict.fromkeys(number for number in [*chosen, *order(), *_FLAGS] if number in _FLAGS)
-    set_order(list(ranked))
+    return list(dict.fromkeys(number for number in [*chosen, *order(), *_FLAGS] if number in _FLAGS))
+
+
+_ENABLED, _ORDER = Switch(enabled, enable), Switch(order, set_order)
+
+
+def settings(chosen: Sequence[int], set_priority: bool) -> Settings:
+    """What a block sets in which these backends may run, and no other."""
+    return {_ENABLED: chosen, _ORDER: _preferred(chosen)} if set_priority else {_ENABLED: chosen}
 
 
 _moved.attach(globals())
