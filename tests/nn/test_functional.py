@@ -16,12 +16,7 @@ from torchcompat.nn.functional import scaled_dot_product_attention
 NAME = "nn.functional.scaled_dot_product_attention"
 pytestmark = pytest.mark.shim(NAME)
 
-LAWS = settings(
-    max_examples=15,
-    deadline=None,
-    derandomize=True,
-    database=None,
-)
+LAWS = settings(max_examples=15)
 TOLERANCE = {torch.float64: 1e-10, torch.float32: 2e-5, torch.bfloat16: 4e-2, torch.float16: 4e-3}
 
 

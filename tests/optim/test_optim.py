@@ -12,6 +12,7 @@ import optim_cases
 import optim_exchange as exchange
 import pytest
 import torch
+from assertions import close
 from optim_cases import CASES, HAS_COMPLEX, START, TAKES_COMPLEX, differentiate, gradient, parameter, trajectory
 
 from torchcompat import at_least
@@ -25,9 +26,11 @@ def case(shim):
     return optim_cases.of(shim)
 
 
-def close(actual, expected, tolerance, note=""):
+def on_one_path(actual, expected, tolerance, note=""):
+    """Assert that the parameters after each step are close."""
+    assert len(actual) == len(expected)
     for step, (a, e) in enumerate(zip(actual, expected), 1):
-        np.testing.assert_allclose(a, e, rtol=tolerance, atol=tolerance, err_msg=f"{note} step {step}")
+        close(a, e, tolerance, f"{note} step {step}")
 
 
 def run(impl, shim, options, dtype=torch.float64, steps=6):
@@ -149,18 +152,18 @@ class Contract:
     def test_steps_are_those_of_the_paper(self, impl, shim, case):
         for options in case.variants:
             right, bound = case.expected(options), case.bound(options)
-            close(run(impl, shim, options), right, bound, options)
-            close(run(impl, shim, options, torch.float32), right, max(bound, 2e-5), options)
+            on_one_path(run(impl, shim, options), right, bound, options)
+            on_one_path(run(impl, shim, options, torch.float32), right, max(bound, 2e-5), options)
 
     def test_every_keyword_and_flag_is_taken(self, impl, shim, case):
         everything = dict(case.defaults, **{flag: None for flag in case.flags if flag in ("foreach", "fused")})
         everything.update({flag: False for flag in case.flags if flag not in everything})
         if shim.name == "optim.AdamW":
             del everything["decoupled_weight_decay"]
-        close(run(impl, shim, everything), case.expected({}), case.bound({}))
+        on_one_path(run(impl, shim, everything), case.expected({}), case.bound({}))
         if "foreach" in case.flags:
             for options in case.variants:
-                close(
+                on_one_path(
                     run(impl, shim, dict(options, foreach=True)), case.expected(options), case.bound(options), options
                 )
 
@@ -173,7 +176,7 @@ class Contract:
         param, calls = parameter(), []
         optimizer = impl([param], **({"foreach": True} if "foreach" in case.flags else {}))
         optimizer.register_step_post_hook(lambda *given: calls.append(1))
-        close(trajectory(shim, optimizer, param), case.expected({}), case.bound({}))
+        on_one_path(trajectory(shim, optimizer, param), case.expected({}), case.bound({}))
         assert len(calls) == len(case.expected({}))
 
     def test_wrong_numbers_are_refused(self, impl, shim, case):
@@ -210,11 +213,11 @@ class Contract:
             impl([parameter()], fused=True, foreach=True)
         with pytest.raises(RuntimeError, match="differentiable"):
             impl([parameter()], fused=True, differentiable=True)
-        close(run(impl, shim, {"fused": True}), case.expected({}), 1e-6)
+        on_one_path(run(impl, shim, {"fused": True}), case.expected({}), 1e-6)
 
     def test_learning_rates(self, impl, shim, case):
         for lr in (torch.tensor(0.25), torch.tensor([0.25])):
-            close(run(impl, shim, {"lr": lr}), case.expected({"lr": 0.25}), max(case.bound({"lr": 0.25}), 1e-6))
+            on_one_path(run(impl, shim, {"lr": lr}), case.expected({"lr": 0.25}), max(case.bound({"lr": 0.25}), 1e-6))
         with pytest.raises(ValueError):
             impl([parameter()], lr=torch.tensor([0.1, 0.1]))
         if shim.name == "optim.SparseAdam":
@@ -222,7 +225,7 @@ class Contract:
                 impl([parameter()], lr=0)
             return
         smallest = 0.0 if shim.name != "optim.Rprop" else 1e-5
-        close(run(impl, shim, {"lr": 0}), [START] * 6, smallest)
+        on_one_path(run(impl, shim, {"lr": 0}), [START] * 6, smallest)
 
     def test_maximize_goes_along_the_gradient(self, impl, shim, case):
         if "maximize" not in case.flags:
@@ -324,7 +327,7 @@ class Contract:
 
         with torch.no_grad():
             assert optimizer.step(closure).item() == 7.0
-        close([param.detach().numpy()], case.expected({}, 1), case.bound({}))
+        on_one_path([param.detach().numpy()], case.expected({}, 1), case.bound({}))
         assert optimizer.step() is None
 
     def test_groups_have_their_own_options(self, impl, shim, case):
@@ -336,12 +339,12 @@ class Contract:
             differentiate(shim, p, 1)
         optimizer.step()
         for p, lr in ((param, 0.25), (other, 0.01), (third, 0.125)):
-            close([p.detach().numpy()], case.expected({"lr": lr}, 1), case.bound({"lr": lr}))
+            on_one_path([p.detach().numpy()], case.expected({"lr": lr}, 1), case.bound({"lr": lr}))
 
     def test_named_parameters(self, impl, shim, case):
         param, other = parameter(), parameter()
         optimizer = impl([("weight", param), ("bias", other)])
-        close(trajectory(shim, optimizer, param), case.expected({}), case.bound({}))
+        on_one_path(trajectory(shim, optimizer, param), case.expected({}), case.bound({}))
         saved = optimizer.state_dict()
         assert saved["param_groups"][0]["param_names"] == ["weight", "bias"]
         assert saved["param_groups"][0]["params"] == [0, 1]
@@ -387,7 +390,7 @@ class Contract:
             file.seek(0)
             resumed = impl([again])
             resumed.load_state_dict(READ(file))
-            close(
+            on_one_path(
                 trajectory(shim, resumed, again, 3, first=4), case.expected(options)[3:], max(case.bound(options), 1e-6)
             )
 
@@ -410,7 +413,7 @@ class Contract:
             saved["state"] = {140123: {key: as_number(value) for key, value in saved["state"].get(0, {}).items()}}
             resumed = impl([again])
             resumed.load_state_dict(saved)
-            close(
+            on_one_path(
                 trajectory(shim, resumed, again, 3, first=4), case.expected(options)[3:], max(case.bound(options), 1e-6)
             )
             assert resumed.state_dict()["param_groups"][0]["initial_lr"] == 0.5
@@ -433,7 +436,7 @@ class Contract:
             (again,) = copied.param_groups[0]["params"]
             assert again is not param
             rest = trajectory(shim, copied, again, 3, first=4)
-            close(rest, case.expected({"lr": 0.3})[3:], case.bound({"lr": 0.3}))
+            on_one_path(rest, case.expected({"lr": 0.3})[3:], case.bound({"lr": 0.3}))
             assert repr(copied).startswith(impl.__name__)
 
     def test_bits_are_those_of_torch(self, impl, shim, case):
@@ -447,7 +450,7 @@ class Contract:
                     continue
                 options = dict(options, **loop)
                 ours = run(impl, shim, options, dtype, 3)
-                close(ours, run(shim.native, shim, options, dtype, 3), 1e-6, (dtype, options))
+                on_one_path(ours, run(shim.native, shim, options, dtype, 3), 1e-6, (dtype, options))
 
 
 def as_number(value):

@@ -10,7 +10,7 @@ import struct
 import corpus
 import pytest
 from assembler import FORMS, call, named, program, utils, value
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from torchcompat import SHIMS
@@ -19,7 +19,7 @@ from torchcompat import SHIMS
 pytestmark = pytest.mark.filterwarnings("ignore:torch.quantize_per_tensor:UserWarning")
 ERRORS = (pickle.UnpicklingError, RuntimeError, ValueError, EOFError)
 forms = st.sampled_from(list(FORMS.values()))
-few = settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+few = settings(max_examples=40)
 
 names = [named("torch", "FloatStorage"), named("collections", "OrderedDict"), named("torch", "Size")]
 names += [utils("_rebuild_tensor_v2"), utils("_rebuild_parameter"), named("torch", "device"), named("builtins", "set")]

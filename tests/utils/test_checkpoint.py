@@ -50,7 +50,8 @@ def history():
     return leaf, leaf * 2
 
 
-def same(first, second):
+def all_close(first, second):
+    """Assert that two lists of tensors are close, with None, for no gradient, at the same places."""
     assert len(first) == len(second)
     for one, other in zip(first, second):
         assert (one is None) == (other is None)
@@ -110,7 +111,7 @@ def test_arguments_and_results_of_every_kind(impl):
         return torch.autograd.grad(loss(out), [leaf, *model.parameters()])
 
     plain = gradients(lambda f, *args, **kwargs: f(*args, **kwargs))
-    same(gradients(lambda f, *args, **kwargs: impl(f, *args, use_reentrant=False, **kwargs)), plain)
+    all_close(gradients(lambda f, *args, **kwargs: impl(f, *args, use_reentrant=False, **kwargs)), plain)
 
 
 def test_inputs_that_need_no_gradient(impl):
@@ -120,7 +121,7 @@ def test_inputs_that_need_no_gradient(impl):
     assert function.count == 1
     out.sum().backward()
     assert function.count == 2
-    same([p.grad for p in model.parameters()], torch.autograd.grad(model(x).sum(), list(model.parameters())))
+    all_close([p.grad for p in model.parameters()], torch.autograd.grad(model(x).sum(), list(model.parameters())))
 
 
 def test_nothing_needs_a_gradient(impl):
@@ -150,7 +151,7 @@ def test_a_captured_leaf_and_shared_parameters(impl):
 
     out = impl(function, impl(function, h, use_reentrant=False), use_reentrant=False)
     expected = torch.autograd.grad(function(function(leaf * 2)).sum(), [leaf, scale])
-    same(torch.autograd.grad(out.sum(), [leaf, scale]), expected)
+    all_close(torch.autograd.grad(out.sum(), [leaf, scale]), expected)
 
 
 def test_a_captured_tensor_with_a_history(impl):
@@ -160,14 +161,14 @@ def test_a_captured_tensor_with_a_history(impl):
     (impl(function, x, use_reentrant=False).sum() + h.exp().sum()).backward()
     got = leaf.grad, x.grad
     h = leaf * 2
-    same(got, torch.autograd.grad(function(x).sum() + h.exp().sum(), [leaf, x]))
+    all_close(got, torch.autograd.grad(function(x).sum() + h.exp().sum(), [leaf, x]))
 
 
 @pytest.mark.limit("captured history")
 def test_the_gradient_of_a_captured_tensor_with_a_history(impl):
     leaf, h = history()
     out = impl(lambda x: (x * h).sin(), leaf, use_reentrant=False)
-    same(torch.autograd.grad(out.sum(), [h]), [leaf * (leaf * h).cos()])
+    all_close(torch.autograd.grad(out.sum(), [h]), [leaf * (leaf * h).cos()])
 
 
 def test_partial_backward(impl):
@@ -176,11 +177,11 @@ def test_partial_backward(impl):
     a, b = impl(lambda x: ((x * first).sin(), (x * second).cos()), h, use_reentrant=False)
     a.sum().backward(retain_graph=True)
     assert second.grad is None or not (second.grad != 0).any()
-    same([first.grad], [(h * (h * first).cos()).sum(0).detach()])
+    all_close([first.grad], [(h * (h * first).cos()).sum(0).detach()])
     b.sum().backward()
-    same([second.grad], [-(h * (h * second).sin()).sum(0).detach()])
+    all_close([second.grad], [-(h * (h * second).sin()).sum(0).detach()])
     expected = first * (h * first).cos() - second * (h * second).sin()
-    same([leaf.grad], [2 * expected.detach()])
+    all_close([leaf.grad], [2 * expected.detach()])
 
 
 @pytest.mark.limit("unreached")
@@ -196,7 +197,7 @@ def test_one_gradient_only(impl):
     model, (_, h) = network(), history()
     out = impl(model, h, use_reentrant=False)
     weight = model[0].weight
-    same(torch.autograd.grad(out.sum(), [weight]), torch.autograd.grad(model(h).sum(), [weight]))
+    all_close(torch.autograd.grad(out.sum(), [weight]), torch.autograd.grad(model(h).sum(), [weight]))
     assert weight.grad is None
 
 
@@ -214,9 +215,9 @@ def test_several_backward_passes(impl):
     out = impl(function, h, use_reentrant=False)
     expected = torch.autograd.grad((leaf * 2).exp().sin().sum(), [leaf])
     for passes in (1, 2):
-        same(torch.autograd.grad(out.sum(), [leaf], retain_graph=True), expected)
+        all_close(torch.autograd.grad(out.sum(), [leaf], retain_graph=True), expected)
         assert function.count == 1 + passes
-    same(torch.autograd.grad(out.sum(), [leaf]), expected)
+    all_close(torch.autograd.grad(out.sum(), [leaf]), expected)
     with pytest.raises(RuntimeError, match="second time"):
         # Not by autograd.grad: after an error in it, torch 1.2 to 1.7 refuse every reentrant checkpoint of the thread.
         out.sum().backward()
@@ -229,8 +230,8 @@ def test_higher_derivatives(impl):
     (first,) = torch.autograd.grad(y.sum(), [leaf], create_graph=True)
     (second,) = torch.autograd.grad(first.sum(), [leaf], create_graph=True)
     third, by_scale = torch.autograd.grad(second.sum(), [leaf, scale])
-    same([first, second, third], [8 * leaf**3, 24 * leaf**2, 48 * leaf])
-    same([by_scale], [(12 * leaf**2).sum()])
+    all_close([first, second, third], [8 * leaf**3, 24 * leaf**2, 48 * leaf])
+    all_close([by_scale], [(12 * leaf**2).sum()])
 
 
 def test_gradients_by_finite_differences(impl):
@@ -266,8 +267,8 @@ def test_nested(impl):
         return (inner(y, k=3 * x).cos() * y) + model(x)
 
     expected = torch.autograd.grad(plain(leaf * 2).sum(), inputs, create_graph=True)
-    same(got, expected)
-    same(
+    all_close(got, expected)
+    all_close(
         torch.autograd.grad(sum((g * g).sum() for g in got), inputs),
         torch.autograd.grad(sum((g * g).sum() for g in expected), inputs),
     )
@@ -280,7 +281,7 @@ def test_backward_inside(impl):
         return y * slope
 
     leaf, h = history()
-    same(
+    all_close(
         torch.autograd.grad(impl(function, h, use_reentrant=False).sum(), [leaf]),
         torch.autograd.grad(function(leaf * 2).sum(), [leaf]),
     )
@@ -299,8 +300,8 @@ def test_dropout_repeats_and_the_generator_goes_on(impl):
     torch.manual_seed(3)
     plain = model(leaf * 2)
     assert torch.equal(torch.get_rng_state(), after)
-    same([out], [plain])
-    same(got, torch.autograd.grad(plain.sum(), [leaf, *model.parameters()]))
+    all_close([out], [plain])
+    all_close(got, torch.autograd.grad(plain.sum(), [leaf, *model.parameters()]))
 
 
 def test_random_numbers_can_be_left_alone(impl):
@@ -594,8 +595,8 @@ def test_the_result_can_be_changed_in_place(impl):
     out.mul_(3)
     nn.functional.relu(out, inplace=True)
     plain = nn.functional.relu(3 * (leaf * 2).sin())
-    same([out], [plain])
-    same(torch.autograd.grad(out.sum(), [leaf]), torch.autograd.grad(plain.sum(), [leaf]))
+    all_close([out], [plain])
+    all_close(torch.autograd.grad(out.sum(), [leaf]), torch.autograd.grad(plain.sum(), [leaf]))
 
 
 def exponential_and_view(x):
@@ -609,7 +610,7 @@ def test_results_that_share_memory_can_be_changed_in_place(impl):
     result, view = impl(exponential_and_view, h, use_reentrant=False)
     result.mul_(3)
     view.sum().backward()
-    same([leaf.grad], [6 * h.exp().detach()])
+    all_close([leaf.grad], [6 * h.exp().detach()])
 
 
 @pytest.mark.parametrize("function", [exponential_and_view, lambda x: (x.view(-1), x * x)])
@@ -635,7 +636,7 @@ def test_an_argument_that_is_not_used_and_higher_derivatives(impl):
     leaf, h = history()
     out = impl(lambda x, unused: x * x * x, h, leaf.exp(), use_reentrant=False)
     (first,) = torch.autograd.grad(out.sum(), [leaf], create_graph=True)
-    same([first, *torch.autograd.grad(first.sum(), [leaf])], [24 * leaf**2, 48 * leaf])
+    all_close([first, *torch.autograd.grad(first.sum(), [leaf])], [24 * leaf**2, 48 * leaf])
 
 
 class Variable(torch.autograd.Function):
@@ -654,7 +655,7 @@ class Variable(torch.autograd.Function):
 def test_a_custom_function_with_attributes(impl):
     leaf, h = history()
     impl(lambda x: Variable.apply(x).sin(), h, use_reentrant=False).sum().backward()
-    same([leaf.grad], [4 * (2 * h).cos().detach()])
+    all_close([leaf.grad], [4 * (2 * h).cos().detach()])
 
 
 def test_parameters_accumulate_once_for_each_backward_pass(impl):
@@ -667,7 +668,7 @@ def test_parameters_accumulate_once_for_each_backward_pass(impl):
     for passes in (1, 2):
         loss.backward(retain_graph=True)
         assert len(seen) == passes
-        same([p.grad for p in model.parameters()], [passes * grad for grad in expected])
+        all_close([p.grad for p in model.parameters()], [passes * grad for grad in expected])
 
 
 def test_detached_parts(impl):
@@ -680,7 +681,7 @@ def test_detached_parts(impl):
 
     out, scale = impl(function, h, use_reentrant=False)
     assert not scale.requires_grad
-    same(torch.autograd.grad(out.sum(), [leaf]), [2 * h.cos() * h.exp()])
+    all_close(torch.autograd.grad(out.sum(), [leaf]), [2 * h.cos() * h.exp()])
 
 
 def test_what_is_handed_through_stays_what_it_is(impl):
@@ -693,7 +694,7 @@ def test_what_is_handed_through_stays_what_it_is(impl):
     twice = impl(lambda x: [x.exp()] * 2, h, use_reentrant=False)
     assert twice[0] is twice[1]
     (a.sum() + b.sum() + d.sum()).backward()
-    same([leaf.grad], [3 + 2 * h.cos().detach()])
+    all_close([leaf.grad], [3 + 2 * h.cos().detach()])
 
 
 def test_several_calls_accumulate(impl):
@@ -701,7 +702,7 @@ def test_several_calls_accumulate(impl):
     xs = [data(2, 3) for _ in range(3)]
     sum(impl(model, x, use_reentrant=False).sum() for x in xs).backward()
     expected = torch.autograd.grad(sum(model(x).sum() for x in xs), list(model.parameters()))
-    same([p.grad for p in model.parameters()], expected)
+    all_close([p.grad for p in model.parameters()], expected)
 
 
 def test_hooks_and_gradients_of_inputs(impl):
@@ -710,8 +711,8 @@ def test_hooks_and_gradients_of_inputs(impl):
     h.register_hook(seen.append)
     h.retain_grad()
     impl(lambda x: x.sin(), h, use_reentrant=False).sum().backward()
-    same(seen, [h.cos().detach()])
-    same([h.grad, leaf.grad], [h.cos().detach(), 2 * h.cos().detach()])
+    all_close(seen, [h.cos().detach()])
+    all_close([h.grad, leaf.grad], [h.cos().detach(), 2 * h.cos().detach()])
 
 
 def alive(call):
@@ -825,7 +826,7 @@ def test_unsaid_it_is_reentrant(impl):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch 1.10 asks for CUDA's autocast here
         out.sum().backward()
-    same([leaf.grad], torch.autograd.grad(model(leaf * 2).sum(), [leaf]))
+    all_close([leaf.grad], torch.autograd.grad(model(leaf * 2).sum(), [leaf]))
 
 
 @pytest.mark.first
@@ -838,7 +839,7 @@ def test_reentrant(impl):
         out = impl(model, h, use_reentrant=True)
         out.sum().backward()
     torch.manual_seed(5)
-    same([leaf.grad], torch.autograd.grad(model(leaf * 2).sum(), [leaf]))
+    all_close([leaf.grad], torch.autograd.grad(model(leaf * 2).sum(), [leaf]))
 
 
 @pytest.mark.parametrize(
@@ -869,7 +870,7 @@ def test_decorator(impl):
     leaf, h = history()
     model = Model()
     assert (Model.forward.__name__, Model.forward.__doc__) == ("forward", "Words.")
-    same(
+    all_close(
         torch.autograd.grad(square(model(h, k=2.0)).sum(), [leaf]),
         torch.autograd.grad(((model.net(leaf * 2) * 2) ** 2).sum(), [leaf]),
     )
@@ -897,7 +898,7 @@ def test_both_ways_on_one_network(hooked):
         first = torch.autograd.grad((y * y).sum(), inputs, create_graph=True)
         return [y, *first, *torch.autograd.grad(sum((g * g).sum() for g in first), inputs)]
 
-    same(gradients(lambda block, args: plainly(block, args, hooked)), gradients(lambda block, args: block(*args)))
+    all_close(gradients(lambda block, args: plainly(block, args, hooked)), gradients(lambda block, args: block(*args)))
 
 
 def test_a_result_that_cannot_be_followed():
@@ -915,7 +916,7 @@ def test_no_warning_escapes(impl):
         warnings.simplefilter("always")
         impl(torch.sin, h, use_reentrant=False).sum().backward()
     assert not caught
-    same([leaf.grad], [2 * h.cos().detach()])
+    all_close([leaf.grad], [2 * h.cos().detach()])
 
 
 @pytest.mark.skipif(not COMPILES, reason="nothing compiles here")
@@ -926,7 +927,7 @@ def test_it_is_a_part_of_one_compiled_graph(impl):
         return x.sin()
 
     function = torch.compile(lambda x: impl(sine, x, use_reentrant=False) * 2, backend="eager", fullgraph=True)
-    same(torch.autograd.grad(function(leaf).sum(), [leaf]), [2 * leaf.cos()])
+    all_close(torch.autograd.grad(function(leaf).sum(), [leaf]), [2 * leaf.cos()])
 
 
 @pytest.mark.filterwarnings(r"ignore:.torch\.cpu\.amp\.autocast:FutureWarning")
@@ -948,7 +949,7 @@ class TestSequential:
         out = impl(list(model) if as_list else model, segments, h, use_reentrant=False)
         got = torch.autograd.grad(out.sum(), [leaf, *model.parameters()])
         torch.manual_seed(2)
-        same(got, torch.autograd.grad(model(leaf * 2).sum(), [leaf, *model.parameters()]))
+        all_close(got, torch.autograd.grad(model(leaf * 2).sum(), [leaf, *model.parameters()]))
 
     def test_all_but_the_last_are_checkpointed(self, impl):
         functions = [Counted(torch.sin) for _ in range(4)]
@@ -971,7 +972,7 @@ class TestSequential:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # torch 1.10 asks for CUDA's autocast here
             out.sum().backward()
-        same([leaf.grad], [(-h.sin().sin() * h.cos() * 2).detach()])
+        all_close([leaf.grad], [(-h.sin().sin() * h.cos() * 2).detach()])
 
 
 def recomputed(context, stop):

@@ -7,6 +7,7 @@ import warnings
 
 import pytest
 import torch
+from assertions import close
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -23,12 +24,7 @@ about_create = pytest.mark.shim(PREFIX + "create_block_mask")
 about_whole = pytest.mark.shim(PREFIX + "create_mask")
 DOUBLE = torch.float64
 INF = float("inf")
-law = settings(
-    max_examples=15,
-    deadline=None,
-    derandomize=True,
-    database=None,
-)
+law = settings(max_examples=15)
 
 
 @pytest.fixture(autouse=True)
@@ -81,11 +77,6 @@ def reference(query, key, value, score_mod=None, mask_mod=None, scale=None):
     weights = weights.masked_fill((scores == -INF).all(-1, keepdim=True), 0.0)
     groups = query.size(1) // value.size(1)
     return torch.matmul(weights, torch.cat([value[:, h // groups].unsqueeze(1) for h in range(query.size(1))], 1))
-
-
-def close(actual, expected, tolerance=1e-9):
-    assert actual.shape == expected.shape
-    assert ((actual.double() - expected.double()).abs() <= tolerance).all()
 
 
 def causal(b, h, q_idx, kv_idx):
