@@ -15,8 +15,12 @@ from hypothesis import strategies as st
 
 from torchcompat import SHIMS
 
-# torch 2.15 warns when it makes a quantized tensor, also for its own load.
-pytestmark = pytest.mark.filterwarnings("ignore:torch.quantize_per_tensor:UserWarning")
+pytestmark = [
+    # torch 2.15 warns when it makes a quantized tensor, also for its own load.
+    pytest.mark.filterwarnings("ignore:torch.quantize_per_tensor:UserWarning"),
+    # A mutation may change the number of the protocol, of which load warns.
+    pytest.mark.filterwarnings("ignore:the file is of pickle protocol:UserWarning"),
+]
 ERRORS = (pickle.UnpicklingError, RuntimeError, ValueError, EOFError)
 forms = st.sampled_from(list(FORMS.values()))
 few = settings(max_examples=40)
