@@ -5,7 +5,6 @@ import random
 import sys
 import warnings
 
-import hypothesis
 import pytest
 import torch
 
@@ -13,12 +12,6 @@ from torchcompat import SHIMS
 from torchcompat._shim import FORCED
 
 torch.set_num_threads(1)
-# No test is about time: on a busy machine any example may be slow. Nor is one about how examples are drawn: of nested
-# containers many may be too large, by chance. `impl` is the same for all examples of a test.
-CHECKS = [hypothesis.HealthCheck.too_slow, hypothesis.HealthCheck.data_too_large]
-CHECKS += [hypothesis.HealthCheck.function_scoped_fixture]
-hypothesis.settings.register_profile("untimed", deadline=None, suppress_health_check=CHECKS)
-hypothesis.settings.load_profile("untimed")
 with warnings.catch_warnings():
     # torch 1.7, built for CUDA, warns once that there is no driver, at the first backward pass of the process.
     warnings.filterwarnings("ignore", "CUDA initialization", UserWarning)

@@ -10,7 +10,7 @@ import warnings
 
 import pytest
 import torch
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.backends import cudnn
 
@@ -19,7 +19,7 @@ from torchcompat import _scope, _switches, at_least, determinism
 from torchcompat.determinism import deterministic
 
 VARIABLE = "CUBLAS_WORKSPACE_CONFIG"
-LAWS = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+LAWS = settings(max_examples=60)
 
 
 def _set_algorithms(value):

@@ -9,8 +9,8 @@ from importlib import import_module
 import exchange
 import pytest
 import torch
+from assertions import close
 from attention_reference import randomised, saved_and_loaded
-from attention_tools import close
 
 from torchcompat import SHIMS, at_least, nn
 

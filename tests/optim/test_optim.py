@@ -12,7 +12,18 @@ import optim_cases
 import optim_exchange as exchange
 import pytest
 import torch
-from optim_cases import CASES, HAS_COMPLEX, START, TAKES_COMPLEX, differentiate, gradient, parameter, trajectory
+from optim_cases import (
+    CASES,
+    HAS_COMPLEX,
+    START,
+    TAKES_COMPLEX,
+    differentiate,
+    follows,
+    gradient,
+    one_step,
+    parameter,
+    trajectory,
+)
 
 from torchcompat import at_least
 from torchcompat.compiler import COMPILES
@@ -25,23 +36,9 @@ def case(shim):
     return optim_cases.of(shim)
 
 
-def close(actual, expected, tolerance, note=""):
-    for step, (a, e) in enumerate(zip(actual, expected), 1):
-        np.testing.assert_allclose(a, e, rtol=tolerance, atol=tolerance, err_msg=f"{note} step {step}")
-
-
 def run(impl, shim, options, dtype=torch.float64, steps=6):
     param = parameter(dtype)
     return trajectory(shim, impl([param], **options), param, steps)
-
-
-def one_step(case, shim, optimizer, rates):
-    """Step once, and hold each parameter to what its learning rate makes of it."""
-    for param in rates:
-        differentiate(shim, param, 1)
-    optimizer.step()
-    for param, lr in rates.items():
-        close([param.detach().numpy()], case.expected({"lr": lr}, 1), case.bound({"lr": lr}))
 
 
 class Shared:
@@ -158,18 +155,18 @@ class Contract:
     def test_steps_are_those_of_the_paper(self, impl, shim, case):
         for options in case.variants:
             right, bound = case.expected(options), case.bound(options)
-            close(run(impl, shim, options), right, bound, options)
-            close(run(impl, shim, options, torch.float32), right, max(bound, 2e-5), options)
+            follows(run(impl, shim, options), right, bound, options)
+            follows(run(impl, shim, options, torch.float32), right, max(bound, 2e-5), options)
 
     def test_every_keyword_and_flag_is_taken(self, impl, shim, case):
         everything = dict(case.defaults, **{flag: None for flag in case.flags if flag in ("foreach", "fused")})
         everything.update({flag: False for flag in case.flags if flag not in everything})
         if shim.name == "optim.AdamW":
             del everything["decoupled_weight_decay"]
-        close(run(impl, shim, everything), case.expected({}), case.bound({}))
+        follows(run(impl, shim, everything), case.expected({}), case.bound({}))
         if "foreach" in case.flags:
             for options in case.variants:
-                close(
+                follows(
                     run(impl, shim, dict(options, foreach=True)), case.expected(options), case.bound(options), options
                 )
 
@@ -182,7 +179,7 @@ class Contract:
         param, calls = parameter(), []
         optimizer = impl([param], **({"foreach": True} if "foreach" in case.flags else {}))
         optimizer.register_step_post_hook(lambda *given: calls.append(1))
-        close(trajectory(shim, optimizer, param), case.expected({}), case.bound({}))
+        follows(trajectory(shim, optimizer, param), case.expected({}), case.bound({}))
         assert len(calls) == len(case.expected({}))
 
     def test_wrong_numbers_are_refused(self, impl, shim, case):
@@ -219,22 +216,22 @@ class Contract:
             impl([parameter()], fused=True, foreach=True)
         with pytest.raises(RuntimeError, match="differentiable"):
             impl([parameter()], fused=True, differentiable=True)
-        close(run(impl, shim, {"fused": True}), case.expected({}), 1e-6)
+        follows(run(impl, shim, {"fused": True}), case.expected({}), 1e-6)
 
     def test_learning_rates(self, impl, shim, case):
         lr = torch.tensor(0.25)
-        close(run(impl, shim, {"lr": lr}), case.expected({"lr": 0.25}), max(case.bound({"lr": 0.25}), 1e-6))
+        follows(run(impl, shim, {"lr": lr}), case.expected({"lr": 0.25}), max(case.bound({"lr": 0.25}), 1e-6))
         if shim.name == "optim.SparseAdam":
             with pytest.raises(ValueError):
                 impl([parameter()], lr=0)
             return
         smallest = 0.0 if shim.name != "optim.Rprop" else 1e-5
-        close(run(impl, shim, {"lr": 0}), [START] * 6, smallest)
+        follows(run(impl, shim, {"lr": 0}), [START] * 6, smallest)
 
     @pytest.mark.limit("tensor lr", shared=True)
     def test_learning_rate_of_one_dimension(self, impl, shim, case):
         lr = torch.tensor([0.25])
-        close(run(impl, shim, {"lr": lr}), case.expected({"lr": 0.25}), max(case.bound({"lr": 0.25}), 1e-6))
+        follows(run(impl, shim, {"lr": lr}), case.expected({"lr": 0.25}), max(case.bound({"lr": 0.25}), 1e-6))
         with pytest.raises(ValueError):
             impl([parameter()], lr=torch.tensor([0.1, 0.1]))
 
@@ -338,7 +335,7 @@ class Contract:
 
         with torch.no_grad():
             assert optimizer.step(closure).item() == 7.0
-        close([param.detach().numpy()], case.expected({}, 1), case.bound({}))
+        follows([param.detach().numpy()], case.expected({}, 1), case.bound({}))
         assert optimizer.step() is None
 
     def test_groups_have_their_own_options(self, impl, shim, case):
@@ -359,7 +356,7 @@ class Contract:
     def test_named_parameters(self, impl, shim, case):
         param, other = parameter(), parameter()
         optimizer = impl([("weight", param), ("bias", other)])
-        close(trajectory(shim, optimizer, param), case.expected({}), case.bound({}))
+        follows(trajectory(shim, optimizer, param), case.expected({}), case.bound({}))
         saved = optimizer.state_dict()
         assert saved["param_groups"][0]["param_names"] == ["weight", "bias"]
         assert saved["param_groups"][0]["params"] == [0, 1]
@@ -405,7 +402,7 @@ class Contract:
             file.seek(0)
             resumed = impl([again])
             resumed.load_state_dict(READ(file))
-            close(
+            follows(
                 trajectory(shim, resumed, again, 3, first=4), case.expected(options)[3:], max(case.bound(options), 1e-6)
             )
 
@@ -428,7 +425,7 @@ class Contract:
             saved["state"] = {140123: {key: as_number(value) for key, value in saved["state"].get(0, {}).items()}}
             resumed = impl([again])
             resumed.load_state_dict(saved)
-            close(
+            follows(
                 trajectory(shim, resumed, again, 3, first=4), case.expected(options)[3:], max(case.bound(options), 1e-6)
             )
             assert resumed.state_dict()["param_groups"][0]["initial_lr"] == 0.5
@@ -451,7 +448,7 @@ class Contract:
             (again,) = copied.param_groups[0]["params"]
             assert again is not param
             rest = trajectory(shim, copied, again, 3, first=4)
-            close(rest, case.expected({"lr": 0.3})[3:], case.bound({"lr": 0.3}))
+            follows(rest, case.expected({"lr": 0.3})[3:], case.bound({"lr": 0.3}))
             assert repr(copied).startswith(impl.__name__)
 
     def test_bits_are_those_of_torch(self, impl, shim, case):
@@ -465,7 +462,7 @@ class Contract:
                     continue
                 options = dict(options, **loop)
                 ours = run(impl, shim, options, dtype, 3)
-                close(ours, run(shim.native, shim, options, dtype, 3), 1e-6, (dtype, options))
+                follows(ours, run(shim.native, shim, options, dtype, 3), 1e-6, (dtype, options))
 
 
 def as_number(value):
