@@ -66,6 +66,26 @@ CASES = {
         'import torch\ntorch.meshgrid(x, indexing="ij")\ntorch.meshgrid(x, y)\n',
         'import torch\nimport torchcompat\n\ntorchcompat.meshgrid(x, indexing="ij")\ntorch.meshgrid(x, y)\n',
     ),
+    "arguments by partial and by a mapping": (
+        """
+        import functools
+        import torch
+        grid = functools.partial(torch.meshgrid, indexing="ij")
+        torch.meshgrid(x, **{"indexing": "ij"})
+        kw = {"indexing": "ij"}
+        torch.meshgrid(x, **kw)
+        """,
+        """
+        import functools
+        import torch
+        import torchcompat
+
+        grid = functools.partial(torchcompat.meshgrid, indexing="ij")
+        torchcompat.meshgrid(x, **{"indexing": "ij"})
+        kw = {"indexing": "ij"}
+        torchcompat.meshgrid(x, **kw)
+        """,
+    ),
     "an import of one name": ("from torch import inference_mode\n", "from torchcompat import inference_mode\n"),
     "an import of several": (
         "from torch import nn, inference_mode, Tensor\n",

@@ -5,9 +5,9 @@ from __future__ import annotations
 import ast
 from typing import TYPE_CHECKING, Any, Callable
 
-from . import classes, conditions, implicit, versions
+from . import calls, classes, conditions, dictionaries, implicit, versions
 from ._minors import ALL
-from .history import Entry, is_torch
+from .history import is_torch
 from .values import (
     HARMLESS,
     Bound,
@@ -25,7 +25,9 @@ from .values import (
     Names,
     Parameters,
     Ref,
+    Rest,
     Super,
+    UNKNOWN,
     Truth,
     Value,
     certain,
@@ -39,11 +41,6 @@ if TYPE_CHECKING:
     from .walk import Walk
 
 TENSOR = "torch.Tensor"
-# Functions that make tensors of sizes and numbers, of whatever class their arguments are.
-MAKING = (
-    *("tensor", "as_tensor", "from_numpy", "scalar_tensor", "zeros", "ones", "empty", "full", "eye", "arange"),
-    *("linspace", "logspace", "rand", "randn", "randint", "randperm", "normal", "tril_indices", "triu_indices"),
-)
 HANDLERS: dict[type[ast.AST], Callable[[Walk, Any], Value]] = {}
 
 
@@ -74,12 +71,12 @@ def evaluate(walk: Walk, node: ast.AST | None) -> Value:
 def name(walk: Walk, node: ast.Name) -> Value:
     found, value = walk.scope.find(node.id)
     if isinstance(value, Imported):
-        value = walk.project.member(Module(value.file), value.name)
+        value = dictionaries.unsure(walk.project.member(Module(value.file), value.name))
         walk.scope.settle(node.id, value)
     if isinstance(value, Function) and value.is_private:
         walk.reached(value, node is walk.callee)
     if found:
-        return value
+        return dictionaries.read(walk, node.id, value) if isinstance(value, (Mapping, Choice)) else value
     for star in walk.scope.module().stars:
         path = f"{star}.{node.id}"
         if walk.uses.history.find(path) is not None:
@@ -100,7 +97,7 @@ def attribute(walk: Walk, node: ast.Attribute) -> Value:
     start = evaluate(walk, base)
     if start is None or isinstance(start, (Function, Bound)):
         return None
-    return choice([(mask, follow(walk, node, one, names, mask)) for mask, one in options(start)])
+    return dictionaries.unsure(choice([(mask, follow(walk, node, one, names, mask)) for mask, one in options(start)]))
 
 
 def follow(walk: Walk, node: ast.AST, value: Value, names: list[str], mask: int) -> Value:
@@ -152,66 +149,7 @@ def member(walk: Walk, node: ast.AST, value: Value, name: str, mask: int) -> Val
 
 @handles(ast.Call)
 def call(walk: Walk, node: ast.Call) -> Value:
-    """A call: its function, its arguments, and what it gives."""
-    walk.callee = node.func
-    function = evaluate(walk, node.func)
-    arguments = [evaluate(walk, argument) for argument in node.args]
-    keywords = {keyword.arg: evaluate(walk, keyword.value) for keyword in node.keywords}
-    if isinstance(node.func, ast.Name) and function is None:
-        if node.func.id in implicit.BUILTINS:
-            for one in arguments:
-                implicit.asked(walk, node, one, implicit.BUILTINS[node.func.id])
-        return conditions.builtin(walk, node, node.func.id, arguments)
-    if function is None:
-        return None
-    implicit.asked(walk, node, function, ("__call__",))
-    return choice([(mask, called(walk, node, one, mask, arguments, keywords)) for mask, one in options(function)])
-
-
-def called(
-    walk: Walk, node: ast.Call, function: Value, mask: int, arguments: list[Value], keywords: dict[Any, Value]
-) -> Value:
-    """What a call of *function* gives."""
-    if isinstance(function, Ref):
-        if is_torch(function.path):
-            implicit.called(walk, node, function, mask, arguments)
-            return call_torch(walk, node, function, mask, arguments)
-        return conditions.known_function(walk, node, function.path, arguments)
-    if isinstance(function, Function):
-        classes.handed_on(walk, node, function, mask)
-        return walk.inline(function, arguments, keywords)
-    if isinstance(function, Bound):
-        classes.handed_on(walk, node, function.function, mask)
-        return walk.inline(function.function, [function.receiver, *arguments], keywords)
-    if isinstance(function, LocalClass):
-        return classes.called(walk, node, function, mask)
-    if isinstance(function, Initialiser):
-        walk.uses.call(node, function.path, mask, True, skip=0 if function.bound else 1)
-        return None
-    if isinstance(function, Method):
-        return versions.call_method(function, arguments)
-    if isinstance(function, (Parameters, Names, Mapping)):
-        return function
-    return None
-
-
-def call_torch(walk: Walk, node: ast.Call, function: Ref, mask: int, arguments: list[Value]) -> Value:
-    """A call of torch's own function, class or method."""
-    path = function.path
-    entry = walk.uses.history.find(path)
-    if entry is None:
-        return None
-    walk.uses.call(node, path, mask, function.bound or entry.kind != "method", direct=not function.bound)
-    if entry.kind == "class":
-        return Instance(path)
-    if entry.returns and not (walk.has_others and None in arguments and mixes(entry)):
-        return Instance(entry.returns)
-    return None
-
-
-def mixes(entry: Entry) -> bool:
-    """Whether a function of torch gives what its arguments make of it; of sizes and numbers it makes tensors."""
-    return entry.kind == "function" and entry.name.rpartition(".")[2] not in MAKING
+    return calls.call(walk, node)
 
 
 @handles(ast.BinOp)
@@ -228,6 +166,12 @@ def operated(operator: ast.AST, left: Value, right: Value) -> Value:
         both = all(one == tensor or isinstance(one, (Const, Truth)) for one in (left, right))
         return tensor if both else None
     return versions.operation(operator, left, right)
+
+
+@handles(ast.Starred)
+def starred(walk: Walk, node: ast.Starred) -> Value:
+    evaluate(walk, node.value)
+    return Rest()
 
 
 @handles(ast.Await)
@@ -303,17 +247,26 @@ def conditional(walk: Walk, node: ast.IfExp) -> Value:
 
 @handles(ast.Subscript)
 def subscript(walk: Walk, node: ast.Subscript) -> Value:
-    value = evaluate(walk, node.value)
-    place: Any = node.slice
-    if type(place).__name__ == "Index":  # which Python up to 3.8 wraps an index in
-        place = place.value
-    index = evaluate(walk, place)
-    implicit.subscript(walk, node, value)
+    index, value = subscripted(walk, node)
     if value == Instance(TENSOR):
         return value
     if isinstance(value, Ref) and is_class(walk, value):
         return value
-    return versions.subscript(value, place, index)
+    return versions.subscript(value, place_of(node), index)
+
+
+def subscripted(walk: Walk, node: ast.Subscript) -> tuple[Value, Value]:
+    """(the index, what it is an index of)."""
+    value = evaluate(walk, node.value)
+    index = evaluate(walk, place_of(node))
+    implicit.subscript(walk, node, value)
+    return index, value
+
+
+def place_of(node: ast.Subscript) -> Any:
+    """The index, which Python up to 3.8 wraps in a node of its own."""
+    place: Any = node.slice
+    return place.value if type(place).__name__ == "Index" else place
 
 
 def is_class(walk: Walk, value: Ref) -> bool:
@@ -332,17 +285,10 @@ def sequence(walk: Walk, node: Any) -> Value:
     return versions.combined(values)
 
 
-# Longer ones are tables of data, and not what a version test is made of.
-LONGEST_MAPPING = 16
-
-
 @handles(ast.Dict)
 def mapping(walk: Walk, node: ast.Dict) -> Value:
-    keys = [evaluate(walk, key) for key in node.keys]
-    values = [evaluate(walk, value) for value in node.values]
-    if len(keys) > LONGEST_MAPPING or not all(isinstance(key, Const) for key in keys):
-        return None
-    return Mapping(tuple((key.value, value) for key, value in zip(keys, values) if isinstance(key, Const)))
+    keys = [None if key is None else evaluate(walk, key) or UNKNOWN for key in node.keys]
+    return dictionaries.literal([(key, evaluate(walk, value)) for key, value in zip(keys, node.values)])
 
 
 @handles(ast.GeneratorExp, ast.ListComp, ast.SetComp)

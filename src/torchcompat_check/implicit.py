@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Sequence, Tuple
 from . import classes
 from ._minors import ALL, at_least, minors_of
 from .history import Entry, is_torch
-from .values import Const, Function, Instance, LocalInstance, Ref, Value, options
+from .values import Bound, Const, Function, Instance, LocalClass, LocalInstance, Partial, Ref, Value, options
 
 if TYPE_CHECKING:
     from .walk import Walk
@@ -182,10 +182,20 @@ def decorated(walk: Walk, node: ast.expr, value: Value) -> None:
 
 
 def called(walk: Walk, node: ast.Call, function: Ref, mask: int, arguments: Sequence[Value]) -> None:
-    """`torch.no_grad(f)`; `torch.inference_mode(True)` is another thing."""
-    first = arguments[0] if arguments else None
-    if isinstance(first, Function) or (isinstance(first, Ref) and is_torch(first.path)):
+    """`torch.no_grad(f)`; `torch.inference_mode(True)` is another thing, `torch.no_grad(True)` is none."""
+    entry = walk.uses.history.find(function.path)
+    if entry is None or entry.home not in BARE or not node.args or isinstance(node.args[0], ast.Starred):
+        return
+    takes_only_functions = BARE[entry.home][0] == "orig_func"
+    if takes_only_functions or any(is_function(one) for _, one in options(arguments[0] if arguments else None)):
         bare(walk, node.args[0], function, mask)
+
+
+def is_function(value: Value) -> bool:
+    """Whether a value is surely something that can be called, and no flag."""
+    return isinstance(value, (Function, Bound, LocalClass, Partial)) or (
+        isinstance(value, Ref) and is_torch(value.path)
+    )
 
 
 def bare(walk: Walk, node: ast.AST, function: Ref, mask: int) -> None:

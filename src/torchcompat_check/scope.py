@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+
 from .values import LocalClass, Value, choice
 
 
@@ -11,6 +13,7 @@ class Scope:
     def __init__(self, outer: Scope | None = None) -> None:
         self.names: dict[str, Value] = {}
         self.outer = outer
+        self.node: ast.AST | None = None  # the module or the function whose names these are
         self.cls: LocalClass | None = None  # in the body of a class and in its methods
         self.is_class = False
         self.globals: list[str] = []

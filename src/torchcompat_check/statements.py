@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from typing import TYPE_CHECKING, Any, Callable
 
-from . import decorators, implicit, versions
+from . import decorators, dictionaries, implicit, versions
 from ._minors import ALL
 from .history import is_torch
 from .scope import Scope, join
@@ -83,7 +83,7 @@ def star(walk: Walk, module: str, local: Any, node: ast.ImportFrom) -> None:
     if local is not None:
         for name, value in walk.project.names(local).items():
             if not name.startswith("_"):
-                walk.scope.bind(name, value)
+                walk.scope.bind(name, dictionaries.unsure(value))
     elif not node.level and is_torch(module):
         walk.uses.name(node, module, ALL, "module")
         walk.scope.module().stars.append(module)
@@ -98,6 +98,8 @@ def place(alias: ast.alias, node: ast.stmt) -> ast.AST:
 def assign(walk: Walk, node: ast.Assign) -> None:
     value = walk.evaluate(node.value)
     note_sure(walk, value)
+    if len(node.targets) > 1:
+        value = dictionaries.unsure(value)
     for target in node.targets:
         walk.bind(target, value)
 

@@ -152,7 +152,9 @@ class Uses:
             return
         for keyword in node.keywords:
             if keyword.arg is not None and keyword.arg in entry.parameters:
-                missing = reach & ~(entry.parameters[keyword.arg].present | takes_any(entry))
+                missing = (
+                    reach & getattr(keyword, "where", ALL) & ~(entry.parameters[keyword.arg].present | takes_any(entry))
+                )
                 if missing:
                     self.absent(keyword, entry, keyword.arg, missing, "type", direct)
         if places and node.args and not entry.overloaded:

@@ -56,6 +56,10 @@ class Names(NamedTuple):
     owner: Any
 
 
+class Rest(NamedTuple):
+    """What `*arguments` hands over in a call: none, one or several."""
+
+
 class Method(NamedTuple):
     """A method of a plain value."""
 
@@ -64,9 +68,19 @@ class Method(NamedTuple):
 
 
 class Mapping(NamedTuple):
-    """A dictionary that is written down with literals for keys: `{">=": operator.ge}`."""
+    """A dictionary with at least these keys: `{">=": operator.ge}`. *sure*: nobody else can have taken one away."""
 
     items: tuple[tuple[Any, Value], ...]
+    sure: bool = False
+
+
+class Partial(NamedTuple):
+    """`functools.partial(function, ...)`: what it is made of, *call*, and the values in that."""
+
+    function: Any
+    call: ast.Call
+    arguments: tuple[Value, ...]
+    keywords: tuple[tuple[Any, Value], ...]
 
 
 class Module(NamedTuple):
@@ -225,6 +239,8 @@ Value = Union[
     Parameters,
     Names,
     Mapping,
+    Partial,
+    Rest,
     Method,
     Module,
     Imported,
@@ -299,7 +315,7 @@ def truth(value: Value) -> Truth:
         return choice_truth(value)
     if isinstance(value, Ref):
         return certain(True) if is_torch(value.path) else UNKNOWN
-    return certain(True) if isinstance(value, (Module, Function, Bound, LocalClass, Parameters)) else UNKNOWN
+    return certain(True) if isinstance(value, (Module, Function, Bound, LocalClass, Parameters, Partial)) else UNKNOWN
 
 
 def choice_truth(value: Choice) -> Truth:

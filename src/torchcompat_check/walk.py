@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from typing import Any, Callable, Sequence
 
-from . import decorators, expressions, implicit, modules, statements, versions
+from . import decorators, dictionaries, expressions, implicit, modules, statements, versions
 from ._minors import ALL
 from .callers import Callers, defaults
 from .finding import Finding
@@ -22,6 +22,7 @@ from .values import (
     Mapping,
     PerMinor,
     Ref,
+    Rest,
     Truth,
     Value,
     choice,
@@ -77,6 +78,7 @@ class Walk:
         self.lazy_annotations = False
         self.rebound: set[str] = set()  # names that a function may bind anew at any time
         self.callers = Callers()
+        self._handling: dict[ast.AST, dictionaries.Handling] = {}
         self.callee: ast.AST | None = None  # what is called, while it is read
         self.has_others = any(word in source for word in OTHERS)
 
@@ -89,6 +91,7 @@ class Walk:
             for one in tree.body
         )
         self.callers = Callers(tree)
+        self.scope.node = tree
         if "global " in self.uses.source or "nonlocal " in self.uses.source:
             self.rebound = rebound(tree)
         self.block(tree.body)
@@ -167,14 +170,16 @@ class Walk:
 
     def _function(self, one: Deferred) -> None:
         scope = Scope(outer_of(one.scope))
+        scope.node = one.node
         arguments = one.node.args
         every = [*getattr(arguments, "posonlyargs", []), *arguments.args, *arguments.kwonlyargs]
         for argument in every:
             scope.names[argument.arg] = self.annotated(argument.annotation, one.scope)
         self._flags(one, scope)
-        for rest in (arguments.vararg, arguments.kwarg):
-            if rest is not None:
-                scope.names[rest.arg] = None
+        if arguments.vararg is not None:
+            scope.names[arguments.vararg.arg] = None
+        if arguments.kwarg is not None:
+            scope.names[arguments.kwarg.arg] = Mapping((), True)
         if one.cls is not None and every and not decorators.is_static(one.node):
             scope.names[every[0].arg] = one.cls if decorators.is_class_method(one.node) else LocalInstance(one.cls)
             scope.cls = one.cls
@@ -287,6 +292,7 @@ class Walk:
         if not given and not decorators.may_test_version(function):
             return None
         scope = Scope(outer_of(function.scope))
+        scope.node = node
         bind_arguments(self, scope, function, arguments, keywords)
         before = self.scope, self.uses.reach, self.returns, self.uses.frames
         self.scope, self.uses.reach, self.returns, self.uses.frames = scope, ALL, [], []
@@ -316,18 +322,30 @@ class Walk:
         elif isinstance(target, ast.Attribute):
             self._bind_attribute(target, value)
         elif isinstance(target, ast.Subscript):
-            self.evaluate(target)
-            if isinstance(target.value, ast.Name) and isinstance(self.scope.find(target.value.id)[1], Mapping):
-                self.scope.settle(target.value.id, None)
+            self._bind_item(target, value)
         else:
             for child in ast.iter_child_nodes(target):
                 self.evaluate(child)
+
+    def _bind_item(self, target: ast.Subscript, value: Value) -> None:
+        """`kw["x"] = value`."""
+        key, owner = expressions.subscripted(self, target)
+        if isinstance(target.value, ast.Name) and isinstance(owner, Mapping):
+            name = target.value.id
+            new = dictionaries.filled(owner, key, value) if name in self.scope.names else None
+            self.scope.settle(name, new)
+
+    def handling(self, node: ast.AST) -> dictionaries.Handling:
+        """What the code of a function or module does with its names."""
+        if node not in self._handling:
+            self._handling[node] = dictionaries.Handling(node)
+        return self._handling[node]
 
     def _bind_attribute(self, target: ast.Attribute, value: Value) -> None:
         """`self.x = value`; `torch.x = value`, which provides a name of torch's."""
         owner = self.evaluate(target.value)
         if isinstance(owner, LocalInstance):
-            owner.cls.bind(target.attr, value)
+            owner.cls.bind(target.attr, dictionaries.unsure(value))
         elif isinstance(owner, Ref) and is_torch(owner.path):
             path = f"{owner.path}.{target.attr}"
             self.uses.provided[path] = self.uses.provided.get(path, 0) | self.uses.reach
@@ -359,11 +377,17 @@ def bind_arguments(
     only = [one.arg for one in parameters.kwonlyargs]
     for name, default in zip(names[len(names) - len(parameters.defaults) :], parameters.defaults):
         scope.names[name] = walk.quietly(default, function.scope)
-    for name, given in zip(only, parameters.kw_defaults):
-        scope.names[name] = walk.quietly(given, function.scope) if given is not None else None
-    scope.names.update(zip(names, arguments))
+    for name, one in zip(only, parameters.kw_defaults):
+        scope.names[name] = walk.quietly(one, function.scope) if one is not None else None
+    more = next((at for at, each in enumerate(arguments) if isinstance(each, Rest)), None)
+    given = list(arguments) if more is None else [*arguments[:more], *[None] * max(0, len(names) - more)]
+    if None in keywords:
+        scope.names.update((name, None) for name in (*names[len(given) :], *only))
+    scope.names.update(zip(names, given))
     if parameters.vararg is not None:
-        scope.names[parameters.vararg.arg] = versions.combined(arguments[len(names) :])
+        scope.names[parameters.vararg.arg] = versions.combined(arguments[len(names) :]) if more is None else None
+    if parameters.kwarg is not None:
+        scope.names[parameters.kwarg.arg] = Mapping((), True)
     scope.names.update((name, value) for name, value in keywords.items() if name in names or name in only)
     for name in (*names, *only):
         scope.names.setdefault(name, None)
