@@ -32,7 +32,11 @@ PARTIAL = {
         import torch
         from torch import nn
         class Norm(nn.LayerNorm):
-            plain = functools.partialmethod(nn.Module.register_buffer, persistent=False)  # > torch.nn.Module.register_buffer(persistent) 1.6-
+            keep = functools.partialmethod(nn.Module.register_buffer)
+            plain = functools.partialmethod(
+                nn.Module.register_buffer,
+                persistent=False,  # > torch.nn.Module.register_buffer(persistent) 1.6-
+            )
             __init__ = functools.partialmethod(nn.LayerNorm.__init__, bias=False)  # > torch.nn.LayerNorm(bias) 2.1-
         class Own(nn.LayerNorm):
             pass

@@ -5,27 +5,24 @@ from __future__ import annotations
 import ast
 from typing import TYPE_CHECKING, Any, Sequence
 
-from . import classes, conditions, dictionaries, implicit, versions
+from . import classes, conditions, dictionaries, implicit, memberships, versions
 from ._minors import ALL
 from .dictionaries import Handed
 from .history import Entry, is_torch
 from .values import (
     Bound,
-    Const,
     Function,
     Initialiser,
     Instance,
     LocalClass,
     Mapping,
     Method,
-    Names,
-    Parameters,
     Partial,
     Ref,
     Rest,
     Value,
-    options,
     choice,
+    options,
 )
 
 if TYPE_CHECKING:
@@ -77,7 +74,7 @@ def handed_over(walk: Walk, node: ast.Call) -> tuple[ast.Call, dict[Any, Value]]
 def of_unknown(walk: Walk, node: ast.Call, arguments: list[Value], keywords: dict[Any, Value]) -> Value:
     """A call of what is not known: of a name of Python's own, or of a method that tells by its name."""
     if isinstance(node.func, ast.Name):
-        if node.func.id == "dict":
+        if node.func.id == "dict" and not (arguments and isinstance(arguments[0], memberships.SEVERAL)):
             return dictionaries.made(node, arguments, keywords)
         for one in arguments if node.func.id in implicit.BUILTINS else ():
             implicit.asked(walk, node, one, implicit.BUILTINS[node.func.id])
@@ -108,7 +105,10 @@ def called(
         return walk.inline(function.function, [function.receiver, *arguments], keywords)
     if isinstance(function, Method):
         return versions.call_method(function, arguments)
-    if isinstance(function, (Parameters, Names, Mapping)):
+    if isinstance(function, memberships.SEVERAL):
+        is_get = isinstance(node.func, ast.Attribute) and node.func.attr == "get" and arguments
+        return memberships.got(walk, function, list(arguments)) if is_get else function
+    if isinstance(function, Mapping):
         return function
     return handed
 

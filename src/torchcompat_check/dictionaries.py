@@ -125,7 +125,7 @@ def grow(walk: Walk, node: ast.Call, arguments: Sequence[Value], keywords: dict[
         return
     if target.attr == "update":
         more = made(node, arguments, keywords)
-        pairs = [(None, value), (None, more)]
+        pairs: list[tuple[Value, Value]] = [(None, value), (None, more)]
     elif arguments and isinstance(arguments[0], Const) and arguments[0].value in dict(value.items):
         return
     else:
@@ -153,18 +153,12 @@ def read(walk: Walk, name: str, value: Value) -> Value:
     """What a name stands for where it is read: keys are sure only as long as nobody can have taken one away."""
     if not any(isinstance(one, Mapping) and one.sure for _, one in options(value)):
         return value
-    holder = scope_of(walk.scope, name)
-    if holder is not None and name not in walk.rebound:
-        if walk.handling(holder.node).is_tame(name, holder is walk.scope):
-            return value
-    return unsure(value)
-
-
-def scope_of(scope: Scope | None, name: str) -> Scope | None:
-    """The scope that binds *name*, if what is done in it is known."""
+    scope: Scope | None = walk.scope
     while scope is not None and name not in scope.names:
         scope = scope.outer
-    return scope if scope is not None and scope.node is not None else None
+    if scope is None or scope.node is None or name in walk.rebound:
+        return unsure(value)
+    return value if walk.handling(scope.node).is_tame(name, scope is walk.scope) else unsure(value)
 
 
 def unsure(value: Value) -> Value:

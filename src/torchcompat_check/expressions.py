@@ -5,29 +5,26 @@ from __future__ import annotations
 import ast
 from typing import TYPE_CHECKING, Any, Callable
 
-from . import calls, classes, conditions, dictionaries, implicit, versions
+from . import calls, classes, conditions, dictionaries, implicit, memberships, versions
 from ._minors import ALL
 from .history import is_torch
 from .values import (
     HARMLESS,
+    UNKNOWN,
     Bound,
     Choice,
+    ClassOf,
     Const,
     Function,
     Imported,
-    Initialiser,
     Instance,
     LocalClass,
     LocalInstance,
     Mapping,
-    Method,
     Module,
-    Names,
-    Parameters,
     Ref,
     Rest,
     Super,
-    UNKNOWN,
     Truth,
     Value,
     certain,
@@ -106,6 +103,11 @@ def follow(walk: Walk, node: ast.AST, value: Value, names: list[str], mask: int)
         if isinstance(value, Ref) and f"{value.path}.{one}" in versions.KNOWN:
             value = versions.KNOWN[f"{value.path}.{one}"]
             continue
+        if one == "__class__" and isinstance(value, (Instance, LocalInstance)):
+            value = conditions.class_of(value)
+            continue
+        if isinstance(value, ClassOf):
+            value = value.cls
         if isinstance(value, (Ref, Instance)):
             return follow_path(walk, node, value, names[index:], mask)
         if isinstance(value, Choice):
@@ -123,10 +125,11 @@ def follow_path(walk: Walk, node: ast.AST, start: Any, names: list[str], mask: i
         return Ref(path)
     before = walk.uses.history.find(start.path)
     known = mask & (before.present if before is not None else ALL)
-    if "__code__" in names:
-        return Parameters(path.partition(".__code__")[0].replace(".__init__", ""))
-    if names[-1] == "__dict__":
-        return Names(Ref(path.rpartition(".")[0]))
+    telling = next((at for at, one in enumerate(names) if one in memberships.TELLING), None)
+    if telling is not None:
+        owner = ".".join([start.path, *names[:telling]])
+        walk.uses.name(node, owner, known)
+        return memberships.of_attribute(walk, owner, names[telling])
     if names[-1] == "__init__":
         return classes.initialiser_of(walk, node, path.rpartition(".")[0], known)
     walk.uses.name(node, path, known, direct=isinstance(start, Ref) and not start.bound)
@@ -161,6 +164,8 @@ def operation(walk: Walk, node: ast.BinOp) -> Value:
 
 def operated(operator: ast.AST, left: Value, right: Value) -> Value:
     """What `left + right` gives: a tensor only of tensors and numbers, as other classes have rules of their own."""
+    if left == right and isinstance(left, memberships.SEVERAL):
+        return left  # the names of two kinds of parameters
     tensor = Instance(TENSOR)
     if tensor in (left, right):
         both = all(one == tensor or isinstance(one, (Const, Truth)) for one in (left, right))

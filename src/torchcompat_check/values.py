@@ -56,6 +56,24 @@ class Names(NamedTuple):
     owner: Any
 
 
+class Fields(NamedTuple):
+    """The fields of a data class or a named tuple of torch: `dataclasses.fields(CLASS)`, `CLASS.__annotations__`."""
+
+    path: str
+
+
+class Element(NamedTuple):
+    """Any one of several names: what a comprehension over a function's parameters binds."""
+
+    of: Any
+
+
+class ClassOf(NamedTuple):
+    """`type(self)`: the class of an instance, or one that comes from it, which may be made in another way."""
+
+    cls: Any
+
+
 class Rest(NamedTuple):
     """What `*arguments` hands over in a call: none, one or several."""
 
@@ -238,6 +256,9 @@ Value = Union[
     PerMinor,
     Parameters,
     Names,
+    Fields,
+    Element,
+    ClassOf,
     Mapping,
     Partial,
     Rest,

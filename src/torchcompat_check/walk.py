@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from typing import Any, Callable, Sequence
 
-from . import decorators, dictionaries, expressions, implicit, modules, statements, versions
+from . import decorators, dictionaries, expressions, implicit, memberships, modules, statements, versions
 from ._minors import ALL
 from .callers import Callers, defaults
 from .finding import Finding
@@ -256,7 +256,10 @@ class Walk:
                 self.uses.reach &= truth(self.condition(condition)).true
         for element in elements:
             self.evaluate(element)
+        names = value
         value = self._each(node, known) if known and len(elements) == 1 else None
+        if isinstance(names, memberships.SEVERAL):
+            value = memberships.comprehended(self, node, names)
         self.scope, self.uses.reach = scope, reach
         return value
 
