@@ -153,3 +153,181 @@ def test_guards(source):
 @pytest.mark.parametrize("condition", FIELDS)
 def test_fields_of_data_classes(condition):
     check(OBJECTS["fields"].replace("GUARD", f"if {condition}:"))
+
+
+REFUSED = {
+    "functions that raise an error on an older torch": """
+        import torch
+        from packaging.version import Version
+        def require(wanted):
+            if Version(torch.__version__) < Version(wanted):
+                raise ImportError(wanted)
+        def never(wanted):
+            raise NotImplementedError(Version(wanted))
+        def later(wanted):
+            if Version(torch.__version__) < Version(wanted):
+                raise ImportError(wanted)
+            yield 1
+        @some.decorator
+        def decorated(wanted):
+            if Version(torch.__version__) < Version(wanted):
+                raise ImportError(wanted)
+        def run():
+            require("2.0")
+            torch.compile
+            torch.accelerator  # > torch.accelerator 2.6-
+        def caught():
+            try:
+                require("2.0")
+                torch.compile
+            except ImportError:
+                torch.compile  # > torch.compile 2.0-
+        def assigned():
+            try:
+                x = require("2.0")
+            except ImportError:
+                torch.compile  # > torch.compile 2.0-
+        def others():
+            later("2.0"), decorated("2.0")
+            torch.compile  # > torch.compile 2.0-
+            never("1.0")
+            torch.accelerator  # > torch.accelerator 2.6-
+        class Net:
+            def check(self, wanted):
+                if Version(torch.__version__) < Version(wanted):
+                    raise ImportError(wanted)
+            def run(self):
+                self.check("2.0")
+                torch.compile
+    """,
+    "constructors that raise an error on an older torch": """
+        import torch
+        NEW = torch.__version__ >= (2, 0)
+        class Strategy:
+            x = torch.compile  # > torch.compile 2.0-
+            def run(self):
+                torch.compile
+                torch.accelerator  # > torch.accelerator 2.6-
+                return lambda: torch.compile
+            @property
+            def ready(self):
+                return torch.compile
+            @staticmethod
+            def static():
+                torch.compile  # > torch.compile 2.0-
+            @classmethod
+            def of_class(cls):
+                torch.compile  # > torch.compile 2.0-
+            def __init__(self, x):
+                torch.compile  # > torch.compile 2.0-
+                if not NEW:
+                    raise ImportError
+                if not x:
+                    return
+                torch.compile
+        class Derived(Strategy):
+            def more(self):
+                torch.compile
+        class Another(Strategy):
+            def __init__(self):
+                super().__init__(1)
+                torch.compile
+            def more(self):
+                torch.compile
+        class Free(Strategy):
+            def __init__(self):
+                torch.compile  # > torch.compile 2.0-
+            def more(self):
+                torch.compile  # > torch.compile 2.0-
+        class Abstract:
+            def __init__(self):
+                raise NotImplementedError
+            def run(self):
+                torch.compile  # > torch.compile 2.0-
+        class Data:
+            def __post_init__(self):
+                assert hasattr(torch, "compile")
+            def run(self):
+                torch.compile
+        class Fallback:
+            def __init__(self):
+                try:
+                    torch.compile
+                except AttributeError:
+                    pass
+            def run(self):
+                torch.compile  # > torch.compile 2.0-
+        def make():
+            Strategy(1)
+            torch.compile
+        def caught():
+            try:
+                Strategy(1)
+            except ImportError:
+                torch.compile  # > torch.compile 2.0-
+    """,
+    "private classes run where they are mentioned": """
+        import torch
+        class _New:
+            x = torch.accelerator  # > torch.accelerator 2.6-
+            def run(self):
+                torch.compile
+                torch.accelerator  # > torch.accelerator 2.6-
+        class _Old:
+            def run(self):
+                torch.compile  # > torch.compile 2.0-
+        class _Unused:
+            def run(self):
+                torch.compile  # > torch.compile 2.0-
+        class _Base:
+            def run(self):
+                torch.compile  # > torch.compile 2.0-
+        class Public(_Base):
+            pass
+        class _Made:
+            def run(self):
+                torch.compile
+        class Refusing:
+            def __init__(self):
+                if not hasattr(torch, "compile"):
+                    raise ImportError
+            def make(self):
+                return _Made()
+        if hasattr(torch, "compile"):
+            _New().run()
+            _Old()
+        def run():
+            return _Old()
+    """,
+    "helpers of libraries in their own source": """
+        import torch
+        def is_torch_version(operation, version):
+            return compare_versions(parse(_torch_version), operation, version)
+        def is_torch_greater_or_equal(library_version, accept_dev=False):
+            if not is_torch_available():
+                return False
+            return version.parse(get_torch_version()) >= version.parse(library_version)
+        def is_torch_less_or_equal(library_version, accept_dev=False):
+            return get_torch_version() <= library_version
+        def is_torch_less_than(wanted):
+            return torch.__version__ < "1.0"
+        if is_torch_version(">=", "2.0") and is_torch_greater_or_equal("2.0", accept_dev=True):
+            torch.compile
+        if not is_torch_less_or_equal("1.13.1"):
+            torch.compile
+        if not is_torch_less_than("2.0"):
+            torch.compile  # > torch.compile 2.0-
+        class Module:
+            def serves(self, wanted):
+                return is_torch_version(">=", wanted) and self.device
+            def run(self):
+                if self.serves("2.0"):
+                    return torch.compile
+                torch.compile  # > torch.compile 2.0-
+    """,
+}
+
+
+@pytest.mark.parametrize("source", list(REFUSED.values()), ids=list(REFUSED))
+def test_refusals(source):
+    check(source)

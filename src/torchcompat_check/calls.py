@@ -10,6 +10,7 @@ from ._minors import ALL
 from .dictionaries import Handed
 from .history import Entry, is_torch
 from .values import (
+    CONSTRUCTORS,
     Bound,
     Function,
     Initialiser,
@@ -23,6 +24,7 @@ from .values import (
     Value,
     choice,
     options,
+    plain,
 )
 
 if TYPE_CHECKING:
@@ -100,7 +102,7 @@ def called(
         return call_partial(walk, node, function, mask, arguments, keywords)
     handed = uses(walk, node, function, mask, arguments)
     if isinstance(function, Function):
-        return walk.inline(function, arguments, keywords)
+        return inlined(walk, node, function, arguments, keywords)
     if isinstance(function, Bound):
         return walk.inline(function.function, [function.receiver, *arguments], keywords)
     if isinstance(function, Method):
@@ -118,15 +120,28 @@ def uses(walk: Walk, node: ast.Call, function: Value, mask: int, arguments: Sequ
     if isinstance(function, Ref) and is_torch(function.path):
         implicit.called(walk, node, function, mask, arguments)
         return call_torch(walk, node, function, mask, arguments)
-    if isinstance(function, Function):
-        classes.handed_on(walk, node, function, mask)
-    elif isinstance(function, Bound):
-        classes.handed_on(walk, node, function.function, mask)
+    if isinstance(function, (Function, Bound)):
+        own = function if isinstance(function, Function) else function.function
+        classes.handed_on(walk, node, own, mask)
+        if own.scope.cls is not None and getattr(own.node, "name", "") in CONSTRUCTORS:
+            walk.refused(own.scope.cls.instances() | ~mask)
     elif isinstance(function, LocalClass):
         return classes.called(walk, node, function, mask)
     elif isinstance(function, Initialiser):
         walk.uses.call(node, function.path, mask, True, skip=0 if function.bound else 1)
     return None
+
+
+def inlined(
+    walk: Walk, node: ast.Call, function: Function, arguments: Sequence[Value], keywords: dict[Any, Value]
+) -> Value:
+    """What a function of the project gives; of one that is known by its name, where its body does not tell."""
+    value = walk.inline(function, arguments, keywords)
+    helper = conditions.HELPERS.get(getattr(function.node, "name", ""))
+    if helper is None or plain(value) is not None:
+        return value
+    known = helper(walk, node, list(arguments))
+    return value if known is None else known
 
 
 def call_torch(walk: Walk, node: ast.Call, function: Ref, mask: int, arguments: Sequence[Value]) -> Value:

@@ -7,7 +7,18 @@ from typing import TYPE_CHECKING, Any
 
 from ._minors import ALL
 from .scope import Scope
-from .values import Bound, Function, Initialiser, LocalClass, LocalInstance, Ref, Super, Value, decorator_names
+from .values import (
+    TRANSPARENT,
+    Bound,
+    Function,
+    Initialiser,
+    LocalClass,
+    LocalInstance,
+    Ref,
+    Super,
+    Value,
+    decorator_names,
+)
 
 if TYPE_CHECKING:
     from .walk import Walk
@@ -46,11 +57,6 @@ def attribute(walk: Walk, value: Any, own: Value) -> Value:
 
 
 PROPERTIES = ("property", "cached_property")
-# Decorators that leave a method a method.
-TRANSPARENT = (
-    *("staticmethod", "classmethod", "abstractmethod", "override", "final", "overload", "lru_cache", "cache"),
-    *("no_grad", "enable_grad", "inference_mode", "wraps", "unused", "ignore", "export", "disable"),
-)
 
 
 def of_super(walk: Walk, node: ast.AST, cls: LocalClass, name: str, mask: int) -> Value:
@@ -118,6 +124,7 @@ def called(walk: Walk, node: ast.Call, cls: LocalClass, mask: int) -> Value:
             walk.uses.call(node, made.path, mask, True)
         elif isinstance(made, Function):
             handed_on(walk, node, made, mask)
+    walk.refused(cls.instances() | ~mask)
     return LocalInstance(cls)
 
 

@@ -236,8 +236,15 @@ def at_least(walk: Walk, node: ast.Call, arguments: list[Value]) -> Value:
     return versions.operation(ast.GtE(), PARSED, versions.apply(versions.parse, arguments[0]))
 
 
+def at_most(walk: Walk, node: ast.Call, arguments: list[Value]) -> Value:
+    """`is_torch_less_or_equal("2.4")` of transformers."""
+    if not arguments or not isinstance(arguments[0], Const):
+        return None
+    return versions.operation(ast.LtE(), PARSED, versions.apply(versions.parse, arguments[0]))
+
+
 def less(walk: Walk, node: ast.Call, arguments: list[Value]) -> Value:
-    """`is_torch_less_or_equal` has no equal here: only what is strictly less."""
+    """`is_torch_less_than("2.4")`."""
     value = at_least(walk, node, arguments)
     return not_(value) if isinstance(value, Truth) else None
 
@@ -279,6 +286,17 @@ RELEASE_TESTS: dict[str, Callable[[Any, Any], bool]] = {
 
 PARSED = versions.apply(versions.parse, versions.VERSION)
 SIGNS: dict[Any, Any] = {">=": ast.GtE, "<=": ast.LtE, "==": ast.Eq, "!=": ast.NotEq, ">": ast.Gt, "<": ast.Lt}
+# The helpers of libraries that compare torch's version, which are known by name in their own source, too.
+HELPERS: dict[str, Callable[[Any, ast.Call, list[Value]], Value]] = {
+    "compare_version": compare_to_version,
+    "compare_versions": compare_to_version,
+    "is_torch_version": compare_to_version,
+    "is_torch_greater_or_equal": at_least,
+    "is_torch_greater_or_equal_than": at_least,
+    "torch_version_at_least": at_least,
+    "is_torch_less_than": less,
+    "is_torch_less_or_equal": at_most,
+}
 # What other libraries offer, by the last part of the name: it is imported from many places.
 LIBRARY: dict[str, Callable[[Any, ast.Call, list[Value]], Value]] = {
     "version": installed_version,
@@ -289,12 +307,6 @@ LIBRARY: dict[str, Callable[[Any, ast.Call, list[Value]], Value]] = {
     "find_spec": find_spec,
     "import_module": import_module,
     "importorskip": import_module,
-    "compare_version": compare_to_version,
-    "compare_versions": compare_to_version,
-    "is_torch_version": compare_to_version,
-    "is_torch_greater_or_equal": at_least,
-    "is_torch_greater_or_equal_than": at_least,
-    "torch_version_at_least": at_least,
-    "is_torch_less_than": less,
+    **HELPERS,
     "RequirementCache": requirement,
 }

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import conditions
 from ._minors import ALL, MINORS
-from .values import Choice, Const, Function, Imported, PerMinor, Truth, decorator_names, not_, truth
+from .values import TRANSPARENT, Choice, Const, Function, Imported, PerMinor, Truth, decorator_names, not_, truth
 
 if TYPE_CHECKING:
     from .uses import Uses
@@ -40,6 +40,13 @@ def is_static(node: Any) -> bool:
 def is_class_method(node: Any) -> bool:
     """Whether a method's first parameter is the class."""
     return "classmethod" in decorator_names(node) or getattr(node, "name", "") in ("__new__", "__init_subclass__")
+
+
+def runs_at_call(node: Any) -> bool:
+    """Whether the body of a function runs when it is called: not that of a generator, nor of what is decorated anew."""
+    if any(name not in TRANSPARENT for name in decorator_names(node)):
+        return False
+    return not any(isinstance(one, (ast.Yield, ast.YieldFrom)) for one in ast.walk(node))
 
 
 def reach(walk: Walk, node: Any) -> int:

@@ -72,6 +72,8 @@ def name(walk: Walk, node: ast.Name) -> Value:
         walk.scope.settle(node.id, value)
     if isinstance(value, Function) and value.is_private:
         walk.reached(value, node is walk.callee)
+    if isinstance(value, LocalClass) and value.is_private:
+        walk.reached_class(value)
     if found:
         return dictionaries.read(walk, node.id, value) if isinstance(value, (Mapping, Choice)) else value
     for star in walk.scope.module().stars:

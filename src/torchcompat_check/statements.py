@@ -313,7 +313,8 @@ def read_annotations(walk: Walk, node: Any) -> None:
 def class_(walk: Walk, node: ast.ClassDef) -> None:
     for decorator in node.decorator_list:
         implicit.decorated(walk, decorator, walk.evaluate(decorator))
-    cls = LocalClass(node, [walk.evaluate(base) for base in node.bases])
+    bases = [walk.evaluate(base) for base in node.bases]
+    cls = LocalClass(node, bases, walk.scope.outer is None and node.name.startswith("_"))
     for keyword in node.keywords:
         walk.evaluate(keyword.value)
     outer, reach = walk.scope, walk.uses.reach
@@ -332,6 +333,7 @@ def return_(walk: Walk, node: ast.Return) -> None:
     note_sure(walk, value)
     if walk.returns is not None:
         walk.returns.append((walk.uses.reach, value))
+    walk.ended |= walk.uses.reach
     walk.uses.reach = 0
 
 

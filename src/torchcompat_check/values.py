@@ -141,16 +141,28 @@ class Function:
         self.receivers: dict[str, ast.Call | None] = {}
 
 
+# Decorators that leave a function or a method what it is.
+TRANSPARENT = (
+    *("staticmethod", "classmethod", "abstractmethod", "override", "final", "overload", "lru_cache", "cache"),
+    *("no_grad", "enable_grad", "inference_mode", "wraps", "unused", "ignore", "export", "disable"),
+)
 # Bases that bring none of the names that are asked for.
 HARMLESS = ("abc.ABC", "typing.Generic", "typing.Protocol", "typing_extensions.Generic", "typing_extensions.Protocol")
 # Methods that bind an attribute whose name is their first argument, or their second: `setattr(self, "x", 1)`.
 BINDING = ("setattr", "__setattr__", "add_module", "register_module", "register_buffer", "register_parameter")
 
 
+# Methods that run before there is an instance, or instead.
+CONSTRUCTORS = ("__init__", "__new__", "__post_init__")
+
+
 class LocalClass:
     """A class of the project: its bases and what its body and its methods bind."""
 
-    def __init__(self, node: ast.ClassDef, bases: Sequence[Value]) -> None:
+    def __init__(self, node: ast.ClassDef, bases: Sequence[Value], is_private: bool = False) -> None:
+        self.is_private = is_private  # its methods run on the minors on which the module mentions it
+        self.reached = 0
+        self.made = ALL  # where its own `__init__` ends, and does not raise
         self.bases = [base for base in bases if not (isinstance(base, Ref) and base.path in HARMLESS)]
         self.names: dict[str, Value] = {}
         self.name = node.name
@@ -196,6 +208,13 @@ class LocalClass:
                 if found:
                     return True, value
         return False, None
+
+    def instances(self) -> int:
+        """The minors on which there are instances of it: on others the `__init__` that it has raises an error."""
+        for one in self.order():
+            if isinstance(one, LocalClass) and any(name in one.names for name in CONSTRUCTORS):
+                return one.made
+        return ALL
 
     def bind(self, name: str, value: Value) -> None:
         """Bind *name* in the class or in `self`; bound twice to different things it is not known."""

@@ -14,6 +14,7 @@ from .project import Project
 from .scope import Scope, join
 from .uses import Frame, Uses
 from .values import (
+    CONSTRUCTORS,
     Const,
     Function,
     Instance,
@@ -62,6 +63,16 @@ class Deferred:
         self.cls = cls
         self.kinds = kinds  # what a `try` around its call catches
 
+    def constructs(self) -> bool:
+        """Whether it is a method that makes an instance."""
+        return self.cls is not None and self.node.name in CONSTRUCTORS
+
+    def instances(self) -> int:
+        """The minors on which there is an instance of which it can be a method."""
+        if self.cls is None or self.constructs() or decorators.is_static(self.node):
+            return ALL
+        return ALL if decorators.is_class_method(self.node) else self.cls.instances()
+
 
 class Walk:
     """The state of reading one file. `uses.reach` is where the present statement runs; 0 after one that never ends."""
@@ -73,6 +84,8 @@ class Walk:
         self.scope = Scope()
         self.deferred: list[Deferred] = []
         self._private: dict[Function, Deferred] = {}
+        self._methods: dict[LocalClass, list[Deferred]] = {}  # of private classes
+        self.ended = 0  # the minors on which the function that is read has returned
         self.returns: list[tuple[int, Value]] | None = None
         self.depth = 0
         self.lazy_annotations = False
@@ -103,12 +116,17 @@ class Walk:
             if not function.reached:
                 self.deferred.append(deferred)
         self._private.clear()
+        for cls, methods in list(self._methods.items()):
+            if not cls.reached:
+                self.deferred += methods
+        self._methods.clear()
         self._drain()
 
     def _drain(self) -> None:
         while self.deferred:
             waiting, self.deferred = self.deferred, []
-            for one in waiting:
+            # What a constructor refuses, the other methods do not meet.
+            for one in sorted(waiting, key=lambda one: not one.constructs()):
                 self._function(one)
 
     def reached(self, function: Function, is_called: bool) -> None:
@@ -126,6 +144,16 @@ class Walk:
         function.reached[kinds] = function.reached.get(kinds, 0) | new
         if one.reach & new:
             self.deferred.append(Deferred(one.node, one.scope, one.reach & new, one.cls, kinds))
+
+    def reached_class(self, cls: LocalClass) -> None:
+        """A private class of the module is mentioned on the present minors: its methods run on these alone."""
+        new = self.uses.reach & ~cls.reached
+        if self.uses.quiet or not new or cls not in self._methods:
+            return
+        cls.reached |= new
+        for one in self._methods[cls]:
+            if one.reach & new:
+                self.deferred.append(Deferred(one.node, one.scope, one.reach & new, one.cls))
 
     def block(self, body: Sequence[ast.stmt]) -> None:
         """Statements in order."""
@@ -165,6 +193,8 @@ class Walk:
         one = Deferred(node, self.scope, self.uses.reach, self.scope.cls if is_method else None)
         if function is not None and function.is_private:
             self._private[function] = one
+        elif one.cls is not None and one.cls.is_private:
+            self._methods.setdefault(one.cls, []).append(one)
         else:
             self.deferred.append(one)
 
@@ -184,12 +214,16 @@ class Walk:
             scope.names[every[0].arg] = one.cls if decorators.is_class_method(one.node) else LocalInstance(one.cls)
             scope.cls = one.cls
         before = self.scope, self.uses.reach, self.uses.in_function
-        self.scope, self.uses.reach, self.uses.in_function = scope, one.reach, True
+        self.scope, self.uses.reach, self.uses.in_function = scope, one.reach & one.instances(), True
+        self.ended = 0
         frames, self.uses.frames = self.uses.frames, [Frame(one.node, set(one.kinds))] if one.kinds else []
         if isinstance(one.node, ast.Lambda):
             self.evaluate(one.node.body)
         else:
             self.block(one.node.body)
+            if one.cls is not None and one.constructs():
+                made = self.ended | self.uses.reach
+                one.cls.made &= made | ~one.reach if made else ALL  # one that never ends is there to be overridden
         self.uses.frames = frames
         self.scope, self.uses.reach, self.uses.in_function = before
 
@@ -297,7 +331,7 @@ class Walk:
         scope = Scope(outer_of(function.scope))
         scope.node = node
         bind_arguments(self, scope, function, arguments, keywords)
-        before = self.scope, self.uses.reach, self.returns, self.uses.frames
+        before = self.scope, self.uses.reach, self.returns, self.uses.frames, self.ended
         self.scope, self.uses.reach, self.returns, self.uses.frames = scope, ALL, [], []
         self.depth += 1
         self.uses.quiet += 1
@@ -307,10 +341,23 @@ class Walk:
             self.block(node.body)
             self.returns.append((self.uses.reach, Const(None)))
         found = choice([(mask, value) for mask, value in self.returns if mask])
+        ended = 0
+        for mask, _ in self.returns:
+            ended |= mask
         self.uses.quiet -= 1
         self.depth -= 1
-        self.scope, self.uses.reach, self.returns, self.uses.frames = before
+        self.scope, self.uses.reach, self.returns, self.uses.frames, self.ended = before
+        if ended and decorators.runs_at_call(node):
+            self.refused(ended)
         return found
+
+    def refused(self, ended: int) -> None:
+        """What was called raises an error but on the minors *ended*: there alone the code goes on."""
+        if not self.uses.reach & ~ended:
+            return
+        self.uses.reach &= ended
+        for frame in self.uses.frames:
+            frame.sure = False
 
     def bind(self, target: ast.AST, value: Value) -> None:
         """An assignment to *target*."""
