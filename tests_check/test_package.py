@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 import packaging
+import pytest
 
 import torchcompat_check
 
@@ -94,3 +95,28 @@ def test_the_history_needs_nothing():
 
 def test_the_version_is_told():
     assert bare("--version") == (0, f"torchcompat {torchcompat_check.__version__}\n", "")
+
+
+def as_module(*arguments, code=None):
+    """`python -m torchcompat`, or other code, where no torch is installed."""
+    environment = {**os.environ, "PYTHONPATH": os.path.join(ROOT, "src")}
+    start = ["-m", "torchcompat"] if code is None else ["-c", code]
+    done = subprocess.run([sys.executable, "-S", *start, *arguments], capture_output=True, env=environment, cwd=ROOT)
+    return done.returncode, done.stdout.decode(), done.stderr.decode()
+
+
+@pytest.mark.skipif(not hasattr(sys, "orig_argv"), reason="this Python does not say which module it is to run")
+def test_the_module_without_torch_does_what_the_script_does():
+    code, out, err = as_module("report")
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert err.startswith("torchcompat: torch is not installed")
+    code, out, err = as_module("api", "torch.compile")
+    assert (code, err) == (0, "")
+    assert out.startswith("torch.compile: function, torch 2.0-")
+
+
+def test_an_import_without_torch_is_an_error_as_ever():
+    for code in ("import torchcompat", "import sys; sys.argv[0] = '-m'; import torchcompat"):
+        code, out, err = as_module("report", code=code)
+        assert (code, out) == (1, "")
+        assert err.endswith("ModuleNotFoundError: No module named 'torch'\n")
