@@ -94,7 +94,19 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "re.sub": re.sub,
     **{f"operator.{name}": getattr(operator, name) for name in ("ge", "gt", "le", "lt", "eq", "ne")},
 }
+# A longer range is none of the parts of a version.
+LONGEST_RANGE = 8
+
+
+def range_(*bounds: int) -> tuple[int, ...]:
+    """`range(3)`."""
+    if len(range(*bounds)) > LONGEST_RANGE:
+        raise ValueError
+    return tuple(range(*bounds))
+
+
 BUILTINS: dict[str, Callable[..., Any]] = {
+    "range": range_,
     "int": int,
     "float": float,
     "str": str,
