@@ -8,7 +8,7 @@ import pytest
 
 from torchcompat_check.fix import diff, fixed, rewritten
 from torchcompat_check.project import Project
-from torchcompat_check.walk import check_source
+from torchcompat_check.walk import Walk, check_source
 
 pytest.importorskip("libcst", reason="--fix needs LibCST, which needs Python 3.9")
 
@@ -535,8 +535,8 @@ def test_the_difference():
 
 def needless(source):
     """The lines of the guards that torchcompat makes needless, with what they keep."""
-    walk = Project().walk("example.py", textwrap.dedent(source))
-    walk.functions()
+    walk = Project(Walk).walk("example.py", textwrap.dedent(source))
+    walk.bodies.read()
     return [(guard.node.lineno, sorted(guard.names)) for guard in walk.uses.needless]
 
 

@@ -1,10 +1,12 @@
 """The distribution: what is said twice agrees, and what is declared is there."""
 
+import ast
 import os
 import re
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import packaging
 import pytest
@@ -120,3 +122,38 @@ def test_an_import_without_torch_is_an_error_as_ever():
         code, out, err = as_module("report", code=code)
         assert (code, out) == (1, "")
         assert err.endswith("ModuleNotFoundError: No module named 'torch'\n")
+
+
+def modules():
+    """{module: its source} of the checker."""
+    folder = Path(torchcompat_check.__file__).parent
+    return {
+        ".".join(file.relative_to(folder).with_suffix("").parts): file.read_text(encoding="utf-8")
+        for file in sorted(folder.rglob("*.py"))
+    }
+
+
+def test_modules_are_small():
+    assert {name: text.count("\n") for name, text in modules().items() if text.count("\n") > 400} == {}
+
+
+def test_no_module_needs_one_that_needs_it():
+    """What is imported for annotations alone, or within a function, does not count: it is not needed to be loaded."""
+    needs = {name: imported(text) for name, text in modules().items()}
+    for name in needs:
+        seen, waiting = set(), list(needs[name])
+        while waiting:
+            one = waiting.pop()
+            if one not in seen and one in needs:
+                seen.add(one)
+                waiting += needs[one]
+        assert name not in seen
+
+
+def imported(text):
+    """The modules of the checker that a module of it imports when it is loaded."""
+    found = set()
+    for node in ast.parse(text).body:
+        if isinstance(node, ast.ImportFrom) and node.level == 1:
+            found.update([node.module] if node.module else [alias.name for alias in node.names])
+    return found

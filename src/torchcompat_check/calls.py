@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from typing import TYPE_CHECKING, Any, Sequence
 
-from . import classes, conditions, dictionaries, implicit, memberships, versions
+from . import bodies, classes, conditions, dictionaries, implicit, memberships, versions
 from ._minors import ALL
 from .dictionaries import Handed
 from .history import Entry, is_torch
@@ -104,7 +104,7 @@ def called(
     if isinstance(function, Function):
         return inlined(walk, node, function, arguments, keywords)
     if isinstance(function, Bound):
-        return walk.inline(function.function, [function.receiver, *arguments], keywords)
+        return bodies.inline(walk, function.function, [function.receiver, *arguments], keywords)
     if isinstance(function, Method):
         return versions.call_method(function, arguments)
     if isinstance(function, memberships.SEVERAL):
@@ -124,7 +124,7 @@ def uses(walk: Walk, node: ast.Call, function: Value, mask: int, arguments: Sequ
         own = function if isinstance(function, Function) else function.function
         classes.handed_on(walk, node, own, mask)
         if own.scope.cls is not None and getattr(own.node, "name", "") in CONSTRUCTORS:
-            walk.refused(own.scope.cls.instances() | ~mask)
+            walk.state.refuse(own.scope.cls.instances() | ~mask)
     elif isinstance(function, LocalClass):
         return classes.called(walk, node, function, mask)
     elif isinstance(function, Initialiser):
@@ -136,7 +136,7 @@ def inlined(
     walk: Walk, node: ast.Call, function: Function, arguments: Sequence[Value], keywords: dict[Any, Value]
 ) -> Value:
     """What a function of the project gives; of one that is known by its name, where its body does not tell."""
-    value = walk.inline(function, arguments, keywords)
+    value = bodies.inline(walk, function, arguments, keywords)
     helper = conditions.HELPERS.get(getattr(function.node, "name", ""))
     if helper is None or plain(value) is not None:
         return value

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from typing import TYPE_CHECKING, Any
 
+from . import bodies
 from ._minors import ALL
 from .scope import Scope
 from .values import (
@@ -52,7 +53,7 @@ def attribute(walk: Walk, value: Any, own: Value) -> Value:
     if not isinstance(value, LocalInstance):
         return own
     if any(name in PROPERTIES for name in names):
-        return walk.inline(own, [value], {})
+        return bodies.inline(walk, own, [value], {})
     return Bound(own, value) if all(name in TRANSPARENT for name in names) else None
 
 
@@ -124,7 +125,7 @@ def called(walk: Walk, node: ast.Call, cls: LocalClass, mask: int) -> Value:
             walk.uses.call(node, made.path, mask, True)
         elif isinstance(made, Function):
             handed_on(walk, node, made, mask)
-    walk.refused(cls.instances() | ~mask)
+    walk.state.refuse(cls.instances() | ~mask)
     return LocalInstance(cls)
 
 

@@ -75,7 +75,7 @@ def super_(walk: Walk, node: ast.Call, arguments: list[Value]) -> Value:
     """`super()`, or `super(Class, self)`."""
     if arguments:
         return Super(arguments[0]) if isinstance(arguments[0], LocalClass) else None
-    scope: Scope | None = walk.scope
+    scope: Scope | None = walk.state.scope
     while scope is not None and scope.cls is None:
         scope = scope.outer
     return Super(scope.cls) if scope is not None and scope.cls is not None else None

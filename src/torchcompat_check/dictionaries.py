@@ -120,7 +120,7 @@ def grow(walk: Walk, node: ast.Call, arguments: Sequence[Value], keywords: dict[
     target: Any = node.func
     if target.attr not in ("update", "setdefault") or not isinstance(target.value, ast.Name):
         return
-    value = walk.scope.names.get(target.value.id)
+    value = walk.state.scope.names.get(target.value.id)
     if not isinstance(value, Mapping) or not value.sure:
         return
     if target.attr == "update":
@@ -130,7 +130,7 @@ def grow(walk: Walk, node: ast.Call, arguments: Sequence[Value], keywords: dict[
         return
     else:
         pairs = [(None, value), (arguments[0] if arguments else None, arguments[1] if len(arguments) == 2 else None)]
-    walk.scope.names[target.value.id] = literal(pairs)
+    walk.state.scope.names[target.value.id] = literal(pairs)
 
 
 def is_hashable(value: Any) -> bool:
@@ -153,12 +153,12 @@ def read(walk: Walk, name: str, value: Value) -> Value:
     """What a name stands for where it is read: keys are sure only as long as nobody can have taken one away."""
     if not any(isinstance(one, Mapping) and one.sure for _, one in options(value)):
         return value
-    scope: Scope | None = walk.scope
+    scope: Scope | None = walk.state.scope
     while scope is not None and name not in scope.names:
         scope = scope.outer
     if scope is None or scope.node is None or name in walk.rebound:
         return unsure(value)
-    return value if walk.handling(scope.node).is_tame(name, scope is walk.scope) else unsure(value)
+    return value if walk.handling(scope.node).is_tame(name, scope is walk.state.scope) else unsure(value)
 
 
 def unsure(value: Value) -> Value:

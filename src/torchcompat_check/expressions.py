@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from typing import TYPE_CHECKING, Any, Callable
 
-from . import calls, classes, conditions, dictionaries, implicit, memberships, versions
+from . import binding, calls, classes, comprehensions, conditions, dictionaries, implicit, memberships, versions
 from ._minors import ALL
 from .history import is_torch
 from .values import (
@@ -66,17 +66,17 @@ def evaluate(walk: Walk, node: ast.AST | None) -> Value:
 
 @handles(ast.Name)
 def name(walk: Walk, node: ast.Name) -> Value:
-    found, value = walk.scope.find(node.id)
+    found, value = walk.state.scope.find(node.id)
     if isinstance(value, Imported):
         value = dictionaries.unsure(walk.project.member(Module(value.file), value.name))
-        walk.scope.settle(node.id, value)
+        walk.state.scope.settle(node.id, value)
     if isinstance(value, Function) and value.is_private:
-        walk.reached(value, node is walk.callee)
+        walk.bodies.reached(value, node is walk.callee)
     if isinstance(value, LocalClass) and value.is_private:
-        walk.reached_class(value)
+        walk.bodies.reached_class(value)
     if found:
         return dictionaries.read(walk, node.id, value) if isinstance(value, (Mapping, Choice)) else value
-    for star in walk.scope.module().stars:
+    for star in walk.state.scope.module().stars:
         path = f"{star}.{node.id}"
         if walk.uses.history.find(path) is not None:
             walk.uses.name(node, path, ALL, direct=True)
@@ -201,21 +201,20 @@ def unary(walk: Walk, node: ast.UnaryOp) -> Value:
 @handles(ast.BoolOp)
 def boolean(walk: Walk, node: ast.BoolOp) -> Value:
     """`a and b`: b is only read where a is true; so much of version tests is written that way."""
-    before = walk.uses.reach
     is_and = isinstance(node.op, ast.And)
     true, false = (ALL, 0) if is_and else (0, ALL)
     values = []
-    for part in node.values:
-        value = walk.condition(part)
-        values.append(value)
-        one = truth(value)
-        if is_and:
-            true, false = true & one.true, false | one.false
-            walk.uses.reach &= one.true
-        else:
-            true, false = true | one.true, false & one.false
-            walk.uses.reach &= one.false
-    walk.uses.reach = before
+    with walk.state.at(reach=walk.state.reach) as state:
+        for part in node.values:
+            value = walk.condition(part)
+            values.append(value)
+            one = truth(value)
+            if is_and:
+                true, false = true & one.true, false | one.false
+                state.reach &= one.true
+            else:
+                true, false = true | one.true, false & one.false
+                state.reach &= one.false
     if not is_and and not isinstance(values[0], Truth):
         return first_true(values)
     return Truth(true, false)
@@ -243,37 +242,22 @@ def compare(walk: Walk, node: ast.Compare) -> Value:
 @handles(ast.IfExp)
 def conditional(walk: Walk, node: ast.IfExp) -> Value:
     condition = truth(walk.condition(node.test))
-    before = walk.uses.reach
-    walk.uses.reach = before & condition.true
-    first = evaluate(walk, node.body)
-    walk.uses.reach = before & condition.false
-    second = evaluate(walk, node.orelse)
-    walk.uses.reach = before
+    before = walk.state.reach
+    with walk.state.at(reach=before & condition.true):
+        first = evaluate(walk, node.body)
+    with walk.state.at(reach=before & condition.false):
+        second = evaluate(walk, node.orelse)
     return choice([(condition.true, first), (condition.false, second)])
 
 
 @handles(ast.Subscript)
 def subscript(walk: Walk, node: ast.Subscript) -> Value:
-    index, value = subscripted(walk, node)
+    index, value = binding.subscripted(walk, node)
     if value == Instance(TENSOR):
         return value
     if isinstance(value, Ref) and is_class(walk, value):
         return value
-    return versions.subscript(value, place_of(node), index)
-
-
-def subscripted(walk: Walk, node: ast.Subscript) -> tuple[Value, Value]:
-    """(the index, what it is an index of)."""
-    value = evaluate(walk, node.value)
-    index = evaluate(walk, place_of(node))
-    implicit.subscript(walk, node, value)
-    return index, value
-
-
-def place_of(node: ast.Subscript) -> Any:
-    """The index, which Python up to 3.8 wraps in a node of its own."""
-    place: Any = node.slice
-    return place.value if type(place).__name__ == "Index" else place
+    return versions.subscript(value, binding.place_of(node), index)
 
 
 def is_class(walk: Walk, value: Ref) -> bool:
@@ -300,19 +284,19 @@ def mapping(walk: Walk, node: ast.Dict) -> Value:
 
 @handles(ast.GeneratorExp, ast.ListComp, ast.SetComp)
 def comprehension(walk: Walk, node: Any) -> Value:
-    return walk.comprehension(node, [node.elt])
+    return comprehensions.comprehension(walk, node, [node.elt])
 
 
 @handles(ast.DictComp)
 def dict_comprehension(walk: Walk, node: ast.DictComp) -> Value:
-    walk.comprehension(node, [node.key, node.value])
+    comprehensions.comprehension(walk, node, [node.key, node.value])
     return None
 
 
 @handles(ast.Lambda)
 def anonymous(walk: Walk, node: ast.Lambda) -> Value:
-    walk.defer(node)
-    return Function(node, walk.scope)
+    walk.bodies.add(node)
+    return Function(node, walk.state.scope)
 
 
 @handles(ast.JoinedStr)
@@ -335,7 +319,7 @@ def formatted_part(walk: Walk, node: ast.FormattedValue) -> Value:
 def named(walk: Walk, node: Any) -> Value:
     """`(name := value)`, from Python 3.8 on."""
     value = evaluate(walk, node.value)
-    walk.scope.bind(node.target.id, value)
+    walk.state.scope.bind(node.target.id, value)
     return value
 
 

@@ -92,7 +92,7 @@ def owners(walk: Walk, value: Value, names: Sequence[str]) -> list[str]:
 def lacking(walk: Walk, node: ast.AST, path: str, names: Sequence[str], mask: int, kind: str) -> None:
     """Report the class *path* where it has none of the special methods *names*, if it has one later."""
     entry, missing = since(walk, path, names)
-    missing &= walk.uses.reach & mask
+    missing &= walk.state.reach & mask
     if entry is not None and missing:
         walk.uses.absent(node, entry, "", missing, kind)
 
@@ -134,7 +134,7 @@ Side = Tuple[Value, Sequence[str]]
 
 def either(walk: Walk, node: ast.AST, left: Side, right: Side) -> None:
     """An operator of which one side must have a method: a use where both sides are known."""
-    missing, entry = walk.uses.reach, None
+    missing, entry = walk.state.reach, None
     for value, names in (left, right):
         if isinstance(value, Const):
             if value is left[0] and not isinstance(value.value, (int, float, complex)):
@@ -204,7 +204,7 @@ def bare(walk: Walk, node: ast.AST, function: Ref, mask: int) -> None:
     if entry is None or entry.home not in BARE:
         return
     parameter, minor = BARE[entry.home]
-    missing = walk.uses.reach & mask & entry.present & ~at_least(minor)
+    missing = walk.state.reach & mask & entry.present & ~at_least(minor)
     if missing:
         walk.uses.absent(node, entry, parameter, missing, "type", direct=not function.bound)
 
@@ -222,7 +222,7 @@ def matched(walk: Walk, pattern: Any) -> None:
         walk.evaluate(key)
     bound = getattr(pattern, "name", None) or getattr(pattern, "rest", None)
     if isinstance(bound, str):
-        walk.scope.bind(bound, None)
+        walk.state.scope.bind(bound, None)
     inner = [
         *getattr(pattern, "patterns", []),
         *getattr(pattern, "kwd_patterns", []),

@@ -158,9 +158,9 @@ def comprehended(walk: Walk, node: Any, names: Value) -> Value:
     generator = node.generators[0]
     if len(node.generators) > 1 or not isinstance(generator.target, ast.Name) or not hasattr(node, "elt"):
         return None
-    walk.scope.names[generator.target.id] = Element(names)
+    walk.state.scope.names[generator.target.id] = Element(names)
     if not generator.ifs:
-        return names if isinstance(walk.quietly(node.elt, walk.scope), Element) else equal(walk, node.elt)
+        return names if isinstance(walk.quietly(node.elt, walk.state.scope), Element) else equal(walk, node.elt)
     return equal(walk, generator.ifs[0]) if len(generator.ifs) == 1 else None
 
 
@@ -168,7 +168,7 @@ def equal(walk: Walk, node: ast.AST) -> Value:
     """`f.name == "x"` for any of the names: for each minor a tuple of whether one is."""
     if not isinstance(node, ast.Compare) or len(node.ops) != 1 or not isinstance(node.ops[0], ast.Eq):
         return None
-    sides = [walk.quietly(side, walk.scope) for side in (node.left, node.comparators[0])]
+    sides = [walk.quietly(side, walk.state.scope) for side in (node.left, node.comparators[0])]
     for one, other in (sides, sides[::-1]):
         if isinstance(one, Element) and isinstance(other, Const):
             there = contains(walk, one.of, other)

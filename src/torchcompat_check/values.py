@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import ast
-from typing import TYPE_CHECKING, Any, NamedTuple, Sequence, Union
+from typing import Any, NamedTuple, Sequence, Union
 
 from ._minors import ALL, MINORS
 from .history import is_torch
-
-if TYPE_CHECKING:
-    from .scope import Scope
+from .scope import Scope
 
 
 class Ref(NamedTuple):
