@@ -92,7 +92,7 @@ def literal(pairs: Sequence[tuple[Value, Value]]) -> Value:
     for key, value in pairs:
         if isinstance(key, Const) and is_hashable(key.value):
             items[key.value] = value
-        elif key is None and isinstance(value, Mapping):
+        elif key is None and isinstance(value, Mapping) and value.sure:
             items.update(value.items)
         elif key is None:
             items = dict.fromkeys(items)  # any of these may be another now
