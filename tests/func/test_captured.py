@@ -10,6 +10,8 @@ from derivative_laws import double, native_warnings, normal, same, transforms
 from torchcompat import at_least, has
 from torchcompat.func import _mode
 
+pytestmark = native_warnings
+
 CALLS = {
     "grad": lambda impl, f, x: impl(f)(x),
     "grad_and_value": lambda impl, f, x: impl(f)(x),
@@ -152,20 +154,16 @@ class Holder:
         self.content.mul_(x)
 
 
-def _tests_of(name):
-    """The class of tests of a transform; linearize of torch's own refuses nothing."""
-    marks = [pytest.mark.shim(f"func.{name}"), *native_warnings]
-    return type(f"Test_{name}", (Constants,), {"name": name, "pytestmark": marks})
-
-
 for _name in CALLS:
-    if _name != "linearize":
-        globals()[f"Test_{_name}"] = _tests_of(_name)
+    if _name != "linearize":  # of which torch's own refuses nothing
+        _members = {"name": _name, "pytestmark": [pytest.mark.shim(f"func.{_name}")]}
+        globals()[f"Test_{_name}"] = type(f"Test_{_name}", (Constants,), _members)
 
 
+@pytest.mark.shim("func.linearize")
+@pytest.mark.limit("writes")
 class TestLinearize(Refusals):
     name = "linearize"
-    pytestmark = [pytest.mark.shim("func.linearize"), pytest.mark.limit("writes"), *native_warnings]
 
 
 # --- what is not refused
@@ -235,7 +233,7 @@ def test_a_tensor_of_the_transform_around_it_cannot_be_written_to(impl, shim):
 def test_within_vmap(impl, shim):
     t = transforms(impl, shim)
     other = double(1.0, 2.0, 3.0)
-    with pytest.raises(RuntimeError, match="captured|in-place on a tensor that is not batched"):
+    with pytest.raises(RuntimeError, match=r"captured|in-place on a tensor that is not batched"):
         t.vmap(t.grad(lambda x: (other.mul_(x) * x).sum()))(normal(2, 3))
     assert not other.requires_grad
     found = t.vmap(lambda x: x.new_zeros(3).add_(t.grad(lambda y: (y * y).sum())(x)))(

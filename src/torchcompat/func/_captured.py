@@ -132,7 +132,8 @@ class paused:
 # By function: where its arguments have the tensor that it writes to; -1 if it writes to none.
 _written: dict[Any, int] = {}
 _SUBSCRIPTS = {"__setitem__", "__delitem__"}
-_OPERATORS = {f"__i{name}__" for name in "add sub mul truediv floordiv mod pow matmul and or xor lshift rshift".split()}
+_ARITHMETIC = ["add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "matmul"]
+_OPERATORS = {f"__i{name}__" for name in [*_ARITHMETIC, "and", "or", "xor", "lshift", "rshift"]}
 
 
 def _position(func: Any) -> int:

@@ -80,7 +80,7 @@ if SEES_ALL:
 
 
 class _Stack:
-    """What torch 1.13 has call the innermost mode, ``torch.overrides._TorchFunctionStackMode``, at a fourth of its time."""
+    """As ``torch.overrides._TorchFunctionStackMode``, by which torch 1.13 calls a mode, and a fourth of its time."""
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         mode = torch.overrides._pop_torch_function_stack()  # type: ignore[attr-defined]

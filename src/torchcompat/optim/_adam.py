@@ -23,11 +23,11 @@ from ._engine import (
     sparse_like,
     value_of,
 )
-from ._since import NAMES, TENSOR_LR
+from ._since import NAMES, TENSOR_LR, one_step
 from ._states import scalar
 
 
-@polyfill("torch.optim.Adam", since="2.8", link=TENSOR_LR)
+@polyfill("torch.optim.Adam", since="2.8", link=TENSOR_LR, limits=[one_step(" and *amsgrad*")])
 class Adam(Engine, twin("Adam")):  # type: ignore[misc]
     """Gradient descent scaled by running averages of the gradient and of its square.
 
@@ -119,7 +119,7 @@ class Adam(Engine, twin("Adam")):  # type: ignore[misc]
         )
 
 
-@polyfill("torch.optim.AdamW", since="2.8", link=TENSOR_LR)
+@polyfill("torch.optim.AdamW", since="2.8", link=TENSOR_LR, limits=[one_step(" and *amsgrad*")])
 class AdamW(SHIMS["optim.Adam"].fallback, twin("AdamW")):  # type: ignore[misc]
     """Adam whose weight decay shrinks the weights themselves and leaves the averages alone.
 
@@ -182,7 +182,7 @@ class AdamW(SHIMS["optim.Adam"].fallback, twin("AdamW")):  # type: ignore[misc]
             group["decoupled_weight_decay"] = True
 
 
-@polyfill("torch.optim.Adamax", since="2.8", link=TENSOR_LR)
+@polyfill("torch.optim.Adamax", since="2.8", link=TENSOR_LR, limits=[one_step()])
 class Adamax(Engine, twin("Adamax")):  # type: ignore[misc]
     """Adam with the largest recent gradient in place of the average of squares.
 

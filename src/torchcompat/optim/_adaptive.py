@@ -22,7 +22,7 @@ from ._engine import (
     sparse_like,
     value_of,
 )
-from ._since import LATE_GROUPS, TENSOR_LR
+from ._since import LATE_GROUPS, TENSOR_LR, one_step
 from ._states import scalar
 
 
@@ -197,7 +197,7 @@ class Adagrad(Engine, twin("Adagrad")):  # type: ignore[misc]
         move_(param, sparse_like(grad, values / roots), size)
 
 
-@polyfill("torch.optim.RMSprop", since="2.8", link=TENSOR_LR)
+@polyfill("torch.optim.RMSprop", since="2.8", link=TENSOR_LR, limits=[one_step(" and *centered*")])
 class RMSprop(Engine, twin("RMSprop")):  # type: ignore[misc]
     """Gradient descent scaled by a running average of the squared gradient.
 

@@ -10,7 +10,7 @@ from .._shim import polyfill
 from . import _checks
 from ._base import twin
 from ._engine import Engine, decay, is_complex, move_, moved, next_step, value_of
-from ._since import NAMES, TENSOR_LR
+from ._since import NAMES, TENSOR_LR, one_step
 from ._states import scalar
 
 
@@ -175,7 +175,7 @@ class ASGD(Engine, twin("ASGD")):  # type: ignore[misc]
         state["mu"].fill_(1 / max(1, step - group["t0"]))
 
 
-@polyfill("torch.optim.Rprop", since="2.8", link=TENSOR_LR)
+@polyfill("torch.optim.Rprop", since="2.8", link=TENSOR_LR, limits=[one_step()])
 class Rprop(Engine, twin("Rprop")):  # type: ignore[misc]
     """Resilient backpropagation: only the signs of the gradients count. For full batches.
 
