@@ -9,7 +9,23 @@ import sys
 import corpus_promises as kinds
 import pytest
 import torch
-from assembler import FALSE, FORMS, archive, build, call, calls, get, keep, many, named, ordered, program, utils, value
+from assembler import (
+    FALSE,
+    FORMS,
+    Form,
+    archive,
+    build,
+    call,
+    calls,
+    get,
+    keep,
+    many,
+    named,
+    ordered,
+    program,
+    utils,
+    value,
+)
 
 from torchcompat import SHIMS, UnsupportedError, at_least, has
 
@@ -160,6 +176,17 @@ def test_devices_that_are_not_there(name, monkeypatch):
             lines = str(error).splitlines()
             assert len(lines) == 1 + isinstance(error, pickle.UnpicklingError)
             assert lines[0]
+            assert "ModuleNotFound" not in str(error)
+
+
+def test_a_device_that_is_not_there_is_named_with_what_to_do():
+    form = Form(False)
+    move = utils("_rebuild_device_tensor_from_cpu_tensor")
+    error = error_of(form, call(move, form.tensor(), named("torch", "float32"), "privateuseone", FALSE))
+    assert isinstance(error, (RuntimeError, pickle.UnpicklingError))
+    assert "privateuseone" in str(error) or "PrivateUse" in str(error)
+    if isinstance(error.__cause__, (ImportError, AssertionError, AttributeError)):
+        assert 'map_location="cpu"' in str(error)
 
 
 def error_of(form, body):

@@ -11,7 +11,7 @@ from . import _adam, _adam_variants, _adaptive, _lbfgs, _matrix, _sgd
 from . import lr_scheduler as lr_scheduler
 from . import swa_utils as swa_utils
 from ._base import _blank as _blank
-from ._since import CAPTURABLE, LATE_GROUPS, PULL, names, tensor_lr
+from ._since import CAPTURABLE, LATE_GROUPS, PULL, names, tensor_lr, two_steps
 from ._states import upgrade_state_dict as upgrade_state_dict
 
 __all__ = [
@@ -57,7 +57,9 @@ class ASGD(_sgd.ASGDBase):
     """
 
 
-@polyfill("torch.optim.Rprop", since="2.4", link=CAPTURABLE, limits=[tensor_lr("2.4", "2.7"), names("2.4")])
+@polyfill(
+    "torch.optim.Rprop", since="2.4", link=CAPTURABLE, limits=[tensor_lr("2.4", "2.7"), names("2.4"), two_steps("2.4")]
+)
 class Rprop(_sgd.RpropBase):
     """Resilient backpropagation: only the signs of the gradients count. For full batches.
 
@@ -92,7 +94,12 @@ class Adadelta(_adaptive.AdadeltaBase):
     """
 
 
-@polyfill("torch.optim.RMSprop", since="2.4", link=PULL + "122264", limits=[tensor_lr("2.4", "2.7"), names("2.4")])
+@polyfill(
+    "torch.optim.RMSprop",
+    since="2.4",
+    link=PULL + "122264",
+    limits=[tensor_lr("2.4", "2.7"), names("2.4"), two_steps("2.4", " and *centered*")],
+)
 class RMSprop(_adaptive.RMSpropBase):
     """Gradient descent scaled by a running average of the squared gradient.
 
@@ -102,7 +109,12 @@ class RMSprop(_adaptive.RMSpropBase):
     """
 
 
-@polyfill("torch.optim.Adam", since="2.7", link=PULL + "143710", limits=[tensor_lr("2.7", "2.7")])
+@polyfill(
+    "torch.optim.Adam",
+    since="2.7",
+    link=PULL + "143710",
+    limits=[tensor_lr("2.7", "2.7"), two_steps("2.7", " and *amsgrad*")],
+)
 class Adam(_adam.AdamBase):
     """Gradient descent scaled by running averages of the gradient and of its square.
 
@@ -112,7 +124,12 @@ class Adam(_adam.AdamBase):
     """
 
 
-@polyfill("torch.optim.AdamW", since="2.7", link=PULL + "143710", limits=[tensor_lr("2.7", "2.7")])
+@polyfill(
+    "torch.optim.AdamW",
+    since="2.7",
+    link=PULL + "143710",
+    limits=[tensor_lr("2.7", "2.7"), two_steps("2.7", " and *amsgrad*")],
+)
 class AdamW(_adam.AdamWBase, SHIMS["optim.Adam"].fallback):  # type: ignore[misc]
     """Adam whose weight decay shrinks the weights themselves and leaves the averages alone.
 
@@ -122,7 +139,12 @@ class AdamW(_adam.AdamWBase, SHIMS["optim.Adam"].fallback):  # type: ignore[misc
     """
 
 
-@polyfill("torch.optim.Adamax", since="2.3", link=PULL + "121183", limits=[tensor_lr("2.3", "2.7"), names("2.3")])
+@polyfill(
+    "torch.optim.Adamax",
+    since="2.3",
+    link=PULL + "121183",
+    limits=[tensor_lr("2.3", "2.7"), names("2.3"), two_steps("2.3")],
+)
 class Adamax(_adam.AdamaxBase):
     """Adam with the largest recent gradient in place of the average of squares.
 
