@@ -116,7 +116,7 @@ def _endangered(module: Any, kind: str, inputs: tuple[Any, ...], kwargs: dict[st
 _announced: list[bool] = []
 
 
-def _announce_nested_tensors() -> None:
+def _announce_nested_tensors() -> None:  # torchcompat: needs torch >= 1.12
     """Have torch say, where nobody hears it, what it says once in a process: that nested tensors are a prototype."""
     if not _announced:
         _announced.append(True)

@@ -82,7 +82,9 @@ if SEES_ALL:
 class _Stack:
     """As ``torch.overrides._TorchFunctionStackMode``, by which torch 1.13 calls a mode, and a fourth of its time."""
 
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+    def __torch_function__(  # torchcompat: needs torch >= 1.13, < 2.0
+        self, func: Any, types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
         mode = torch.overrides._pop_torch_function_stack()  # type: ignore[attr-defined]
         if torch.overrides._len_torch_function_stack():
             torch._C._set_torch_function_mode(self)  # type: ignore[attr-defined]
