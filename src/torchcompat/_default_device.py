@@ -36,8 +36,8 @@ _OLD = Limit(
 def get_default_device() -> torch.device:
     """The device that factory functions such as ``torch.zeros`` use where none is given.
 
-    In torch since 2.10. Fallback: makes a tensor without elements and looks, so it heeds ``with torch.device(...)``,
-    which torch 2.3 to 2.7 forget, and ``torch.set_default_tensor_type``, which torch still forgets. torch 2.3 to
+    In torch since 2.10. Fallback: makes a tensor without elements and looks, so it follows ``with torch.device(...)``,
+    which torch 2.3 to 2.7 ignore, and ``torch.set_default_tensor_type``, which torch still ignores. torch 2.3 to
     2.9 also raise after ``set_default_device(None)``. https://docs.pytorch.org/docs/stable/generated/torch.get_default_device.html
 
     Returns:

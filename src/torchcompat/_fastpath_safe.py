@@ -62,7 +62,7 @@ def safe_forward(module: torch.nn.Module, *inputs: Any, **kwargs: Any) -> Any:
     is what it learned to compute in training mode.
 
     What the ordinary path gets wrong itself stays: up to 2.4 a query that may attend to nothing gives NaN. Contracts
-    stay too: ``is_causal=True`` without a mask raises ``RuntimeError``, which the fused path forgets to. Torch's
+    stay too: ``is_causal=True`` without a mask raises ``RuntimeError``, although the fused path does not. Torch's
     warning that nested tensors are a prototype is not shown.
 
     Within ``torch.compile`` the module runs uncompiled (``fullgraph=True`` is an error).

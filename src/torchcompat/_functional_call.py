@@ -114,7 +114,7 @@ def check_not_tracing() -> None:
 
 
 def _share_memory(first: Any, second: Any) -> bool:
-    """Whether nobody could tell these two apart: the same memory, read in the same way, and no gradient."""
+    """Whether both are views of the same memory, with the same layout, and have no gradient."""
     try:
         return bool(
             first.data_ptr() == second.data_ptr() != 0

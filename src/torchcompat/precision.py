@@ -244,7 +244,12 @@ def set_float32_matmul_precision(precision: str) -> None:
     link=_ADDED,
     limits=[
         Limit("default", 'starts as "high": TF32 is on by default', "fallback", "1.7", "1.11"),
-        Limit("mix", "answers where torch's raises, after a mix of older and newer settings", "fallback", "2.9"),
+        Limit(
+            "mix",
+            "returns a level after a mix of older and newer settings, where torch's own raises",
+            "fallback",
+            "2.9",
+        ),
     ],
 )
 def get_float32_matmul_precision() -> str:

@@ -65,8 +65,7 @@ _LIMITS = [
     ),
     Limit(
         "norm_penalty",
-        "Of a function of gradients for each sample, `vmap(grad)`, through layer, batch or instance norm: silently "
-        "wrong.",
+        "Silently wrong for a function of per-sample gradients (`vmap(grad)`) through layer, batch or instance norm.",
         on="native",
         first="2.0",
     ),

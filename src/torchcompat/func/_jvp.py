@@ -30,7 +30,9 @@ _JVP_LIMITS = [
     ),
     Limit("expanded", "A primal that is expanded (of stride 0) is refused: RuntimeError.", on="native", first="2.0"),
     Limit(
-        "no_grad", "`torch.no_grad` within the function makes constants, which torch's does not heed.", on="fallback"
+        "no_grad",
+        "What is computed under `torch.no_grad` within the function is a constant; torch's own differentiates it.",
+        on="fallback",
     ),
 ]
 _JVP_LIMITS += [

@@ -1,6 +1,6 @@
 """What all learning rate schedulers share, with the semantics of torch 2.15 on any torch.
 
-Nothing is inherited from torch's base class but the kinship: every method that torch has is here.
+Our classes define every method themselves. They name torch's base class only so that `isinstance` holds.
 """
 
 from __future__ import annotations
