@@ -163,11 +163,11 @@ class Bodies:
         base = next((each for each in cls.__mro__ if lookups.is_torch(each.__module__)), None)
         if base is None or not isinstance(node.ctx, ast.Load):
             return
-        name = "{}.{}.{}".format(base.__module__, base.__qualname__, node.attr)
+        name = f"{base.__module__}.{base.__qualname__}.{node.attr}"
         owner = next((each for each in cls.__mro__ if node.attr in vars(each)), None)
         if owner is not None:
             if lookups.is_torch(owner.__module__):
-                self.note(node, "{}.{}.{}".format(owner.__module__, owner.__qualname__, node.attr), True)
+                self.note(node, f"{owner.__module__}.{owner.__qualname__}.{node.attr}", True)
         elif not any(sets(each, node.attr) for each in cls.__mro__):
             self.note(node, name, False)
 
@@ -267,7 +267,7 @@ def imports_of(tree):
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom) and not node.level:
             for alias in node.names:
-                found[alias.asname or alias.name] = "{}.{}".format(node.module, alias.name)
+                found[alias.asname or alias.name] = f"{node.module}.{alias.name}"
     return found
 
 
@@ -282,7 +282,7 @@ def member(order, name):
         if name in vars(each):
             value = vars(each)[name]
             if lookups.is_torch(each.__module__) and isinstance(value, types.FunctionType):
-                path = "{}.{}".format(each.__module__, each.__qualname__)
+                path = f"{each.__module__}.{each.__qualname__}"
                 return value, path if name == "__init__" else path + "." + name
             return None, ""
     return None, ""
@@ -299,15 +299,15 @@ SOURCES = {}
 
 
 def sets(cls, name):
-    """Whether the source of a class sets or registers an attribute; also if there is no source."""
+    """Whether the file of a class sets or registers an attribute of that name; also if there is no source."""
     if cls is object:
         return False
-    if cls not in SOURCES:
+    if cls.__module__ not in SOURCES:
         try:
-            SOURCES[cls] = inspect.getsource(cls)
-        except (OSError, TypeError):
-            SOURCES[cls] = None
-    text = SOURCES[cls]
+            SOURCES[cls.__module__] = inspect.getsource(sys.modules[cls.__module__])
+        except (KeyError, OSError, TypeError):
+            SOURCES[cls.__module__] = None
+    text = SOURCES[cls.__module__]
     if text is None or (re.search("setattr|__dict__|__getattr__", text) and not lookups.is_torch(cls.__module__)):
         return True  # any name may be set
     return bool(re.search(r"\bself\.{0}\b\s*(?:[=:,)\]]|[-+*/|&]=)|['\"]{0}['\"]".format(re.escape(name)), text))

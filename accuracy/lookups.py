@@ -31,7 +31,7 @@ def is_callable(value):
 def of_torch(value):
     """Whether torch wrote it, and the class that did: of a class, who wrote its `__init__`."""
     if isinstance(value, type):
-        return is_torch((maker(value) or value).__module__)
+        return is_torch(value.__module__) or is_torch((maker(value) or value).__module__)
     if isinstance(value, BUILTINS):
         home = getattr(value, "__module__", None) or getattr(getattr(value, "__objclass__", None), "__module__", None)
         return is_torch(home or getattr(getattr(value, "__self__", None), "__name__", "") or "torch")
@@ -43,7 +43,7 @@ def maker(cls):
     return next((each for each in cls.__mro__ if each is not object and any(n in vars(each) for n in INITS)), None)
 
 
-PARAMETERS = {}
+PARAMETERS, NAMES = {}, {}
 
 
 def parameters(value):
@@ -59,7 +59,8 @@ def signature(value):
         if not isinstance(value, type):
             return list(inspect.signature(value).parameters.values())
         owner = maker(value) or value
-        init = next((vars(owner)[name] for name in INITS if isinstance(vars(owner).get(name), types.FunctionType)), None)
+        own = [vars(owner)[name] for name in INITS if name in vars(owner)]
+        init = next((each for each in own if isinstance(each, types.FunctionType)), None)
         return None if init is None else list(inspect.signature(init).parameters.values())[1:]
     except (TypeError, ValueError, AttributeError):
         return None
@@ -86,7 +87,9 @@ def place(value, count, skip):
 
 def from_text(value, path, keyword):
     """The same of a builtin, from its docstring and its operator's schemas."""
-    names = documented(value) | schemas(path)
+    if path not in NAMES:
+        NAMES[path] = documented(value) | schemas(path)
+    names = NAMES[path]
     if not names:
         return UNKNOWN
     alias = NUMPY_NAMES.get(keyword)
@@ -98,7 +101,7 @@ def documented(value):
     text = inspect.getdoc(value) or ""
     name = getattr(value, "__name__", "")
     found = set()
-    for line in re.findall(r"^{}\((.*)\)(?: *->|$)".format(re.escape(name)), text, re.M):
+    for line in re.findall(rf"^{re.escape(name)}\((.*)\)(?: *->|$)", text, re.M):
         found |= set(re.findall(r"(?:^|[,( ]) *\*{0,2}([A-Za-z_]\w*) *(?=[=,:)]|$)", line))
     if found:
         found |= set(re.findall(r"^ {2,8}(\w+) \(", text, re.M))

@@ -164,8 +164,10 @@ def missing_special(statement, frame):
     for node in getattr(statement, "decorator_list", ()):
         value = evaluated(node, frame)
         if isinstance(value, type) and is_torch(named(value)) and lookups.bare(value) == lookups.REFUSED:
-            kind = "attribute" if isinstance(node, ast.Attribute) else "statement"
-            return (node if kind == "attribute" else statement), kind, [getattr(node, "attr", "*")], named(value) + "(orig_func)"
+            name = named(value) + "(orig_func)"
+            if isinstance(node, ast.Attribute):
+                return node, "attribute", [node.attr], name
+            return statement, "statement", ["*"], name
     for item in getattr(statement, "items", ()):
         value = evaluated(getattr(item.context_expr, "func", item.context_expr), frame)
         if is_torch(named(value)) and lookups.special(value, "__enter__") == lookups.REFUSED:
@@ -330,7 +332,7 @@ def work(out, folder, names, known, dead):
         "python": "{}.{}".format(*sys.version_info),
         "notes": probe.notes,
         "failed": failed,
-        "bodies": probe.bodies(every),
+        "bodies": probe.bodies(every) if probe.notes == known else {},  # in the last pass
         "modules": len(every),
         "lines": {path: sorted(lines) for path, lines in sorted(probe.lines.items())},
     }
@@ -389,7 +391,8 @@ def main(jobs):
     for out, folder, names in jobs:
         start = time.time()
         done = passes(os.path.abspath(out), os.path.abspath(folder), names)
-        print("{}: {}, {:.0f} s".format(os.path.basename(out), "done" if done else "FAILED", time.time() - start), flush=True)
+        took = f"done, {time.time() - start:.0f} s"
+        print(os.path.basename(out), took if done else "FAILED", flush=True)
 
 
 if __name__ == "__main__":

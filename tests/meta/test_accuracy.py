@@ -10,7 +10,7 @@ import pytest
 from torchcompat._torch import at_least
 
 ACCURACY = Path(__file__).resolve().parents[2] / "accuracy"
-SOURCE = '''
+SOURCE = """
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -48,7 +48,7 @@ def use(x, torch_like):
     @torch.no_grad
     def inner():
         pass
-'''
+"""
 
 
 @pytest.fixture(scope="module")
@@ -79,9 +79,8 @@ def line(text):
 
 def state(found, text, name, argument=""):
     """The state of a use whose name ends in *name*."""
-    states = {
-        value for (at, path, given), value in found.items() if at == line(text) and path.endswith(name) and given == argument
-    }
+    here = {key[1]: one for key, one in found.items() if (key[0], key[2]) == (line(text), argument)}
+    states = {one for path, one in here.items() if path.endswith(name)}
     return states.pop() if len(states) == 1 else states
 
 
