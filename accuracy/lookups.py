@@ -60,6 +60,7 @@ def signature(value):
             return list(inspect.signature(value).parameters.values())
         owner = maker(value) or value
         own = [vars(owner)[name] for name in INITS if name in vars(owner)]
+        own = [getattr(each, "__func__", each) for each in own]  # __new__ is a static method
         init = next((each for each in own if isinstance(each, types.FunctionType)), None)
         return None if init is None else list(inspect.signature(init).parameters.values())[1:]
     except (TypeError, ValueError, AttributeError):
@@ -86,7 +87,9 @@ def place(value, count, skip):
 
 
 def from_text(value, path, keyword):
-    """The same of a builtin, from its docstring and its operator's schemas."""
+    """The same of a function of C, from its docstring and its operator's schemas."""
+    if isinstance(value, type):
+        return UNKNOWN
     if path not in NAMES:
         NAMES[path] = documented(value) | schemas(path)
     names = NAMES[path]

@@ -24,6 +24,7 @@ import lookups
 from standins import STAND_IN, Stands, own_nodes, statement_at, where
 
 SECONDS = 120
+PASSES = 4  # some packages never settle: what fails in them depends on what has failed before
 SKIPPED = re.compile(r"(^|\.)(__main__|setup|conftest)$")
 MISSING = re.compile(r"has no attribute '(\w+)'")
 FROM = re.compile(r"cannot import name '(\w+)' from '([\w.]+)'")
@@ -308,7 +309,7 @@ def mark(out, module):
         file.write(module)
 
 
-def work(out, folder, names, known, dead):
+def work(out, folder, names, known, dead, last):
     """One pass, in a process of its own."""
     warnings.simplefilter("ignore")
     signal.signal(signal.SIGALRM, stop)
@@ -332,7 +333,7 @@ def work(out, folder, names, known, dead):
         "python": "{}.{}".format(*sys.version_info),
         "notes": probe.notes,
         "failed": failed,
-        "bodies": probe.bodies(every) if probe.notes == known else {},  # in the last pass
+        "bodies": probe.bodies(every) if last or probe.notes == known else {},
         "modules": len(every),
         "lines": {path: sorted(lines) for path, lines in sorted(probe.lines.items())},
     }
@@ -340,7 +341,7 @@ def work(out, folder, names, known, dead):
         json.dump(content, file)
 
 
-def one_pass(out, folder, names, known, dead):
+def one_pass(out, folder, names, known, dead, last):
     """Run a worker, a copy of this process, in which torch is imported; what it found, or None if it died."""
     sys.stdout.flush()
     child = os.fork()
@@ -349,7 +350,7 @@ def one_pass(out, folder, names, known, dead):
         for stream, target in ((os.open(os.devnull, os.O_RDONLY), 0), (log, 1), (log, 2)):
             os.dup2(stream, target)
         try:
-            work(out, folder, names, known, dead)
+            work(out, folder, names, known, dead, last)
         finally:
             os._exit(0)  # threads of what was imported
     os.waitpid(child, 0)
@@ -364,15 +365,16 @@ def one_pass(out, folder, names, known, dead):
 def passes(out, folder, names):
     """Passes until one finds nothing new; whether it came to that."""
     known, dead = [], []
-    for _ in range(60):
-        content = one_pass(out, folder, names, known, dead)
+    for count in range(60):
+        last = count - len(dead) >= PASSES
+        content = one_pass(out, folder, names, known, dead, last)
         if content is None:
             with open(out + ".importing") as file:
                 module = file.read()
             if not module:
                 return False  # it was not an import that ended the process
             dead.append(module)
-        elif content["notes"] == known:
+        elif last or content["notes"] == known:
             with open(out, "w") as file:
                 json.dump(content, file)
             for suffix in (".importing", ".log"):
