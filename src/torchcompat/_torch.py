@@ -10,7 +10,17 @@ from importlib import import_module
 from types import ModuleType
 from typing import Any, Callable, Tuple
 
-import torch
+try:
+    import torch
+except ModuleNotFoundError as error:
+    # `python -m torchcompat` imports this package before its `__main__`, which can do without torch, or says in one
+    # line what to install. `-m` stands in `argv` for the module until Python has found it.
+    _program = getattr(sys, "orig_argv", sys.argv)[-len(sys.argv) :]
+    if error.name == "torch" and sys.argv[:1] == ["-m"] and _program[:1] == ["torchcompat"]:
+        from torchcompat_check.__main__ import main as _main
+
+        _main(sys.argv[1:])
+    raise
 
 Release = Tuple[int, int, int]
 
