@@ -147,7 +147,7 @@ class Release:
         try:
             text = read_text(str(path))
             walked = project.walk(str(path), text)
-            walked.functions()
+            walked.bodies.read()
         except (SyntaxError, UnicodeError, RecursionError):
             return  # some packages ship templates, and tests of bad code
         findings, _ = apply(ignores_in(text), sorted(walked.uses.findings.values()))

@@ -18,6 +18,7 @@ import re
 import signal
 import sys
 import time
+import traceback
 import warnings
 
 import lookups
@@ -351,7 +352,10 @@ def one_pass(out, folder, names, known, dead, last):
             os.dup2(stream, target)
         try:
             work(out, folder, names, known, dead, last)
+        except BaseException:
+            traceback.print_exc()
         finally:
+            sys.stderr.flush()
             os._exit(0)  # threads of what was imported
     os.waitpid(child, 0)
     if not os.path.exists(out):
