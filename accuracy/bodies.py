@@ -148,7 +148,7 @@ class Bodies:
             known = isinstance(value, (type, types.ModuleType, types.BuiltinFunctionType))
             if not known or not self.is_torch(self.named(value)) or value.__name__ == "torch.ops":
                 return
-            owner, value = value, getattr(value, part.attr, NOTHING)
+            owner, value = value, get(value, part.attr)
             self.note(part, self.named(owner) + "." + part.attr, value is not NOTHING)
             if value is NOTHING:
                 return
@@ -216,7 +216,7 @@ class Bodies:
             path = getattr(value, "__name__" if isinstance(value, types.ModuleType) else "__qualname__", path)
             if isinstance(value, type):
                 path = value.__module__ + "." + path
-            path, value = path + "." + part, getattr(value, part, None)
+            path, value = path + "." + part, get(value, part)
         if not lookups.is_callable(value) or not lookups.of_torch(value):
             return None, ""
         if isinstance(value, type):
@@ -259,6 +259,14 @@ class Bodies:
     def argument(self, node, path, name, state):
         """An argument, or a special method, and what torch says of it."""
         self.arguments.append([node.lineno, path, name, state])
+
+
+def get(value, name):
+    """An attribute, or NOTHING; whatever is raised by what a package puts in the place of what it cannot import."""
+    try:
+        return getattr(value, name, NOTHING)
+    except Exception:
+        return NOTHING
 
 
 def imports_of(tree):

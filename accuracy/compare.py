@@ -20,42 +20,49 @@ from torchcompat_check.reading import read_text  # noqa: E402
 
 
 class Recording(uses.Uses):
-    """Notes every name that is read and every argument that is passed, guarded or not: (line, name, argument)."""
+    """Notes every name that is read and every argument that is passed, and the minors on which nothing guards it."""
 
     def __init__(self, *arguments):
         super().__init__(*arguments)
-        self.seen = set()
+        self.seen = collections.Counter()  # {(line, name, argument): mask}
 
-    def sees(self, node, name, argument=""):
-        """Note a use; of a `keyword`, which has no place of its own before Python 3.9, that of its value."""
-        self.seen.add((getattr(node if hasattr(node, "lineno") else node.value, "lineno", 0), name, argument))
+    def sees(self, node, name, argument="", known=ALL, kinds=("type",)):
+        """Note a use; of a `keyword`, which has no place of its own before Python 3.9, that of its value.
 
-    def name(self, node, path, *arguments, **options):
-        self.sees(node, path)
-        super().name(node, path, *arguments, **options)
+        *kinds*: the errors that a `try` around it has to catch.
+        """
+        line = getattr(node if hasattr(node, "lineno") else node.value, "lineno", 0)
+        is_caught = any(frame.kinds & set(kinds) for frame in self.state.frames)
+        runs = 0 if is_caught else self.state.reach & known & ~self.provided.get(name, 0)
+        if not self.state.quiet:
+            self.seen[line, name, argument] |= runs
+
+    def name(self, node, path, known, kind="attribute", direct=False):
+        self.sees(node, path, "", known, (kind,))
+        super().name(node, path, known, kind, direct)
 
     def imported(self, node, module, name):
-        self.sees(node, f"{module}.{name}")
+        self.sees(node, f"{module}.{name}", "", ALL, ("module", "import"))
         super().imported(node, module, name)
 
-    def call(self, node, path, *arguments, **options):
+    def call(self, node, path, known, *arguments, **options):
         for keyword in node.keywords:
-            self.sees(keyword, path, keyword.arg)
+            self.sees(keyword, path, keyword.arg, known)
         for argument in node.args:
-            self.sees(argument, path, "#")
-        super().call(node, path, *arguments, **options)
+            self.sees(argument, path, "#", known)
+        super().call(node, path, known, *arguments, **options)
 
 
 def lacking(walk, node, path, names, mask, kind):
     """The same for special methods."""
     for name in names:
-        walk.uses.sees(node, path, name)
+        walk.uses.sees(node, path, name, mask, (kind,))
     LACKING(walk, node, path, names, mask, kind)
 
 
 def bare(walk, node, function, mask):
     """The same for context managers that take a function."""
-    walk.uses.sees(node, function.path, "orig_func")
+    walk.uses.sees(node, function.path, "orig_func", mask)
     BARE(walk, node, function, mask)
 
 
@@ -73,8 +80,8 @@ class File:
 
     def __init__(self, path, findings, seen):
         self.findings, self.seen = findings, collections.defaultdict(set)
-        for line, name, argument in seen:
-            self.seen[line].add((name, argument))
+        for (line, name, argument), runs in seen.items():
+            self.seen[line].add((name, argument, runs))
         self.tree = ast.parse(path.read_bytes())
         self._spans = {}
         nodes = list(ast.walk(self.tree))
@@ -105,11 +112,12 @@ class File:
             for node in self._lambdas
         )
 
-    def saw(self, line, name, argument=""):
-        """Whether the checker met a name, or an argument of it, in the statement that holds a line."""
+    def guards(self, line, name, argument, index):
+        """Whether the checker met a name, or an argument of it, in the statement of a line, and saw it guarded."""
         first, last = self.span(line)
         met = [each for at in range(first, last + 1) for each in self.seen.get(at, ())]
-        return any(given == argument and same(each, name) for each, given in met)
+        masks = [runs for each, given, runs in met if given == argument and same(each, name)]
+        return bool(masks) and not any(runs >> index & 1 for runs in masks)
 
     def inside(self, line, other):
         """Whether two lines are of one statement."""
@@ -272,7 +280,7 @@ class Comparison:
         elif met:
             self.count["reported"] += 1
             kind["reported"] += 1
-        elif file.saw(line, name, argument) and state != "there":
+        elif file.guards(line, name, argument, INDEX[self.minor]) and state != "there":
             kind["guarded"] += 1
             self.differ("guarded", path, line, text)
         else:
