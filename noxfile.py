@@ -1,7 +1,10 @@
 """Tests on real torch versions. `nox` alone: lint, types, docs, check and the newest torch; `nox -l` lists the rest.
 
 nox -s "tests(torch-1.2)"   one version
+nox -t quick                the newest and the oldest torch, and the checker: under ten minutes and 10 GB
 nox -t edges                both sides of the versions where torch changed most
+nox -t rest                 of the edges, what `quick` leaves
+nox -t newest               the newest torch alone
 nox -t random               three versions drawn at random
 nox -t all                  all 28
 nox -s check                the checker, which needs no torch
@@ -50,7 +53,10 @@ def row(patch, minor):
 
 MATRIX = [row(patch, minor) for patch, minor in zip(PATCHES, MINORS)]
 NEWEST = f"tests(torch-{MINORS[-1]})"
-EDGES = {"1.2", "1.7", "1.12", "2.0", "2.4", "2.5", "2.9", MINORS[-1]}
+# The newest torch is tested on the newest Python, too.
+NEWEST_PYTHON = "3.13"
+QUICK = {MINORS[0], MINORS[-1]}
+EDGES = QUICK | {"1.7", "1.12", "2.0", "2.4", "2.5", "2.9"}
 RANDOM = set(random.sample(MINORS, 3))
 
 nox.options.sessions = ["lint", "types", "docs", "check", NEWEST]
@@ -72,16 +78,24 @@ use_every_pyenv_python()
 
 def tags(minor):
     """The tags of a row."""
-    return ["all"] + ["edges"] * (minor in EDGES) + ["random"] * (minor in RANDOM)
+    named = {"newest": {MINORS[-1]}, "quick": QUICK, "edges": EDGES, "rest": EDGES - QUICK, "random": RANDOM}
+    return ["all", *(tag for tag, minors in named.items() if minor in minors)]
 
 
-def each_torch(tags_of=lambda minor: []):
-    """Make one session for each row of the matrix."""
+def each_torch(tags_of=lambda minor: [], more=()):
+    """Make one session for each row of the matrix, and for *more* that are ready made."""
     rows = [
         nox.param(python, torch, needs, id="torch-" + minor, tags=tags_of(minor))
         for minor, torch, python, needs in MATRIX
     ]
-    return nox.parametrize("python,torch,needs", rows)
+    return nox.parametrize("python,torch,needs", [*rows, *more])
+
+
+def on_newest_python():
+    """The row of the newest torch on the newest Python."""
+    minor, torch, _, needs = MATRIX[-1]
+    name = f"torch-{minor}-python-{NEWEST_PYTHON}"
+    return nox.param(NEWEST_PYTHON, torch, needs, id=name, tags=["all", "edges", "rest"])
 
 
 def group(name):
@@ -143,7 +157,7 @@ def test_both(session, torch):
 
 
 @nox.session
-@each_torch(tags)
+@each_torch(tags, [on_newest_python()])
 def tests(session, torch, needs):
     """The test suite on one torch, as installed and with every fallback forced."""
     try:
@@ -153,7 +167,7 @@ def tests(session, torch, needs):
         delete(session)
 
 
-@nox.session(python=[OLD, NEW], tags=["all", "edges"])
+@nox.session(python=[OLD, NEW], tags=["all", "quick", "edges"])
 def check(session):
     """The tests of the checker, on the oldest and the newest Python; without torch, which it must not need."""
     session.install(*group("check"))
@@ -192,6 +206,22 @@ def docs(session):
         session.run("python", "docs/generate.py", "--check")
     finally:
         delete(session)
+
+
+@nox.session(python=NEW)
+def build(session):
+    """Build the distributions into dist/ and check them; "build -- v1.2.3" also checks that this is their version."""
+    shutil.rmtree("dist", ignore_errors=True)
+    session.run("uv", "build", "--out-dir", "dist", external=True)
+    version = nox.project.load_toml("pyproject.toml")["project"]["version"]
+    for tag in session.posargs:
+        if tag != f"v{version}":
+            session.error(f"the tag is {tag} and the version in pyproject.toml is {version}")
+    built = [str(path) for path in sorted(Path("dist").glob("torchcompat_shims-*"))]
+    session.install("twine", "packaging")
+    session.run("twine", "check", "--strict", *built)
+    session.install("--no-deps", next(path for path in built if path.endswith(".whl")))
+    session.run("torchcompat", "api", "torch.compile")
 
 
 @nox.session

@@ -144,7 +144,8 @@ SPREAD = {
             nn.LayerNorm(n, **STATE), nn.LayerNorm(n, **GROWN)
             one = {"bias": 1}
             one.pop(key)
-            nn.LayerNorm(n, **one)
+            nn.LayerNorm(n, **one), nn.LayerNorm(n, **{**one})
+            nn.LayerNorm(n, **dict(one)), nn.LayerNorm(n, **dict(**one))
             two = {"bias": 1}
             del two[key]
             nn.LayerNorm(n, **two)

@@ -185,7 +185,7 @@ _ADDED = "https://github.com/pytorch/pytorch/pull/76509"
         # An empty std::string of the old C++ ABI is one that all share; the wheels have the new ABI from 2.7 on.
         Limit(
             "empty strings",
-            "after an unknown level no `torch.library.Library` can be made in this process: empty strings name the level",
+            "after an unknown level this process can make no `torch.library.Library`: every empty string is that level",
             "native",
             "1.12",
             "2.6",

@@ -37,7 +37,8 @@ def bind_item(walk: Walk, target: ast.Subscript, value: Value) -> None:
     key, owner = subscripted(walk, target)
     if isinstance(target.value, ast.Name) and isinstance(owner, Mapping):
         name = target.value.id
-        new = dictionaries.filled(owner, key, value) if name in walk.state.scope.names else None
+        own = walk.state.scope.names.get(name)
+        new = dictionaries.filled(own, key, value) if isinstance(own, Mapping) else None
         walk.state.scope.settle(name, new)
 
 

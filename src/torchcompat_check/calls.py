@@ -64,6 +64,7 @@ def handed_over(walk: Walk, node: ast.Call) -> tuple[ast.Call, dict[Any, Value]]
         if keyword.arg is not None:
             values[keyword.arg] = value
             continue
+        value = dictionaries.known(walk, keyword.value, value)
         values[None] = value
         for handed, known in dictionaries.spread(keyword, value):
             more.append(handed)
@@ -77,7 +78,7 @@ def of_unknown(walk: Walk, node: ast.Call, arguments: list[Value], keywords: dic
     """A call of what is not known: of a name of Python's own, or of a method that tells by its name."""
     if isinstance(node.func, ast.Name):
         if node.func.id == "dict" and not (arguments and isinstance(arguments[0], memberships.SEVERAL)):
-            return dictionaries.made(node, arguments, keywords)
+            return dictionaries.made(node, given(walk, node, arguments), keywords)
         for one in arguments if node.func.id in implicit.BUILTINS else ():
             implicit.asked(walk, node, one, implicit.BUILTINS[node.func.id])
         return conditions.builtin(walk, node, node.func.id, arguments)
@@ -85,8 +86,13 @@ def of_unknown(walk: Walk, node: ast.Call, arguments: list[Value], keywords: dic
         if node.func.attr in ENTERING and node.args:
             implicit.entered(walk, node.args[0], arguments[0], ENTERING[node.func.attr])
             return arguments[0]
-        dictionaries.grow(walk, node, arguments, keywords)
+        dictionaries.grow(walk, node, given(walk, node, arguments), keywords)
     return None
+
+
+def given(walk: Walk, node: ast.Call, arguments: list[Value]) -> list[Value]:
+    """The arguments of a call that only reads them."""
+    return [dictionaries.known(walk, one, value) for one, value in zip(node.args, arguments)]
 
 
 def called(

@@ -92,7 +92,7 @@ def literal(pairs: Sequence[tuple[Value, Value]]) -> Value:
     for key, value in pairs:
         if isinstance(key, Const) and is_hashable(key.value):
             items[key.value] = value
-        elif key is None and isinstance(value, Mapping):
+        elif key is None and isinstance(value, Mapping) and value.sure:
             items.update(value.items)
         elif key is None:
             items = dict.fromkeys(items)  # any of these may be another now
@@ -149,21 +149,30 @@ def filled(value: Mapping, key: Value, one: Value) -> Value:
     return Mapping(tuple({**dict(value.items), key.value: one}.items()), True)
 
 
-def read(walk: Walk, name: str, value: Value) -> Value:
-    """What a name stands for where it is read: keys are sure only as long as nobody can have taken one away."""
-    if not any(isinstance(one, Mapping) and one.sure for _, one in options(value)):
+def known(walk: Walk, node: ast.AST, value: Value) -> Value:
+    """What a dictionary in the place of *node* is, where it is only read; elsewhere a name is an alias of it.
+
+    The keys of one that has a name are sure only as long as nobody can have taken one away.
+    """
+    if not isinstance(node, ast.Name):
         return value
     scope: Scope | None = walk.state.scope
-    while scope is not None and name not in scope.names:
+    while scope is not None and node.id not in scope.names:
         scope = scope.outer
-    if scope is None or scope.node is None or name in walk.rebound:
-        return unsure(value)
-    return value if walk.handling(scope.node).is_tame(name, scope is walk.state.scope) else unsure(value)
+    found = None if scope is None else scope.names[node.id]
+    if scope is None or scope.node is None or node.id in walk.rebound or not has_sure(found):
+        return value
+    return found if walk.handling(scope.node).is_tame(node.id, scope is walk.state.scope) else value
+
+
+def has_sure(value: Value) -> bool:
+    """Whether a value may be a dictionary with a key that is sure."""
+    return any(isinstance(one, Mapping) and one.sure and bool(one.items) for _, one in options(value))
 
 
 def unsure(value: Value) -> Value:
     """The same, of which somebody else may take keys away."""
-    if isinstance(value, Choice):
+    if isinstance(value, Choice) and any(isinstance(one, Mapping) for _, one in value.options):
         return choice([(mask, unsure(one)) for mask, one in value.options])
     return value._replace(sure=False) if isinstance(value, Mapping) else value
 

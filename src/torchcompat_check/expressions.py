@@ -75,7 +75,7 @@ def name(walk: Walk, node: ast.Name) -> Value:
     if isinstance(value, LocalClass) and value.is_private:
         walk.bodies.reached_class(value)
     if found:
-        return dictionaries.read(walk, node.id, value) if isinstance(value, (Mapping, Choice)) else value
+        return dictionaries.unsure(value) if isinstance(value, (Mapping, Choice)) else value
     for star in walk.state.scope.module().stars:
         path = f"{star}.{node.id}"
         if walk.uses.history.find(path) is not None:
@@ -279,7 +279,11 @@ def sequence(walk: Walk, node: Any) -> Value:
 @handles(ast.Dict)
 def mapping(walk: Walk, node: ast.Dict) -> Value:
     keys = [None if key is None else evaluate(walk, key) or UNKNOWN for key in node.keys]
-    return dictionaries.literal([(key, evaluate(walk, value)) for key, value in zip(keys, node.values)])
+    values = [evaluate(walk, value) for value in node.values]
+    for at, key in enumerate(node.keys):
+        if key is None:
+            values[at] = dictionaries.known(walk, node.values[at], values[at])
+    return dictionaries.literal(list(zip(keys, values)))
 
 
 @handles(ast.GeneratorExp, ast.ListComp, ast.SetComp)

@@ -35,6 +35,15 @@ def run(impl, shim, options, dtype=torch.float64, steps=6):
     return trajectory(shim, impl([param], **options), param, steps)
 
 
+def one_step(case, shim, optimizer, rates):
+    """Step once, and hold each parameter to what its learning rate makes of it."""
+    for param in rates:
+        differentiate(shim, param, 1)
+    optimizer.step()
+    for param, lr in rates.items():
+        close([param.detach().numpy()], case.expected({"lr": lr}, 1), case.bound({"lr": lr}))
+
+
 class Shared:
     """What is the work of the base class: asked of a few, or of all if TORCHCOMPAT_FULL is set."""
 
@@ -213,16 +222,21 @@ class Contract:
         close(run(impl, shim, {"fused": True}), case.expected({}), 1e-6)
 
     def test_learning_rates(self, impl, shim, case):
-        for lr in (torch.tensor(0.25), torch.tensor([0.25])):
-            close(run(impl, shim, {"lr": lr}), case.expected({"lr": 0.25}), max(case.bound({"lr": 0.25}), 1e-6))
-        with pytest.raises(ValueError):
-            impl([parameter()], lr=torch.tensor([0.1, 0.1]))
+        lr = torch.tensor(0.25)
+        close(run(impl, shim, {"lr": lr}), case.expected({"lr": 0.25}), max(case.bound({"lr": 0.25}), 1e-6))
         if shim.name == "optim.SparseAdam":
             with pytest.raises(ValueError):
                 impl([parameter()], lr=0)
             return
         smallest = 0.0 if shim.name != "optim.Rprop" else 1e-5
         close(run(impl, shim, {"lr": 0}), [START] * 6, smallest)
+
+    @pytest.mark.limit("tensor lr", shared=True)
+    def test_learning_rate_of_one_dimension(self, impl, shim, case):
+        lr = torch.tensor([0.25])
+        close(run(impl, shim, {"lr": lr}), case.expected({"lr": 0.25}), max(case.bound({"lr": 0.25}), 1e-6))
+        with pytest.raises(ValueError):
+            impl([parameter()], lr=torch.tensor([0.1, 0.1]))
 
     def test_maximize_goes_along_the_gradient(self, impl, shim, case):
         if "maximize" not in case.flags:
@@ -328,16 +342,20 @@ class Contract:
         assert optimizer.step() is None
 
     def test_groups_have_their_own_options(self, impl, shim, case):
-        param, other, third = parameter(), parameter(), parameter()
+        param, other = parameter(), parameter()
         optimizer = impl([{"params": param, "lr": 0.25}, {"params": [other]}], lr=0.01)
-        optimizer.add_param_group({"params": (third,), "lr": 0.125})
-        assert [group["lr"] for group in optimizer.param_groups] == [0.25, 0.01, 0.125]
-        for p in (param, other, third):
-            differentiate(shim, p, 1)
-        optimizer.step()
-        for p, lr in ((param, 0.25), (other, 0.01), (third, 0.125)):
-            close([p.detach().numpy()], case.expected({"lr": lr}, 1), case.bound({"lr": lr}))
+        assert [group["lr"] for group in optimizer.param_groups] == [0.25, 0.01]
+        one_step(case, shim, optimizer, {param: 0.25, other: 0.01})
 
+    @pytest.mark.limit("late groups", shared=True)
+    def test_a_group_that_is_added_later(self, impl, shim, case):
+        param, late = parameter(), parameter()
+        optimizer = impl([param], lr=0.01)
+        optimizer.add_param_group({"params": (late,), "lr": 0.125})
+        assert [group["lr"] for group in optimizer.param_groups] == [0.01, 0.125]
+        one_step(case, shim, optimizer, {param: 0.01, late: 0.125})
+
+    @pytest.mark.limit("names", shared=True)
     def test_named_parameters(self, impl, shim, case):
         param, other = parameter(), parameter()
         optimizer = impl([("weight", param), ("bias", other)])

@@ -851,6 +851,7 @@ def test_what_the_reentrant_way_has_not(impl, settings):
     assert function.count == 0
 
 
+@pytest.mark.limit("decorator")
 def test_decorator(impl):
     class Model(nn.Module):
         def __init__(self):

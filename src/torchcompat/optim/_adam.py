@@ -23,15 +23,15 @@ from ._engine import (
     sparse_like,
     value_of,
 )
-from ._since import NAMES, TENSOR_LR
+from ._since import PULL, names, tensor_lr
 from ._states import scalar
 
 
-@polyfill("torch.optim.Adam", since="2.8", link=TENSOR_LR)
+@polyfill("torch.optim.Adam", since="2.7", link=PULL + "143710", limits=[tensor_lr("2.7", "2.7")])
 class Adam(Engine, twin("Adam")):  # type: ignore[misc]
     """Gradient descent scaled by running averages of the gradient and of its square.
 
-    In torch since 2.8. Fallback: the same steps, one parameter at a time; with *foreach*,
+    In torch since 2.7. Fallback: the same steps, one parameter at a time; with *foreach*,
     *capturable* or *fused*, and on CUDA, by torch's own class where that does what is asked for (2.0 and later).
     https://arxiv.org/abs/1412.6980, https://openreview.net/forum?id=ryQu7f-RZ (AMSGrad)
 
@@ -119,11 +119,11 @@ class Adam(Engine, twin("Adam")):  # type: ignore[misc]
         )
 
 
-@polyfill("torch.optim.AdamW", since="2.8", link=TENSOR_LR)
+@polyfill("torch.optim.AdamW", since="2.7", link=PULL + "143710", limits=[tensor_lr("2.7", "2.7")])
 class AdamW(SHIMS["optim.Adam"].fallback, twin("AdamW")):  # type: ignore[misc]
     """Adam whose weight decay shrinks the weights themselves and leaves the averages alone.
 
-    In torch since 2.8. Fallback: the same steps, one parameter at a time; with *foreach*,
+    In torch since 2.7. Fallback: the same steps, one parameter at a time; with *foreach*,
     *capturable* or *fused*, and on CUDA, by torch's own class where that does what is asked for (2.0 and later).
     https://arxiv.org/abs/1711.05101
 
@@ -182,11 +182,11 @@ class AdamW(SHIMS["optim.Adam"].fallback, twin("AdamW")):  # type: ignore[misc]
             group["decoupled_weight_decay"] = True
 
 
-@polyfill("torch.optim.Adamax", since="2.8", link=TENSOR_LR)
+@polyfill("torch.optim.Adamax", since="2.3", link=PULL + "121183", limits=[tensor_lr("2.3", "2.7"), names("2.3")])
 class Adamax(Engine, twin("Adamax")):  # type: ignore[misc]
     """Adam with the largest recent gradient in place of the average of squares.
 
-    In torch since 2.8. Fallback: the same steps, one parameter at a time; with *foreach* or
+    In torch since 2.3. Fallback: the same steps, one parameter at a time; with *foreach* or
     *capturable*, and on CUDA, by torch's own class where that does what is asked for (2.0 and later).
     https://arxiv.org/abs/1412.6980, section 7.1
 
@@ -253,11 +253,11 @@ class Adamax(Engine, twin("Adamax")):  # type: ignore[misc]
         move_ratio_(param, mean, denominator, -(value_of(group["lr"]) / (1 - beta1**step)))
 
 
-@polyfill("torch.optim.SparseAdam", since="2.6", link=NAMES)
+@polyfill("torch.optim.SparseAdam", since="2.4", link=PULL + "127081", limits=[tensor_lr("2.4", "2.4"), names("2.4")])
 class SparseAdam(Engine, twin("SparseAdam")):  # type: ignore[misc]
     """Adam for sparse gradients: only what they name is averaged and moved.
 
-    In torch since 2.6. Fallback: the same steps.
+    In torch since 2.4. Fallback: the same steps.
     https://arxiv.org/abs/1412.6980
 
     Args:

@@ -10,15 +10,15 @@ from .._shim import polyfill
 from . import _checks
 from ._base import twin
 from ._engine import Engine, add_square_, decay, lerp_, move_, move_ratio_, next_step, plus_, value_of
-from ._since import NAMES, TENSOR_LR
+from ._since import PULL, names, tensor_lr
 from ._states import scalar
 
 
-@polyfill("torch.optim.NAdam", since="2.8", link=TENSOR_LR)
+@polyfill("torch.optim.NAdam", since="2.4", link=PULL + "127214", limits=[tensor_lr("2.4", "2.7"), names("2.4")])
 class NAdam(Engine, twin("NAdam")):  # type: ignore[misc]
     """Adam with Nesterov's momentum.
 
-    In torch since 2.8. Fallback: the same steps, one parameter at a time; with *foreach* or
+    In torch since 2.4. Fallback: the same steps, one parameter at a time; with *foreach* or
     *capturable*, and on CUDA, by torch's own class where that does what is asked for (2.0 and later).
     https://openreview.net/forum?id=OM0jvwB8jIp57ZJjtNEZ
 
@@ -98,11 +98,11 @@ class NAdam(Engine, twin("NAdam")):  # type: ignore[misc]
         move_ratio_(param, mean, denominator, -lr * then / (1 - product * then))
 
 
-@polyfill("torch.optim.RAdam", since="2.6", link=NAMES)
+@polyfill("torch.optim.RAdam", since="2.4", link=PULL + "126765", limits=[tensor_lr("2.4", "2.4"), names("2.4")])
 class RAdam(Engine, twin("RAdam")):  # type: ignore[misc]
     """Adam that does without the average of squares as long as too few steps have gone into it.
 
-    In torch since 2.6. Fallback: the same steps, one parameter at a time; with *foreach* or
+    In torch since 2.4. Fallback: the same steps, one parameter at a time; with *foreach* or
     *capturable*, and on CUDA, by torch's own class where that does what is asked for (2.0 and later).
     https://arxiv.org/abs/1908.03265
 

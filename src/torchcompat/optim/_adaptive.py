@@ -22,15 +22,15 @@ from ._engine import (
     sparse_like,
     value_of,
 )
-from ._since import LATE_GROUPS, TENSOR_LR
+from ._since import CAPTURABLE, LATE_GROUPS, PULL, names, tensor_lr
 from ._states import scalar
 
 
-@polyfill("torch.optim.Adadelta", since="2.8", link=TENSOR_LR)
+@polyfill("torch.optim.Adadelta", since="2.4", link=CAPTURABLE, limits=[tensor_lr("2.4", "2.7"), names("2.4")])
 class Adadelta(Engine, twin("Adadelta")):  # type: ignore[misc]
     """Steps in the proportion of the recent steps to the recent gradients.
 
-    In torch since 2.8. Fallback: the same steps, one parameter at a time; with *foreach* or
+    In torch since 2.4. Fallback: the same steps, one parameter at a time; with *foreach* or
     *capturable*, and on CUDA, by torch's own class where that does what is asked for (2.0 and later).
     https://arxiv.org/abs/1212.5701
 
@@ -97,11 +97,16 @@ class Adadelta(Engine, twin("Adadelta")):  # type: ignore[misc]
         move_(param, delta, -value_of(group["lr"]))
 
 
-@polyfill("torch.optim.Adagrad", since="2.12", link=LATE_GROUPS)
+@polyfill(
+    "torch.optim.Adagrad",
+    since="2.4",
+    link=PULL + "124905",
+    limits=[tensor_lr("2.4", "2.7"), names("2.4"), LATE_GROUPS],
+)
 class Adagrad(Engine, twin("Adagrad")):  # type: ignore[misc]
     """Gradient descent scaled by the sum of all squared gradients so far.
 
-    In torch since 2.12. Fallback: the same steps, one parameter at a time; with *foreach* or
+    In torch since 2.4. Fallback: the same steps, one parameter at a time; with *foreach* or
     *fused*, and on CUDA, by torch's own class where that does what is asked for (2.0 and later).
     https://jmlr.org/papers/v12/duchi11a.html
 
@@ -197,11 +202,11 @@ class Adagrad(Engine, twin("Adagrad")):  # type: ignore[misc]
         move_(param, sparse_like(grad, values / roots), size)
 
 
-@polyfill("torch.optim.RMSprop", since="2.8", link=TENSOR_LR)
+@polyfill("torch.optim.RMSprop", since="2.4", link=PULL + "122264", limits=[tensor_lr("2.4", "2.7"), names("2.4")])
 class RMSprop(Engine, twin("RMSprop")):  # type: ignore[misc]
     """Gradient descent scaled by a running average of the squared gradient.
 
-    In torch since 2.8. Fallback: the same steps, one parameter at a time; with *foreach* or
+    In torch since 2.4. Fallback: the same steps, one parameter at a time; with *foreach* or
     *capturable*, and on CUDA, by torch's own class where that does what is asked for (2.0 and later).
     https://www.cs.toronto.edu/~tijmen/csc321/slides/lecture_slides_lec6.pdf, https://arxiv.org/abs/1308.0850 (centered)
 

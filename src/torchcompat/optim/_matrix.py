@@ -12,15 +12,15 @@ from .._torch import at_least
 from . import _checks
 from ._base import twin
 from ._engine import Engine, is_complex, lerp_, next_step, value_of
-from ._since import TENSOR_LR
+from ._since import PULL, names, tensor_lr
 from ._states import scalar
 
 
-@polyfill("torch.optim.Adafactor", since="2.8", link=TENSOR_LR)
+@polyfill("torch.optim.Adafactor", since="2.5", link=PULL + "129905", limits=[tensor_lr("2.5", "2.7"), names("2.5")])
 class Adafactor(Engine, twin("Adafactor")):  # type: ignore[misc]
     """Steps scaled by averages of squared gradients of which, for matrices, only those of rows and columns are kept.
 
-    In torch since 2.8. Fallback: the same steps; *foreach* changes nothing.
+    In torch since 2.5. Fallback: the same steps; *foreach* changes nothing.
     https://arxiv.org/abs/1804.04235, from which torch departs: *lr* bounds the relative step size, and the first of
     *eps* is a lower bound of the denominator.
 

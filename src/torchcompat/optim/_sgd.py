@@ -10,15 +10,15 @@ from .._shim import polyfill
 from . import _checks
 from ._base import twin
 from ._engine import Engine, decay, is_complex, move_, moved, next_step, value_of
-from ._since import NAMES, TENSOR_LR
+from ._since import CAPTURABLE, PULL, names, tensor_lr
 from ._states import scalar
 
 
-@polyfill("torch.optim.SGD", since="2.8", link=TENSOR_LR)
+@polyfill("torch.optim.SGD", since="2.4", link=PULL + "123629", limits=[tensor_lr("2.4", "2.7"), names("2.4")])
 class SGD(Engine, twin("SGD")):  # type: ignore[misc]
     """Stochastic gradient descent, with momentum if asked for.
 
-    In torch since 2.8. Fallback: the same steps, one parameter at a time; with *foreach* or
+    In torch since 2.4. Fallback: the same steps, one parameter at a time; with *foreach* or
     *fused*, and on CUDA, by torch's own class where that does what is asked for (2.0 and later).
     https://www.cs.toronto.edu/~hinton/absps/momentum.pdf
 
@@ -96,11 +96,11 @@ class SGD(Engine, twin("SGD")):  # type: ignore[misc]
         move_(param, grad, -value_of(group["lr"]))
 
 
-@polyfill("torch.optim.ASGD", since="2.6", link=NAMES)
+@polyfill("torch.optim.ASGD", since="2.4", link=PULL + "125440", limits=[tensor_lr("2.4", "2.4"), names("2.4")])
 class ASGD(Engine, twin("ASGD")):  # type: ignore[misc]
     """Stochastic gradient descent that also keeps the average of its parameters, as ``state[param]["ax"]``.
 
-    In torch since 2.6. Fallback: the same steps, one parameter at a time; with *foreach* or
+    In torch since 2.4. Fallback: the same steps, one parameter at a time; with *foreach* or
     *capturable*, and on CUDA, by torch's own class where that does what is asked for (2.0 and later).
     https://dl.acm.org/doi/10.1137/0330046
 
@@ -175,11 +175,11 @@ class ASGD(Engine, twin("ASGD")):  # type: ignore[misc]
         state["mu"].fill_(1 / max(1, step - group["t0"]))
 
 
-@polyfill("torch.optim.Rprop", since="2.8", link=TENSOR_LR)
+@polyfill("torch.optim.Rprop", since="2.4", link=CAPTURABLE, limits=[tensor_lr("2.4", "2.7"), names("2.4")])
 class Rprop(Engine, twin("Rprop")):  # type: ignore[misc]
     """Resilient backpropagation: only the signs of the gradients count. For full batches.
 
-    In torch since 2.8. Fallback: the same steps, one parameter at a time; with *foreach* or
+    In torch since 2.4. Fallback: the same steps, one parameter at a time; with *foreach* or
     *capturable*, and on CUDA, by torch's own class where that does what is asked for (2.0 and later).
     https://doi.org/10.1109/ICNN.1993.298623
 
