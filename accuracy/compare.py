@@ -80,8 +80,8 @@ class File:
 
     def __init__(self, path, findings, seen):
         self.findings, self.seen = findings, collections.defaultdict(set)
-        for (line, name, argument), runs in seen.items():
-            self.seen[line].add((name, argument, runs))
+        for (line, name, argument), mask in seen.items():
+            self.seen[line].add((name, argument, mask))
         self.tree = ast.parse(path.read_bytes())
         self._spans = {}
         nodes = list(ast.walk(self.tree))
@@ -116,8 +116,8 @@ class File:
         """Whether the checker met a name, or an argument of it, in the statement of a line, and saw it guarded."""
         first, last = self.span(line)
         met = [each for at in range(first, last + 1) for each in self.seen.get(at, ())]
-        masks = [runs for each, given, runs in met if given == argument and same(each, name)]
-        return bool(masks) and not any(runs >> index & 1 for runs in masks)
+        masks = [mask for each, given, mask in met if given == argument and same(each, name)]
+        return bool(masks) and not any(mask >> index & 1 for mask in masks)
 
     def inside(self, line, other):
         """Whether two lines are of one statement."""
