@@ -35,10 +35,10 @@ names; the arguments of calls of torch's functions and classes, also those that 
 torch's that `self` has; and the special methods that `with`, a subscript of a class or a decorator without parentheses
 asks for. Whether an argument is taken is told by Python's own signature, and for what is written in C by its docstring
 and the schemas of torch's operators. What is not there is *reported* by the checker, or *guarded* (the checker saw it,
-and says that a condition or a `try` keeps it from this torch), or *unseen*. A finding that the lookup contradicts is *unread*. A finding that
-could not be looked up is counted apart and confirms nothing: attributes of values such as tensors, operators,
-iteration, arguments of what takes `**kwargs` or of methods of values. The history of all these is compared with each
-torch in `tests/meta/test_history.py`. Functions that are there and only raise are left out.
+and says that a condition or a `try` keeps it from this torch), or *unseen*. A finding that the lookup contradicts is
+*unread*. A finding that could not be looked up is counted apart and confirms nothing: attributes of values such as
+tensors, operators, iteration, arguments of what takes `**kwargs` or of methods of values. The history of all these is
+compared with each torch in `tests/meta/test_history.py`. Functions that are there and only raise are left out.
 
 What these figures do not tell: whether the checker misses uses that could not be looked up, and whether code that runs
 means something else on another torch.
