@@ -112,13 +112,6 @@ class File:
             for node in self._lambdas
         )
 
-    def guards(self, line, name, argument, index):
-        """Whether the checker met a name, or an argument of it, in the statement of a line, and saw it guarded."""
-        first, last = self.span(line)
-        met = [each for at in range(first, last + 1) for each in self.seen.get(at, ())]
-        masks = [mask for each, given, mask in met if given == argument and same(each, name)]
-        return bool(masks) and not any(mask >> index & 1 for mask in masks)
-
     def inside(self, line, other):
         """Whether two lines are of one statement."""
         first, last = self.span(line)
@@ -280,12 +273,20 @@ class Comparison:
         elif met:
             self.count["reported"] += 1
             kind["reported"] += 1
-        elif file.guards(line, name, argument, INDEX[self.minor]) and state != "there":
+        elif is_guarded(file, line, name, argument, INDEX[self.minor]) and state != "there":
             kind["guarded"] += 1
             self.differ("guarded", path, line, text)
         else:
             kind["unseen"] += 1
             self.differ("unseen", path, line, text)
+
+
+def is_guarded(file, line, name, argument, index):
+    """Whether the checker met a name, or an argument of it, in the statement of a line, and says that it is guarded."""
+    first, last = file.span(line)
+    met = [each for at in range(first, last + 1) for each in file.seen.get(at, ()) if each[1] == argument]
+    masks = [mask for each, _, mask in met if each == name] or [mask for each, _, mask in met if same(each, name)]
+    return bool(masks) and not any(mask >> index & 1 for mask in masks)
 
 
 def known_of(name, argument, index):
