@@ -119,7 +119,7 @@ def assign(walk: Walk, node: ast.Assign) -> None:
 
 
 def note_sure(walk: Walk, value: Value) -> None:
-    """What is not known in a `try` may be what fails."""
+    """A statement whose effect is not known may be the one that fails in its `try`."""
     if walk.state.frames and walk.state.reach and not is_sure(value):
         walk.state.frames[-1].sure = False
 
@@ -213,7 +213,7 @@ def forget(walk: Walk, node: Any) -> None:
 
 @handles("Try", "TryStar")
 def try_(walk: Walk, node: Any) -> None:
-    """Where the body fails for want of a name, the handlers run; no use in it counts that one of them catches."""
+    """On a torch that lacks a name of the body, the handlers run. A use that a handler catches is no finding."""
     reach, names = walk.state.reach, walk.state.scope.names
     kinds = set().union(*[caught(handler.type) for handler in node.handlers]) if node.handlers else set()
     frame = Frame(node, kinds)

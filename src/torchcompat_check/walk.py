@@ -82,7 +82,7 @@ class Walk:
         self.state.reach |= reach & ~mask
 
     def _statement(self, statement: ast.stmt) -> None:
-        if not isinstance(statement, (ast.Assign, ast.Return, ast.If)):  # these tell by themselves
+        if not isinstance(statement, (ast.Assign, ast.Return, ast.If)):  # their own handlers call note_sure
             statements.note_sure(self, None)
         handler = statements.HANDLERS.get(type(statement))
         if handler is not None:

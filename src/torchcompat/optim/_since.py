@@ -25,3 +25,9 @@ def tensor_lr(first: str, last: str) -> Limit:
 def names(first: str) -> Limit:
     """Torch's own takes no parameters with names: https://github.com/pytorch/pytorch/pull/134107."""
     return Limit("names", "(name, tensor) pairs are a TypeError", "native", first, "2.5")
+
+
+def two_steps(first: str, options: str = "") -> Limit:
+    """Torch's own cannot be differentiated through two steps; with which *options*."""
+    text = f"with `differentiable=True`{options}, a backward pass through two steps is a RuntimeError"
+    return Limit("two steps", text, "native", first)

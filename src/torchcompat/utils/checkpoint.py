@@ -121,8 +121,8 @@ def _accelerator() -> str:
 class DefaultDeviceType:
     """The kind of device that reentrant checkpointing takes for granted where no tensor tells.
 
-    In torch since 2.1. Fallback: kept and told; torch before 2.1 has CUDA in its place. Checkpointing without reentrant
-    autograd looks at the arguments instead.
+    In torch since 2.1. Fallback: a class that stores the type and returns it; torch before 2.1 always uses CUDA.
+    Checkpointing without reentrant autograd looks at the arguments instead.
     """
 
     _default_device_type: str | None = None

@@ -19,12 +19,7 @@ about_total = pytest.mark.shim("nn.utils.get_total_norm")
 about_scale = pytest.mark.shim("nn.utils.clip_grads_with_norm_")
 about_value = pytest.mark.shim("nn.utils.clip_grad_value_")
 needs_complex = pytest.mark.skipif(not at_least(1, 9), reason="complex gradients are whole since torch 1.9")
-law = settings(
-    max_examples=12,
-    deadline=None,
-    derandomize=True,
-    database=None,
-)
+law = settings(max_examples=12)
 
 
 def param(*values, dtype=torch.float32):
