@@ -1,11 +1,12 @@
 """Import every module of a package on the installed torch, and write down each name of torch that is not there.
 
-    python accuracy/probe.py OUT.json FOLDER NAME...
+    python accuracy/probe.py < JOBS.json
 
-FOLDER holds the package, whose top-level modules are NAME.... A place that fails is noted, a stand-in is put there, and
-the import is tried again, so that one missing name does not hide the next. What `try`, `hasattr` or a version test
-catches never fails, and is not noted: only Python itself decides what is missing. Last, everything is imported once
-more, in a new process, with all stand-ins in place, and the lines that run are noted.
+The jobs are [[OUT.json, FOLDER, [NAME...]], ...]: FOLDER holds the package, whose top-level modules are NAME.... A
+place that fails is noted, a stand-in is put there, and the import is tried again, so that one missing name does not
+hide the next. What `try`, `hasattr` or a version test catches never fails, and is not noted: only Python itself decides
+what is missing. Every pass is a process of its own, a copy of one in which torch is imported. The last one imports
+everything with all stand-ins in place, and notes the lines that run.
 """
 
 import ast
@@ -15,13 +16,16 @@ import json
 import os
 import re
 import signal
-import subprocess
 import sys
+import time
+import traceback
 import warnings
 
+import lookups
 from standins import STAND_IN, Stands, own_nodes, statement_at, where
 
 SECONDS = 120
+PASSES = 4  # some packages never settle: what fails in them depends on what has failed before
 SKIPPED = re.compile(r"(^|\.)(__main__|setup|conftest)$")
 MISSING = re.compile(r"has no attribute '(\w+)'")
 FROM = re.compile(r"cannot import name '(\w+)' from '([\w.]+)'")
@@ -34,27 +38,31 @@ def is_torch(name):
 
 
 class Loader(importlib.machinery.SourceFileLoader):
-    """Compiles the package's files with stand-ins, and all others as Python does."""
+    """Compiles the files that need stand-ins with them, and all others as Python does."""
 
-    folder, places = "", {}
+    places, own, tracer = {}, (), None
+
+    def exec_module(self, module):
+        """Only what runs in files of the package is traced."""
+        before = sys.gettrace()
+        sys.settrace(self.tracer if self.path.startswith(self.own) else None)
+        try:
+            super().exec_module(module)
+        finally:
+            sys.settrace(before)
 
     def get_code(self, fullname):
         path = self.get_filename(fullname)
-        if not path.startswith(self.folder):
+        if not self.places.get(path):
             return super().get_code(fullname)
-        places = self.places.get(path)
-        data = self.get_data(path)
-        if not places:
-            return compile(data, path, "exec", dont_inherit=True)
-        tree = Stands(places).visit(ast.parse(data, path))
+        tree = Stands(self.places[path]).visit(ast.parse(self.get_data(path), path))
         return compile(ast.fix_missing_locations(tree), path, "exec", dont_inherit=True)
 
 
-def install(folder):
+def install():
     """Make Python import by `Loader`."""
     machinery = importlib.machinery
     extensions = (machinery.ExtensionFileLoader, machinery.EXTENSION_SUFFIXES)
-    Loader.folder = folder + os.sep
     sys.path_hooks.insert(0, machinery.FileFinder.path_hook(extensions, (Loader, machinery.SOURCE_SUFFIXES)))
     sys.path_importer_cache.clear()
     import builtins
@@ -148,6 +156,27 @@ def missing_keyword(error, statement, frame):
     return None
 
 
+def missing_special(statement, frame):
+    """(node, kind, what to leave out, name) of a special method that a statement asks one of torch's classes for."""
+    for node in own_nodes(statement):
+        if isinstance(node, ast.Subscript):
+            value = evaluated(node.value, frame)
+            if is_torch(named(value)) and lookups.special(value, "__class_getitem__") == lookups.REFUSED:
+                return node, "subscript", ["[]"], named(value) + ".__class_getitem__"
+    for node in getattr(statement, "decorator_list", ()):
+        value = evaluated(node, frame)
+        if isinstance(value, type) and is_torch(named(value)) and lookups.bare(value) == lookups.REFUSED:
+            name = named(value) + "(orig_func)"
+            if isinstance(node, ast.Attribute):
+                return node, "attribute", [node.attr], name
+            return statement, "statement", ["*"], name
+    for item in getattr(statement, "items", ()):
+        value = evaluated(getattr(item.context_expr, "func", item.context_expr), frame)
+        if is_torch(named(value)) and lookups.special(value, "__enter__") == lookups.REFUSED:
+            return statement, "statement", ["*"], named(value) + ".__enter__"
+    return None
+
+
 def missing_import(error, statement):
     """(names to leave out, what is missing) of an import."""
     if isinstance(error, ModuleNotFoundError):
@@ -238,10 +267,14 @@ class Probe:
             found = missing_keyword(error, statement, frame)
             if found and is_torch(found[2]):
                 return found[0], "keyword", [found[1]], found[2]
+        if isinstance(error, (AttributeError, TypeError)) and innermost:
+            found = missing_special(statement, frame)
+            if found:
+                return found
         return statement, "statement", ["*"], ""
 
     def bodies(self, modules):
-        """{path: what the functions in it want and do not find}."""
+        """{path: what the functions in it use, looked up}."""
         import bodies
 
         found = {}
@@ -249,9 +282,7 @@ class Probe:
             module = sys.modules.get(name)
             path = getattr(module, "__file__", None) or ""
             if path.startswith(self.folder) and path.endswith(".py"):
-                missing = bodies.missing(module, self.tree(path), is_torch, named)
-                if missing:
-                    found[os.path.relpath(path, self.folder)] = missing
+                found[os.path.relpath(path, self.folder)] = bodies.looked_up(module, self.tree(path), is_torch, named)
         return found
 
     def trace(self, frame, event, argument):
@@ -279,19 +310,17 @@ def mark(out, module):
         file.write(module)
 
 
-def work(out, folder, names, known, dead, traced):
+def work(out, folder, names, known, dead, last):
     """One pass, in a process of its own."""
     warnings.simplefilter("ignore")
     signal.signal(signal.SIGALRM, stop)
     sys.path.insert(0, folder)
-    import torch
-
-    install(folder)
+    install()
     probe = Probe(folder, names, known)
-    if traced:
-        sys.settrace(probe.trace)
+    Loader.own, Loader.tracer = probe.own, probe.trace
     failed = {}
-    for module in modules_of(folder, names):
+    every = modules_of(folder, names)
+    for module in every:
         if module in dead:
             failed[module] = "ends the process"
             continue
@@ -299,33 +328,36 @@ def work(out, folder, names, known, dead, traced):
         error = probe.attempt(module)
         if error:
             failed[module] = error
-    sys.settrace(None)
     mark(out, "")
-    bodies = probe.bodies(modules_of(folder, names)) if traced else {}
+    content = {
+        "torch": sys.modules["torch"].__version__.partition("+")[0],
+        "python": "{}.{}".format(*sys.version_info),
+        "notes": probe.notes,
+        "failed": failed,
+        "bodies": probe.bodies(every) if last or probe.notes == known else {},
+        "modules": len(every),
+        "lines": {path: sorted(lines) for path, lines in sorted(probe.lines.items())},
+    }
     with open(out, "w") as file:
-        json.dump(
-            {
-                "torch": torch.__version__.partition("+")[0],
-                "python": "{}.{}".format(*sys.version_info),
-                "notes": probe.notes,
-                "failed": failed,
-                "bodies": bodies,
-                "modules": len(modules_of(folder, names)),
-                "lines": {path: sorted(lines) for path, lines in sorted(probe.lines.items())},
-            },
-            file,
-        )
+        json.dump(content, file)
+
+
+def one_pass(out, folder, names, known, dead, last):
+    """Run a worker, a copy of this process, in which torch is imported; what it found, or None if it died."""
     sys.stdout.flush()
-    os._exit(0)  # threads of what was imported
-
-
-def one_pass(out, folder, names, state):
-    """Run a worker; what it found, or None if it came to its end before that."""
-    with open(out + ".known", "w") as file:
-        json.dump(state, file)
-    command = [sys.executable, "-B", os.path.abspath(__file__), "--worker", out, folder] + names
-    with open(out + ".log", "a") as log:
-        subprocess.run(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, timeout=1800)
+    child = os.fork()
+    if not child:
+        log = os.open(out + ".log", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        for stream, target in ((os.open(os.devnull, os.O_RDONLY), 0), (log, 1), (log, 2)):
+            os.dup2(stream, target)
+        try:
+            work(out, folder, names, known, dead, last)
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            sys.stderr.flush()
+            os._exit(0)  # threads of what was imported
+    os.waitpid(child, 0)
     if not os.path.exists(out):
         return None
     with open(out) as file:
@@ -334,33 +366,40 @@ def one_pass(out, folder, names, state):
     return content
 
 
-def main(out, folder, names):
-    """Passes until one finds nothing new; that one notes the lines as well."""
-    out, folder = os.path.abspath(out), os.path.abspath(folder)
-    state = {"known": [], "dead": [], "traced": False}
-    for _ in range(60):
-        content = one_pass(out, folder, names, state)
+def passes(out, folder, names):
+    """Passes until one finds nothing new; whether it came to that."""
+    known, dead = [], []
+    for count in range(60):
+        last = count - len(dead) >= PASSES
+        content = one_pass(out, folder, names, known, dead, last)
         if content is None:
             with open(out + ".importing") as file:
                 module = file.read()
             if not module:
-                return 1  # it was not an import that ended the process
-            state["dead"].append(module)
-            continue
-        if state["traced"] and content["notes"] == state["known"]:
+                return False  # it was not an import that ended the process
+            dead.append(module)
+        elif last or content["notes"] == known:
             with open(out, "w") as file:
                 json.dump(content, file)
-            for suffix in (".known", ".importing", ".log"):
+            for suffix in (".importing", ".log"):
                 os.remove(out + suffix)
-            return 0
-        state.update(known=content["notes"], traced=True)
-    return 1
+            return True
+        else:
+            known = content["notes"]
+    return False
+
+
+def main(jobs):
+    """Every release of a list: [[OUT.json, FOLDER, [NAME...]], ...]."""
+    sys.path.append(sys.path.pop(0))
+    import torch  # noqa: F401  once for all of them
+
+    for out, folder, names in jobs:
+        start = time.time()
+        done = passes(os.path.abspath(out), os.path.abspath(folder), names)
+        took = f"done, {time.time() - start:.0f} s"
+        print(os.path.basename(out), took if done else "FAILED", flush=True)
 
 
 if __name__ == "__main__":
-    if sys.argv[1] != "--worker":
-        sys.exit(main(sys.argv[1], sys.argv[2], sys.argv[3:]))
-    with open(sys.argv[2] + ".known") as file:
-        state = json.load(file)
-    sys.path.append(sys.path.pop(0))
-    work(sys.argv[2], sys.argv[3], sys.argv[4:], state["known"], state["dead"], state["traced"])
+    main(json.load(sys.stdin))

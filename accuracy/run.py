@@ -1,12 +1,14 @@
-"""Import real packages on real torch: `python accuracy/run.py FOLDER [NAME...]`, for all of packages.txt or some.
+"""Import real packages on real torch: `python accuracy/run.py FOLDER [NAME...] [MINOR...]`.
 
-For each release: what does the checker say is the oldest (and, where names went, the newest) torch that will do, for
+The packages are those of packages.txt, or NAME.... Each is imported on MINOR..., or else on the torches that matter for
+it: what does the checker say is the oldest (and, where names went, the newest) torch that will do, for
 importing it and for everything in it? On these, and on those next to them, `probe.py` imports every module. FOLDER
 keeps the releases, what they need, and the results, so that a run that was stopped goes on; torch is deleted after use.
 Needs uv, and Python 3.7 and 3.11; a release is tried on the torch whose Python it runs on: 3.7 up to torch 1.12.
 """
 
 import collections
+import json
 import os
 import re
 import shutil
@@ -76,7 +78,7 @@ def wanted(folder, minors):
             found.add(end)
             if 0 <= at + beyond < len(minors):
                 found.add(minors[at + beyond])
-    return [minor for minor in sorted(found, key=minors.index) if takes(folder, python_of(minor, minors))]
+    return found
 
 
 def install_torch(folder, minor, patch, python):
@@ -114,11 +116,11 @@ def install_release(folder, release, python):
     return done
 
 
-def probe(interpreter, folder, names, out):
-    """Import a release on one torch."""
+def probe(interpreter, jobs):
+    """Import releases on one torch."""
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "", "MPLBACKEND": "agg"}
-    command = [str(interpreter), str(HERE / "probe.py"), str(out), str(folder), *names]
-    return subprocess.run(command, env=environment).returncode == 0
+    command = [str(interpreter), str(HERE / "probe.py")]
+    subprocess.run(command, env=environment, input=json.dumps(jobs), text=True, check=True)
 
 
 def main(folder, only):
@@ -130,24 +132,26 @@ def main(folder, only):
 
     folder = Path(folder).resolve()
     (folder / "probes").mkdir(parents=True, exist_ok=True)
+    minors = [each for each in only if each in MINORS]
     plan = collections.defaultdict(list)
-    for release in releases(only):
+    for release in releases([each for each in only if each not in MINORS]):
         home = folder / "packages" / release
         if not home.exists() and not uv("--python", NEW, "--no-deps", "--target", home, requirement(release)):
             raise SystemExit(f"{release} cannot be installed")
-        for minor in wanted(home, MINORS):
-            plan[minor].append(release)
+        for minor in minors or wanted(home, MINORS):
+            if takes(home, python_of(minor, MINORS)):
+                plan[minor].append(release)
     for minor in sorted(plan, key=MINORS.index):
         python = python_of(minor, MINORS)
-        todo = [one for one in plan[minor] if not (folder / "probes" / f"{one}@{minor}.json").exists()]
-        home = folder / "torch"
-        interpreter = install_torch(home, minor, PATCHES[MINORS.index(minor)], python) if todo else None
-        for release in todo:
+        jobs = []
+        for release in plan[minor]:
             target = folder / "needs" / f"{release}-{python}"
             out = folder / "probes" / f"{release}@{minor}.json"
-            names = modules(folder / "packages" / release)
-            done = install_release(target, release, python) and probe(interpreter, target, names, out)
-            print(f"{release} on torch {minor}: {'done' if done else 'FAILED'}", flush=True)
+            if not out.exists() and install_release(target, release, python):
+                jobs.append([str(out), str(target), modules(folder / "packages" / release)])
+        home = folder / "torch"
+        if jobs:
+            probe(install_torch(home, minor, PATCHES[MINORS.index(minor)], python), jobs)
         shutil.rmtree(home, ignore_errors=True)
 
 

@@ -98,6 +98,9 @@ def own_nodes(statement):
         pending += [child for child in ast.iter_child_nodes(node) if not isinstance(child, (ast.stmt, ast.Lambda))]
 
 
+PLACED = ast.Attribute, ast.stmt, ast.Call, ast.Subscript
+
+
 class Stands(ast.NodeTransformer):
     """Puts stand-ins at places."""
 
@@ -109,7 +112,7 @@ class Stands(ast.NodeTransformer):
         return {kind: name for line, column, kind, name in self.places if (line, column) == where(node)}
 
     def visit(self, node):
-        found = self.at(node) if isinstance(node, (ast.Attribute, ast.stmt, ast.Call)) else {}
+        found = self.at(node) if isinstance(node, PLACED) else {}
         if isinstance(node, ast.stmt) and "statement" in found:
             return replaced(node)
         if isinstance(node, (ast.Import, ast.ImportFrom)) and "import" in found:
@@ -118,6 +121,8 @@ class Stands(ast.NodeTransformer):
         node = self.generic_visit(node)
         if isinstance(node, ast.Attribute) and found.get("attribute") == node.attr:
             return stand_in(node)
+        if isinstance(node, ast.Subscript) and "subscript" in found:
+            return node.value
         if isinstance(node, ast.Call) and "keyword" in found:
             dropped = [name for line, column, kind, name in self.places if (line, column) == where(node)]
             node.keywords = [keyword for keyword in node.keywords if keyword.arg not in dropped]
