@@ -12,7 +12,7 @@ from attention_tools import double
 from hypothesis import given
 from hypothesis import strategies as st
 
-from torchcompat import SHIMS
+from torchcompat import SHIMS, at_least
 from torchcompat.nn import _fast, _masks
 
 LAYER, ENCODER = (SHIMS["nn.TransformerEncoder" + kind].fallback for kind in ("Layer", ""))
@@ -181,3 +181,12 @@ def test_padded_positions_are_not_computed(monkeypatch):
     with torch.no_grad():
         encoder(double(3, 5, 8), src_key_padding_mask=padding_of([5, 3, 1]))
     assert shapes == [(9, 8)] * 4
+
+
+@pytest.mark.skipif(not at_least(2, 4), reason="torch.compile of 2.1 refuses to trace the attention's checks")
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("grad", [False, True])
+def test_compiled_in_inference(grad):
+    encoder, src = ENCODER(a_layer(), 2).eval(), double(3, 5, 8)
+    with torch.set_grad_enabled(grad):
+        close(torch.compile(encoder, fullgraph=True, backend="eager")(src), encoder(src))

@@ -10,7 +10,7 @@ from torch.nn.functional import dropout, linear, pad
 
 from .. import _moved
 from .._shim import at_home
-from .._torch import at_least, find
+from .._torch import at_least, compiling, find
 from ._autocast import autocast_dtype
 from ._fast import attention_by_torch
 from ._masks import additive_pair
@@ -282,7 +282,7 @@ class MultiheadAttentionBase(torch.nn.MultiheadAttention):  # type: ignore[misc]
         if HAS_NESTED and query.is_nested:
             args = (query, key, value, key_padding_mask, need_weights, attn_mask, average_attn_weights)
             return super().forward(*args)  # type: ignore[no-any-return]
-        if not self.training:
+        if not (self.training or compiling()):
             inputs, how = (query, key, value), (need_weights, average_attn_weights, is_causal)
             fused = attention_by_torch(self, inputs, attn_mask, key_padding_mask, *how)
             if fused is not None:

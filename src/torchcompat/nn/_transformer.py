@@ -102,7 +102,7 @@ class TransformerEncoderLayerBase(torch.nn.TransformerEncoderLayer):  # type: ig
     def _encode(self, src: Any, src_mask: Any, src_key_padding_mask: Any, is_causal: bool) -> Any:
         if HAS_NESTED and src.is_nested:
             return super().forward(src, src_mask, src_key_padding_mask)
-        if not self.training:
+        if not (self.training or compiling()):
             out = layer_by_torch(self, src, src_mask, src_key_padding_mask, is_causal)
             if out is not None:
                 return out
