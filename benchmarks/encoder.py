@@ -1,28 +1,38 @@
-"""nn.TransformerEncoder in evaluation mode: the ordinary path, the fused path, and packing, side by side, on CPU.
+"""nn.TransformerEncoder in evaluation mode: torchcompat's, torch's own class and the plain path, side by side, on CPU.
 
-    python benchmarks/encoder.py [--lengths 128 512] [--width 256]
+    python benchmarks/encoder.py [--lengths 16 128] [--widths 64 256]
 
-Prints CPU milliseconds of the best of a few alternating rounds on one thread, and the ratio to the ordinary path:
-below 1 is faster. "safe" is torchcompat.attention.safe_forward of the packing encoder, diagnosis included.
+Prints CPU milliseconds on one thread, the medians of alternating rounds, and the ratio to torch's own class: below 1 is
+faster. "ours" is the fallback of torchcompat.nn.TransformerEncoder, on torch where torch's own is the public one, too;
+"own" is torch's class as this torch makes it (packing where it has that), "plain" the same without its fused operators,
+and "safe" torchcompat.attention.safe_forward of torch's own, diagnosis included.
 """
 
 import argparse
-import math
+import statistics
 import sys
 import time
 import warnings
 
 import torch
 
-from torchcompat import at_least
+from torchcompat import SHIMS, at_least
 from torchcompat.attention import fastpath, safe_forward
 
-HEADS, LAYERS, BATCH = 8, 6, 8
+HEADS, LAYERS, BATCH = 8, 4, 8
+BATCH_FIRST = at_least(1, 9)
 
 
-def encoder(width, packs):
-    layer = torch.nn.TransformerEncoderLayer(width, HEADS, 4 * width, batch_first=True)
-    return torch.nn.TransformerEncoder(layer, LAYERS, enable_nested_tensor=packs).eval()
+def own(width):
+    keywords = {"batch_first": True} if BATCH_FIRST else {}
+    layer = torch.nn.TransformerEncoderLayer(width, HEADS, 4 * width, **keywords)
+    packs = {"enable_nested_tensor": True} if at_least(1, 12) else {}
+    return torch.nn.TransformerEncoder(layer, LAYERS, **packs).eval()
+
+
+def ours(width):
+    layer = SHIMS["nn.TransformerEncoderLayer"].fallback(width, HEADS, 4 * width, batch_first=True)
+    return SHIMS["nn.TransformerEncoder"].fallback(layer, LAYERS).eval()
 
 
 def inputs(width, length, padding):
@@ -33,52 +43,51 @@ def inputs(width, length, padding):
     return torch.randn(BATCH, length, width), mask if padding else None
 
 
-def milliseconds(contenders, rounds):
-    best = dict.fromkeys(contenders, math.inf)
-    for _ in range(rounds):
+def medians(contenders, rounds):
+    times = {name: [] for name in contenders}
+    for _ in range(rounds + 1):
         for name, run in contenders.items():
             start = time.process_time()
             run()
-            best[name] = min(best[name], (time.process_time() - start) * 1e3)
-    return best
+            times[name].append((time.process_time() - start) * 1e3)
+    return {name: statistics.median(found[1:]) for name, found in times.items()}
 
 
 def compare(width, length, padding, rounds):
-    packing, plain = encoder(width, True), encoder(width, False)
-    plain.load_state_dict(packing.state_dict())
+    theirs, mine = own(width), ours(width)
+    mine.load_state_dict(theirs.state_dict())
     value, mask = inputs(width, length, padding)
+    for_theirs = value if BATCH_FIRST else value.transpose(0, 1).contiguous()
 
-    def ordinary():
+    def plain():
         with fastpath(False):
-            return plain(value, src_key_padding_mask=mask)
+            return theirs(for_theirs, src_key_padding_mask=mask)
 
-    contenders = {"ordinary": ordinary, "fused": lambda: plain(value, src_key_padding_mask=mask)}
-    if padding:
-        contenders["packed"] = lambda: packing(value, src_key_padding_mask=mask)
-    contenders["safe"] = lambda: safe_forward(packing, value, src_key_padding_mask=mask)
-    times = milliseconds(contenders, rounds)
-    figures = "  ".join(f"{name} {time:7.1f} ms {time / times['ordinary']:5.2f}" for name, time in times.items())
-    print(f"L={length:<4} padding {padding:4.0%}  {figures}")
+    contenders = {
+        "own": lambda: theirs(for_theirs, src_key_padding_mask=mask),
+        "ours": lambda: mine(value, src_key_padding_mask=mask),
+        "plain": plain,
+        "safe": lambda: safe_forward(theirs, for_theirs, src_key_padding_mask=mask),
+    }
+    times = medians(contenders, rounds)
+    figures = "  ".join(f"{name} {time:7.2f} ms {time / times['own']:5.2f}" for name, time in times.items())
+    print(f"width {width:<4} L={length:<4} padding {padding:4.0%}  {figures}")
 
 
 def main(arguments=()):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--lengths", type=int, nargs="+", default=[128])
-    parser.add_argument("--width", type=int, default=256)
-    parser.add_argument("--rounds", type=int, default=8)
+    parser.add_argument("--lengths", type=int, nargs="+", default=[16, 128])
+    parser.add_argument("--widths", type=int, nargs="+", default=[64, 256])
+    parser.add_argument("--rounds", type=int, default=9)
     options = parser.parse_args(arguments)
     torch.set_num_threads(1)
-    if not at_least(1, 12):
-        print("torch has a fused encoder path since 1.12")
-        return
-    print(
-        f"torch {torch.__version__}, {LAYERS} layers of width {options.width}, {HEADS} heads, batch {BATCH}, one thread"
-    )
+    print(f"torch {torch.__version__}, {LAYERS} layers, {HEADS} heads, batch {BATCH}, one thread")
     with torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # 2.0 warns of masks, and every torch that nested tensors are a prototype
-        for length in options.lengths:
-            for padding in (0, 0.5, 0.8):
-                compare(options.width, length, padding, options.rounds)
+        for width in options.widths:
+            for length in options.lengths:
+                for padding in (0, 0.5, 0.8):
+                    compare(width, length, padding, options.rounds)
 
 
 if __name__ == "__main__":

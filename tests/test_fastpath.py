@@ -20,7 +20,7 @@ from _fastpath_cases import (
 )
 
 from torchcompat import SHIMS, _fastpath, _sdpa_conditions, at_least
-from torchcompat.attention import why_not_fastpath, why_not_nested_tensor
+from torchcompat.attention import fastpath_faults, why_not_fastpath, why_not_nested_tensor
 
 
 def agree(module, *inputs, **kwargs):
@@ -134,22 +134,48 @@ def test_asking_runs_nothing_and_changes_nothing():
     assert before[3] == after[3]
 
 
+def ours(kind):
+    return SHIMS["nn." + kind].fallback
+
+
 @fused
-@pytest.mark.parametrize("kind", ["MultiheadAttention", "TransformerEncoderLayer", "TransformerEncoder"])
-def test_our_own_classes_take_no_fused_path(kind):
-    ours = {name: SHIMS["nn." + name].fallback for name in ("MultiheadAttention", "TransformerEncoderLayer", kind)}
-    layer, x = ours["TransformerEncoderLayer"](4, 2, 4, batch_first=True).eval(), torch.randn(2, 3, 4)
-    with torch.no_grad():
-        if kind == "MultiheadAttention":
-            assert agree(ours[kind](4, 2, batch_first=True).eval(), x, x, x) == {"fallback"}
-        elif kind == "TransformerEncoderLayer":
-            assert agree(layer, x) == {"fallback"}
-            assert agree(layer, nested_tensor([x[0], x[1, :2]])) == set()
-        else:
-            encoder = ours[kind](layer, 2).eval()
-            assert agree(encoder, x) == {"fallback"}
-            assert codes(why_not_nested_tensor(encoder, x, src_key_padding_mask=BOOL["end"])) == {"fallback"}
-            assert Observed(lambda: encoder(x, src_key_padding_mask=BOOL["end"])).called[PACKING_OP] == 0
+@torch.no_grad()
+def test_our_own_classes_take_the_fused_path():
+    layer, x = ours("TransformerEncoderLayer")(4, 2, 4, batch_first=True).eval(), torch.randn(2, 3, 4)
+    attention = ours("MultiheadAttention")(4, 2, batch_first=True).eval()
+    assert agree(attention, x, x, x) == set()
+    assert agree(attention, x, x, x.clone()) == {"self_attention"}
+    assert agree(layer, x) == set()
+    assert agree(layer, nested_tensor([x[0], x[1, :2]])) == set()
+    assert agree(layer, x, src_key_padding_mask=BOOL["end"]) == set()
+    encoder = ours("TransformerEncoder")(layer, 2).eval()
+    assert agree(encoder, x) == set()
+    assert agree(encoder, x, src_key_padding_mask=BOOL["end"]) == set()
+
+
+@fused
+@torch.no_grad()
+def test_our_own_classes_keep_off_the_faults():
+    x, empty = torch.randn(2, 3, 4), torch.tensor([[True] * 3, [False] * 3])
+    layer = ours("TransformerEncoderLayer")(4, 2, 4, batch_first=True).eval()
+    assert agree(layer, x, src_key_padding_mask=empty) == {"fallback"}
+    layer.linear1.register_forward_hook(lambda *_: None)
+    assert agree(layer, x) == {"hooks" if at_least(2, 5) else "fallback"}
+    layer = ours("TransformerEncoderLayer")(4, 2, 4, batch_first=True, activation=torch.nn.ReLU()).eval()
+    layer.activation.forward = torch.tanh
+    assert agree(layer, x) == {"fallback"}
+    assert fastpath_faults(layer, x) == []
+
+
+@fused
+@torch.no_grad()
+def test_our_own_encoder_leaves_out_the_padding_by_itself():
+    layer = ours("TransformerEncoderLayer")(256, 2, 4, batch_first=True).eval()
+    encoder, x = ours("TransformerEncoder")(layer, 2).eval(), torch.randn(2, 16, 256)
+    padding = torch.arange(16) >= torch.tensor([[16], [2]])
+    assert codes(why_not_nested_tensor(encoder, x, src_key_padding_mask=padding)) == {"fallback"}
+    assert agree(encoder, x, src_key_padding_mask=padding) == {"fallback"}
+    assert Observed(lambda: encoder(x, src_key_padding_mask=padding)).called[PACKING_OP] == 0
 
 
 @pytest.mark.skipif(not at_least(2, 0), reason="before 2.0 our encoder takes no layers of torch's")

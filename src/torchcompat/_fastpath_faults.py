@@ -38,6 +38,8 @@ class Fault(NamedTuple):
 
 def met(part: Part) -> list[Fault]:
     """The faults that the installed torch has for *part*."""
+    if part.kind is not None and part.ours:
+        return []
     tables: Sequence[Sequence[Fault]] = (CRASHES,)
     if part.kind is not None and not part.blocked:
         tables = {"packing": (PACKING,), "layer": (LAYER, BOTH), "attention": (ATTENTION, BOTH)}[part.kind]

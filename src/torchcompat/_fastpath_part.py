@@ -9,7 +9,7 @@ import torch.nn.functional as F
 
 from ._fastpath import ATTENTION, LAYER, PACKING, violated
 from ._fastpath_call import Call, any_overrides, get, given
-from ._fastpath_kinds import fallback_kind
+from ._fastpath_ours import PACKS_ITSELF, is_ours, packs_itself, why_not_ours
 from ._torch import at_least, find, torch_version
 
 _TABLES = {"attention": ATTENTION, "layer": LAYER, "packing": PACKING}
@@ -25,6 +25,7 @@ class Part:
         blocked: the codes of these.
         is_causal: the hint.
         need_weights: whether the attention weights are asked for.
+        ours: whether a class of torchcompat's own runs it, which keeps off the faults.
         others: for packing, the parts of the layers.
         place: where in its layer it is, ``"self_attn"`` or ``"multihead_attn"``; empty for the layer itself.
         inside: whether it is what is left of a layer that is not fused as a whole.
@@ -35,7 +36,10 @@ class Part:
     def __init__(self, kind: str | None, call: Any, is_causal: Any = False, need_weights: bool = False) -> None:
         self.kind, self.call = kind, call
         self.is_causal, self.need_weights = bool(is_causal), need_weights
-        self.reasons = [] if kind is None else _ours(call) or [str(row) for row in violated(_TABLES[kind], call)]
+        self.reasons = [] if kind is None else [str(row) for row in violated(_TABLES[kind], call)]
+        self.ours = kind is not None and is_ours(call)
+        if self.ours and not self.reasons:
+            self.reasons = why_not_ours(self)
         self.others: list[list[Part]] = []
         self.place, self.inside, self.owner = "", False, ""
         self.index: int | None = None
@@ -54,14 +58,6 @@ class Part:
     def at(self, place: str) -> Part:
         self.place = place
         return self
-
-
-def _ours(call: Call) -> list[str]:
-    """The reason where torchcompat's own class runs it, which leaves nested tensors alone to torch."""
-    kind = fallback_kind(call.module if call.encoder is None else call.encoder)
-    if kind is None or call.nested:
-        return []
-    return [f"fallback: torchcompat's own {kind} has no fused path; construct a torch.nn.{kind}."]
 
 
 def _other_class(part: str, module: Any, kind: str) -> Part | None:
@@ -163,6 +159,9 @@ def _encoder(encoder: Any, src: Any, mask: Any, padding: Any, is_causal: Any) ->
         packing.others.append([other] if other else list(_layer(call, is_causal)))
         for part in packing.others[-1]:
             part.index = index
+    if call is not None and packs_itself(encoder, src, mask, padding):
+        for part in (part for found in packing.others for part in found):
+            part.reasons = [PACKS_ITSELF]
     yield packing
     for found in packing.others:
         yield from found

@@ -222,15 +222,11 @@ def test_trace(impl):
 @pytest.mark.limit("script")
 @pytest.mark.filterwarnings("ignore")
 def test_script(impl):
-    if at_least(2, 5) and hasattr(torch.jit, "script"):
+    def attend(query):
+        return impl(query, query, query)
 
-        def attend(query):
-            return impl(query, query, query)
-
-        query = randn(2, 4, 5, 8)
-        check(torch.jit.script(attend)(query), reference(query, query, query))
-    else:
-        pytest.skip("below torch 2.5 there is no native under contract to compare with")
+    query = randn(2, 4, 5, 8)
+    check(torch.jit.script(attend)(query), reference(query, query, query))
 
 
 def test_signature_of_the_fallback(shim):

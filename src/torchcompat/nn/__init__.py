@@ -67,6 +67,7 @@ class MultiheadAttention(_multihead.MultiheadAttentionBase):
 
     In torch since 2.5. Fallback: a subclass of this torch's own class with the same state dict, whose forward is linear
     layers around ``torchcompat.nn.functional.scaled_dot_product_attention``; nested tensors go to torch's own forward.
+    In inference it takes torch 1.12's fused operator where that is right. It can be scripted from torch 1.7 on.
 
     Below, L is the query's length, S the source's, B the batch size and H *num_heads*.
 
@@ -106,8 +107,9 @@ class MultiheadAttention(_multihead.MultiheadAttentionBase):
 class TransformerEncoderLayer(_transformer.TransformerEncoderLayerBase):
     """Self-attention and a feed-forward network, each with a residual connection and a layer norm.
 
-    In torch since 2.5. Fallback: a subclass of this torch's own class with the same state dict, whose forward always
-    calls its submodules one by one; nested tensors go to torch's own forward.
+    In torch since 2.5. Fallback: a subclass of this torch's own class with the same state dict. In inference it takes
+    torch 1.12's fused operator where that computes what the submodules would; elsewhere its forward calls these one by
+    one, and nested tensors go to torch's own forward. It can be scripted from torch 1.7 on.
 
     Args:
         d_model: width of the input and of the output.
@@ -142,8 +144,9 @@ class TransformerEncoderLayer(_transformer.TransformerEncoderLayerBase):
 class TransformerEncoder(_transformer.TransformerEncoderBase):
     """A stack of encoder layers.
 
-    In torch since 2.5. Fallback: a subclass of this torch's own class with the same state dict. It never packs a padded
-    batch, which only saves time, but its padded positions are 0 where those of a packed batch would be.
+    In torch since 2.5. Fallback: a subclass of this torch's own class with the same state dict. Where torch 2.15 would
+    pack a padded batch, its padded positions are 0, and are left out of the computation by operators that every torch
+    has, if enough of them are padded to pay for it. It can be scripted from torch 1.7 on, without the latter.
 
     Args:
         encoder_layer: the layer to copy *num_layers* times. All copies start with the same parameters.
@@ -173,8 +176,8 @@ class TransformerEncoder(_transformer.TransformerEncoderBase):
 class TransformerDecoderLayer(_decoder.TransformerDecoderLayerBase):
     """Self-attention, attention to a memory, and a feed-forward network, each with a residual connection and a norm.
 
-    In torch since 2.5. Fallback: a subclass of this torch's own class with the same state dict, whose forward always
-    calls its submodules one by one.
+    In torch since 2.5. Fallback: a subclass of this torch's own class with the same state dict, whose forward
+    calls its submodules one by one. It can be scripted from torch 1.7 on.
 
     Args:
         d_model: width of the target, of the memory and of the output.

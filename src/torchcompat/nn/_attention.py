@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import Any, Sequence
 
 import torch
@@ -169,11 +170,20 @@ def _native_serves(
     )
 
 
+def _opened(mask: Any) -> tuple[Any, Any]:
+    """:func:`open_masked_rows`, which most masks do not need: to look is cheaper, where that waits for no device."""
+    if mask is not None and mask.device.type == "cpu" and not compiling():
+        masked = ~mask.any(-1) if mask.dtype == torch.bool else (mask == -math.inf).all(-1)
+        if not bool(masked.any()):
+            return mask, None
+    return open_masked_rows(mask)
+
+
 def _by_native(
     query: Any, key: Any, value: Any, mask: Any, dropout_p: float, diagonal: int | None, scale: float
 ) -> Any:
     is_causal = diagonal is not None
-    mask, masked = open_masked_rows(mask)
+    mask, masked = _opened(mask)
     if mask is not None and mask.size(-1) != key.size(-2):
         # The kernel of 2.3 and 2.4 reads beyond a mask whose last dimension is to be broadcast.
         mask = mask.expand(*mask.shape[:-1], key.size(-2)).contiguous()
@@ -197,6 +207,34 @@ def _by_native_nested(
         )
     keywords = {} if scale is None else {"scale": scale}
     return _native(query, key, value, attn_mask, dropout_p, is_causal, **keywords)
+
+
+_self_attention = at_least(2, 1) and _native is not None
+_cpu_autocast: Any = (
+    partial(torch.is_autocast_enabled, "cpu") if at_least(2, 4) else find("torch.is_autocast_cpu_enabled")
+)
+
+
+def _is_plain_self_attention(query: Any, key: Any, value: Any) -> bool:
+    """Whether this is inference on the CPU with tensors that torch's own kernel takes: asked first, as it is cheap."""
+    if not (type(query) is type(key) is type(value) is torch.Tensor) or compiling():
+        return False
+    if query.is_nested or key.is_nested or value.is_nested or query.dim() != 4:
+        return False
+    dtype, shape = query.dtype, query.shape
+    return (
+        (dtype is torch.float32 or dtype is torch.float64)
+        and shape == key.shape == value.shape
+        and dtype is key.dtype is value.dtype
+        and query.is_cpu
+        and key.is_cpu
+        and value.is_cpu
+        and not (torch.is_grad_enabled() and (query.requires_grad or key.requires_grad or value.requires_grad))
+        and 0 not in shape
+        and not _cpu_autocast()
+        and all(allowed("cpu"))
+        and plain_call((query,))
+    )
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -237,6 +275,10 @@ def attention(
     enable_gqa: bool,
 ) -> Any:
     """``scaled_dot_product_attention``: the arguments are checked, and cast for autocast."""
+    defaults = attn_mask is None and dropout_p == 0.0 and scale is None and enable_gqa is False
+    if _self_attention and defaults and type(is_causal) is bool and _is_plain_self_attention(query, key, value):
+        out = _native(query, key, value, None, 0.0, is_causal)
+        return out.contiguous() if query.is_contiguous() else out
     diagonal = None
     if is_bias(attn_mask):
         diagonal, attn_mask = diagonal_of(attn_mask, is_causal, query, key), None

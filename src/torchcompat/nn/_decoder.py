@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import copy
-from typing import Any, Callable
+from typing import Any, Callable, Optional
 
 import torch
+from torch import Tensor
 from torch.nn.functional import relu
 
 from .. import _moved
 from .._shim import SHIMS
 from ._masks import check_kind
 from ._multihead import HAS_FACTORY_KEYWORDS, HAS_NESTED
+from ._scripting import causal_hint as scripted_hint
+from ._scripting import is_scripting
 from ._states import activation_of, refuse_too_old, restore, state_of
 from ._transformer import causal_hint, layer_norm
 
@@ -61,17 +64,18 @@ class TransformerDecoderLayerBase(torch.nn.TransformerDecoderLayer):  # type: ig
     def __setstate__(self, state: dict[str, Any]) -> None:
         restore(self, state, {"activation": relu, "norm_first": False})
 
+    # Torch.jit.script reads these annotations, in the form that torch 1.8 knows.
     def forward(
         self,
-        tgt: Any,
-        memory: Any,
-        tgt_mask: Any = None,
-        memory_mask: Any = None,
-        tgt_key_padding_mask: Any = None,
-        memory_key_padding_mask: Any = None,
+        tgt: Tensor,
+        memory: Tensor,
+        tgt_mask: Optional[Tensor] = None,
+        memory_mask: Optional[Tensor] = None,
+        tgt_key_padding_mask: Optional[Tensor] = None,
+        memory_key_padding_mask: Optional[Tensor] = None,
         tgt_is_causal: bool = False,
         memory_is_causal: bool = False,
-    ) -> Any:
+    ) -> Tensor:
         """Decode *tgt*, looking at *memory*.
 
         Args:
@@ -91,36 +95,67 @@ class TransformerDecoderLayerBase(torch.nn.TransformerDecoderLayer):  # type: ig
             AssertionError: a mask is neither bool nor floating point; *tgt* or *memory* is a nested tensor.
             AssertionError, RuntimeError: as ``MultiheadAttention.forward`` does.
         """
-        if HAS_NESTED and (tgt.is_nested or memory.is_nested):
-            raise AssertionError("tgt and memory must not be nested tensors: pad them, and pass their padding masks")
-        check_kind("tgt_mask", tgt_mask)
-        check_kind("memory_mask", memory_mask)
-        check_kind("tgt_key_padding_mask", tgt_key_padding_mask)
-        check_kind("memory_key_padding_mask", memory_key_padding_mask)
-        of_self = (tgt_mask, tgt_key_padding_mask, tgt_is_causal)
-        of_memory = (memory, memory_mask, memory_key_padding_mask, memory_is_causal)
+        if is_scripting():
+            pass
+        else:  # the compiler skips what is in here
+            self._check(tgt, memory, tgt_mask, memory_mask, tgt_key_padding_mask, memory_key_padding_mask)
+        x = tgt
         if self.norm_first:
-            x = tgt + self._sa_block(self.norm1(tgt), *of_self)
-            x = x + self._mha_block(self.norm2(x), *of_memory)
+            x = x + self._sa_block(self.norm1(x), tgt_mask, tgt_key_padding_mask, tgt_is_causal)
+            x = x + self._mha_block(self.norm2(x), memory, memory_mask, memory_key_padding_mask, memory_is_causal)
             return x + self._ff_block(self.norm3(x))
-        x = self.norm1(tgt + self._sa_block(tgt, *of_self))
-        x = self.norm2(x + self._mha_block(x, *of_memory))
+        x = self.norm1(x + self._sa_block(x, tgt_mask, tgt_key_padding_mask, tgt_is_causal))
+        x = self.norm2(x + self._mha_block(x, memory, memory_mask, memory_key_padding_mask, memory_is_causal))
         return self.norm3(x + self._ff_block(x))
 
-    def _sa_block(self, x: Any, attn_mask: Any, key_padding_mask: Any, is_causal: bool = False) -> Any:
-        masks = {"attn_mask": attn_mask, "key_padding_mask": key_padding_mask, "is_causal": is_causal}
-        return self.dropout1(self.self_attn(x, x, x, need_weights=False, **masks)[0])
+    def _check(self, tgt: Any, memory: Any, *masks: Any) -> None:
+        if HAS_NESTED and (tgt.is_nested or memory.is_nested):
+            raise AssertionError("tgt and memory must not be nested tensors: pad them, and pass their padding masks")
+        names = ("tgt_mask", "memory_mask", "tgt_key_padding_mask", "memory_key_padding_mask")
+        for name, mask in zip(names, masks):
+            check_kind(name, mask)
 
-    def _mha_block(self, x: Any, mem: Any, attn_mask: Any, key_padding_mask: Any, is_causal: bool = False) -> Any:
-        masks = {"attn_mask": attn_mask, "key_padding_mask": key_padding_mask, "is_causal": is_causal}
-        return self.dropout2(self.multihead_attn(x, mem, mem, need_weights=False, **masks)[0])
+    def _sa_block(
+        self, x: Tensor, attn_mask: Optional[Tensor], key_padding_mask: Optional[Tensor], is_causal: bool = False
+    ) -> Tensor:
+        attended = self.self_attn(
+            x,
+            x,
+            x,
+            key_padding_mask=key_padding_mask,
+            need_weights=False,
+            attn_mask=attn_mask,
+            is_causal=is_causal,
+        )[0]
+        return self.dropout1(attended)
 
-    def _ff_block(self, x: Any) -> Any:
+    def _mha_block(
+        self,
+        x: Tensor,
+        mem: Tensor,
+        attn_mask: Optional[Tensor],
+        key_padding_mask: Optional[Tensor],
+        is_causal: bool = False,
+    ) -> Tensor:
+        attended = self.multihead_attn(
+            x,
+            mem,
+            mem,
+            key_padding_mask=key_padding_mask,
+            need_weights=False,
+            attn_mask=attn_mask,
+            is_causal=is_causal,
+        )[0]
+        return self.dropout2(attended)
+
+    def _ff_block(self, x: Tensor) -> Tensor:
         return self.dropout3(self.linear2(self.dropout(self.activation(self.linear1(x)))))
 
 
 class TransformerDecoderBase(torch.nn.TransformerDecoder):  # type: ignore[misc]
     """What :class:`torchcompat.nn.TransformerDecoder` does."""
+
+    __constants__ = ("norm",)
 
     def __init__(self, decoder_layer: Any, num_layers: int, norm: Any = None) -> None:
         refuse_too_old("decoder_layer", decoder_layer)
@@ -132,17 +167,18 @@ class TransformerDecoderBase(torch.nn.TransformerDecoder):  # type: ignore[misc]
     def __setstate__(self, state: dict[str, Any]) -> None:
         restore(self, state, {})
 
+    # Torch.jit.script reads these annotations, in the form that torch 1.8 knows.
     def forward(
         self,
-        tgt: Any,
-        memory: Any,
-        tgt_mask: Any = None,
-        memory_mask: Any = None,
-        tgt_key_padding_mask: Any = None,
-        memory_key_padding_mask: Any = None,
-        tgt_is_causal: bool | None = None,
+        tgt: Tensor,
+        memory: Tensor,
+        tgt_mask: Optional[Tensor] = None,
+        memory_mask: Optional[Tensor] = None,
+        tgt_key_padding_mask: Optional[Tensor] = None,
+        memory_key_padding_mask: Optional[Tensor] = None,
+        tgt_is_causal: Optional[bool] = None,
         memory_is_causal: bool = False,
-    ) -> Any:
+    ) -> Tensor:
         """Decode *tgt*, looking at *memory*.
 
         Args:
@@ -161,12 +197,15 @@ class TransformerDecoderBase(torch.nn.TransformerDecoder):  # type: ignore[misc]
         Raises:
             AssertionError, RuntimeError: as the layers do.
         """
-        check_kind("tgt_mask", tgt_mask)
         batch_first = self.layers[0].self_attn.batch_first
         length = 0
         if tgt_mask is not None:
             length = tgt.size(1 if tgt.dim() == 3 and batch_first else 0)
-        tgt_is_causal = causal_hint(tgt_mask, tgt_is_causal, length)
+        if is_scripting():
+            hint = scripted_hint(tgt_mask, tgt_is_causal, length)
+        else:
+            check_kind("tgt_mask", tgt_mask)
+            hint = causal_hint(tgt_mask, tgt_is_causal, length)
         output = tgt
         for layer in self.layers:
             output = layer(
@@ -176,10 +215,12 @@ class TransformerDecoderBase(torch.nn.TransformerDecoder):  # type: ignore[misc]
                 memory_mask=memory_mask,
                 tgt_key_padding_mask=tgt_key_padding_mask,
                 memory_key_padding_mask=memory_key_padding_mask,
-                tgt_is_causal=tgt_is_causal,
+                tgt_is_causal=hint,
                 memory_is_causal=memory_is_causal,
             )
-        return output if self.norm is None else self.norm(output)
+        if self.norm is not None:
+            output = self.norm(output)
+        return output
 
 
 _moved.attach(globals())

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Optional, Tuple
 
 import torch
+from torch import Tensor
 from torch.nn.functional import dropout, linear, pad
 
 from .. import _moved
 from .._shim import at_home
-from .._torch import at_least, find
+from .._torch import at_least, compiling, find
 from ._autocast import autocast_dtype
+from ._fast import attention_by_torch
 from ._masks import additive_pair
+from ._scripting import is_scripting, multihead
 from ._states import restore
 from .functional import scaled_dot_product_attention
 
@@ -205,17 +208,18 @@ class MultiheadAttentionBase(torch.nn.MultiheadAttention):  # type: ignore[misc]
         batch, length, _ = projected.size()
         return projected.reshape(batch, length, self.num_heads, self.head_dim).transpose(1, 2)
 
+    # Torch.jit.script reads these annotations, in the form that torch 1.8 knows.
     def forward(
         self,
-        query: Any,
-        key: Any,
-        value: Any,
-        key_padding_mask: Any = None,
+        query: Tensor,
+        key: Tensor,
+        value: Tensor,
+        key_padding_mask: Optional[Tensor] = None,
         need_weights: bool = True,
-        attn_mask: Any = None,
+        attn_mask: Optional[Tensor] = None,
         average_attn_weights: bool = True,
         is_causal: bool = False,
-    ) -> tuple[Any, Any]:
+    ) -> Tuple[Tensor, Optional[Tensor]]:
         """Attend from *query* to *key* and *value*.
 
         Args:
@@ -239,9 +243,50 @@ class MultiheadAttentionBase(torch.nn.MultiheadAttention):  # type: ignore[misc]
             RuntimeError: *is_causal* without *attn_mask*; an *attn_mask* of another shape; a float mask of a dtype
                 other than the query's.
         """
+        if is_scripting():
+            return multihead(
+                query,
+                key,
+                value,
+                self.num_heads,
+                self.batch_first,
+                self.in_proj_weight,
+                (self.q_proj_weight, self.k_proj_weight, self.v_proj_weight),
+                self.in_proj_bias,
+                (self.bias_k, self.bias_v, self.add_zero_attn),
+                self.out_proj.weight,
+                self.out_proj.bias,
+                self.dropout if self.training else 0.0,
+                key_padding_mask,
+                need_weights,
+                attn_mask,
+                average_attn_weights,
+                is_causal,
+            )
+        else:  # noqa: RET505 - the compiler skips what is in here
+            return self._attend(
+                query, key, value, key_padding_mask, need_weights, attn_mask, average_attn_weights, is_causal
+            )
+
+    def _attend(
+        self,
+        query: Any,
+        key: Any,
+        value: Any,
+        key_padding_mask: Any,
+        need_weights: bool,
+        attn_mask: Any,
+        average_attn_weights: bool,
+        is_causal: bool,
+    ) -> tuple[Any, Any]:
         if HAS_NESTED and query.is_nested:
             args = (query, key, value, key_padding_mask, need_weights, attn_mask, average_attn_weights)
             return super().forward(*args)  # type: ignore[no-any-return]
+        if not (self.training or compiling()):
+            inputs, how = (query, key, value), (need_weights, average_attn_weights, is_causal)
+            fused = attention_by_torch(self, inputs, attn_mask, key_padding_mask, *how)
+            if fused is not None:
+                return fused[0], (fused[1] if need_weights else None)
         _check_inputs(self, query, key, value)
         padding, mask = additive_pair("key_padding_mask", key_padding_mask, "attn_mask", attn_mask, query.dtype)
         _check_mask_dims(query, padding, mask)
@@ -257,7 +302,7 @@ class MultiheadAttentionBase(torch.nn.MultiheadAttention):  # type: ignore[misc]
         if unbatched and padding is not None:
             padding = padding.unsqueeze(0)
         mask = _merged_mask(padding, mask, (q.size(0), self.num_heads, q.size(1), k.size(1)), unbatched)
-        if mask is not None:
+        if mask is not None and self._extra_keys():
             mask = pad(mask, (0, self._extra_keys()))
         q, k, v = (
             self._heads(q),

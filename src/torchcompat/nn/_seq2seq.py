@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any, Callable
+from typing import Any, Callable, Optional
 
 import torch
+from torch import Tensor
 from torch.nn.functional import relu
 
 from .. import _moved
 from .._shim import SHIMS
 from ._masks import MINUS_INF
 from ._multihead import HAS_FACTORY_KEYWORDS
+from ._scripting import is_scripting
 from ._states import refuse_too_old, restore
 from ._transformer import layer_norm
 
@@ -76,20 +78,21 @@ class TransformerBase(torch.nn.Transformer):  # type: ignore[misc]
             if parameter.dim() > 1:
                 torch.nn.init.xavier_uniform_(parameter)
 
+    # Torch.jit.script reads these annotations, in the form that torch 1.8 knows.
     def forward(
         self,
-        src: Any,
-        tgt: Any,
-        src_mask: Any = None,
-        tgt_mask: Any = None,
-        memory_mask: Any = None,
-        src_key_padding_mask: Any = None,
-        tgt_key_padding_mask: Any = None,
-        memory_key_padding_mask: Any = None,
-        src_is_causal: bool | None = None,
-        tgt_is_causal: bool | None = None,
+        src: Tensor,
+        tgt: Tensor,
+        src_mask: Optional[Tensor] = None,
+        tgt_mask: Optional[Tensor] = None,
+        memory_mask: Optional[Tensor] = None,
+        src_key_padding_mask: Optional[Tensor] = None,
+        tgt_key_padding_mask: Optional[Tensor] = None,
+        memory_key_padding_mask: Optional[Tensor] = None,
+        src_is_causal: Optional[bool] = None,
+        tgt_is_causal: Optional[bool] = None,
         memory_is_causal: bool = False,
-    ) -> Any:
+    ) -> Tensor:
         """Encode *src* and decode *tgt*, looking at what was encoded: the memory.
 
         Args:
@@ -112,7 +115,10 @@ class TransformerBase(torch.nn.Transformer):  # type: ignore[misc]
             RuntimeError: *src* and *tgt* differ in batch size, or a width is not d_model.
             AssertionError, RuntimeError: as encoder and decoder do.
         """
-        _check_inputs(src, tgt, self.d_model, self.batch_first)
+        if is_scripting():
+            pass
+        else:  # the compiler skips what is in here
+            _check_inputs(src, tgt, self.d_model, self.batch_first)
         memory = self.encoder(src, mask=src_mask, src_key_padding_mask=src_key_padding_mask, is_causal=src_is_causal)
         return self.decoder(
             tgt,

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import copy
 import warnings
-from typing import Any, Callable
+from typing import Any, Callable, Optional
 
 import torch
+from torch import Tensor
 from torch.nn.functional import relu
 
 from .. import _moved
 from .._shim import SHIMS
 from .._torch import compiling, find
-from ._masks import MINUS_INF, additive_pair
+from ._fast import encode_fused, encode_packed, layer_by_torch, packs
+from ._masks import MINUS_INF, additive, additive_pair
 from ._multihead import HAS_FACTORY_KEYWORDS, HAS_NESTED
+from ._scripting import causal_hint as scripted_hint
+from ._scripting import clear_padding, is_scripting
 from ._states import activation_of, kernel_of, refuse_too_old, restore, state_of
 
 
@@ -68,13 +72,14 @@ class TransformerEncoderLayerBase(torch.nn.TransformerEncoderLayer):  # type: ig
         restore(self, state, {"activation": relu, "norm_first": False})
         self.activation_relu_or_gelu = kernel_of(self.activation)
 
+    # Torch.jit.script reads these annotations, in the form that torch 1.8 knows.
     def forward(
         self,
-        src: Any,
-        src_mask: Any = None,
-        src_key_padding_mask: Any = None,
+        src: Tensor,
+        src_mask: Optional[Tensor] = None,
+        src_key_padding_mask: Optional[Tensor] = None,
         is_causal: bool = False,
-    ) -> Any:
+    ) -> Tensor:
         """Encode *src*.
 
         Args:
@@ -89,20 +94,43 @@ class TransformerEncoderLayerBase(torch.nn.TransformerEncoderLayer):  # type: ig
         Raises:
             AssertionError, RuntimeError: as ``MultiheadAttention.forward`` does.
         """
+        if is_scripting():
+            return self._by_modules(src, src_mask, src_key_padding_mask, is_causal)
+        else:  # noqa: RET505 - the compiler skips what is in here
+            return self._encode(src, src_mask, src_key_padding_mask, is_causal)
+
+    def _encode(self, src: Any, src_mask: Any, src_key_padding_mask: Any, is_causal: bool) -> Any:
         if HAS_NESTED and src.is_nested:
             return super().forward(src, src_mask, src_key_padding_mask)
+        if not (self.training or compiling()):
+            out = layer_by_torch(self, src, src_mask, src_key_padding_mask, is_causal)
+            if out is not None:
+                return out
         padding, mask = additive_pair("src_key_padding_mask", src_key_padding_mask, "src_mask", src_mask, src.dtype)
+        return self._by_modules(src, mask, padding, is_causal)
+
+    def _by_modules(self, src: Tensor, mask: Optional[Tensor], padding: Optional[Tensor], is_causal: bool) -> Tensor:
         if self.norm_first:
             x = src + self._sa_block(self.norm1(src), mask, padding, is_causal=is_causal)
             return x + self._ff_block(self.norm2(x))
         x = self.norm1(src + self._sa_block(src, mask, padding, is_causal=is_causal))
         return self.norm2(x + self._ff_block(x))
 
-    def _sa_block(self, x: Any, attn_mask: Any, key_padding_mask: Any, is_causal: bool = False) -> Any:
-        masks = {"attn_mask": attn_mask, "key_padding_mask": key_padding_mask, "is_causal": is_causal}
-        return self.dropout1(self.self_attn(x, x, x, need_weights=False, **masks)[0])
+    def _sa_block(
+        self, x: Tensor, attn_mask: Optional[Tensor], key_padding_mask: Optional[Tensor], is_causal: bool = False
+    ) -> Tensor:
+        attended = self.self_attn(
+            x,
+            x,
+            x,
+            key_padding_mask=key_padding_mask,
+            need_weights=False,
+            attn_mask=attn_mask,
+            is_causal=is_causal,
+        )[0]
+        return self.dropout1(attended)
 
-    def _ff_block(self, x: Any) -> Any:
+    def _ff_block(self, x: Tensor) -> Tensor:
         return self.dropout2(self.linear2(self.dropout(self.activation(self.linear1(x)))))
 
 
@@ -142,6 +170,8 @@ _fast_path_enabled = find("torch.backends.mha.get_fastpath_enabled") or (lambda:
 class TransformerEncoderBase(torch.nn.TransformerEncoder):  # type: ignore[misc]
     """What :class:`torchcompat.nn.TransformerEncoder` does."""
 
+    __constants__ = ("norm", "use_nested_tensor")
+
     def __init__(
         self,
         encoder_layer: Any,
@@ -166,13 +196,14 @@ class TransformerEncoderBase(torch.nn.TransformerEncoder):  # type: ignore[misc]
     def __setstate__(self, state: dict[str, Any]) -> None:
         restore(self, state, {"enable_nested_tensor": False, "use_nested_tensor": False, "mask_check": True})
 
+    # Torch.jit.script reads these annotations, in the form that torch 1.8 knows.
     def forward(
         self,
-        src: Any,
-        mask: Any = None,
-        src_key_padding_mask: Any = None,
-        is_causal: bool | None = None,
-    ) -> Any:
+        src: Tensor,
+        mask: Optional[Tensor] = None,
+        src_key_padding_mask: Optional[Tensor] = None,
+        is_causal: Optional[bool] = None,
+    ) -> Tensor:
         """Encode *src*.
 
         Args:
@@ -187,32 +218,75 @@ class TransformerEncoderBase(torch.nn.TransformerEncoder):  # type: ignore[misc]
         Raises:
             AssertionError, RuntimeError: as ``MultiheadAttention.forward`` does.
         """
+        if is_scripting():
+            return self._scripted(src, mask, src_key_padding_mask, is_causal)
+        else:  # noqa: RET505 - the compiler skips what is in here
+            return self._encode(src, mask, src_key_padding_mask, is_causal)
+
+    def _scripted(
+        self, src: Tensor, mask: Optional[Tensor], padding: Optional[Tensor], is_causal: Optional[bool]
+    ) -> Tensor:
+        batch_first = self.layers[0].self_attn.batch_first
+        hint = scripted_hint(mask, is_causal, src.size(1 if src.dim() == 3 and batch_first else 0))
+        output = src
+        for layer in self.layers:
+            output = layer(output, src_mask=mask, src_key_padding_mask=padding, is_causal=hint)
+        if self.use_nested_tensor and padding is not None:
+            first = self.layers[0]
+            grad = src.requires_grad or first.linear1.weight.requires_grad or first.norm1.weight.requires_grad
+            plain = mask is None and src.dim() == 3 and not first.training
+            if plain and not (grad and torch.is_grad_enabled()):
+                output = clear_padding(output, padding, self.mask_check)
+        if self.norm is not None:
+            output = self.norm(output)
+        return output
+
+    def _encode(self, src: Any, mask: Any, src_key_padding_mask: Any, is_causal: bool | None) -> Any:
         padding, mask = additive_pair("src_key_padding_mask", src_key_padding_mask, "mask", mask, src.dtype)
         batch_first = self.layers[0].self_attn.batch_first
         length = 0
         if mask is not None:
             length = src.size(1 if src.dim() == 3 and batch_first else 0)
         is_causal = causal_hint(mask, is_causal, length)
-        output = src
-        for layer in self.layers:
-            output = layer(output, src_mask=mask, is_causal=is_causal, src_key_padding_mask=padding)
-        if self._clears_padding(src, mask, padding):
-            output = output.masked_fill((padding == MINUS_INF).unsqueeze(-1), 0.0)
+        kept = self._kept(src, mask, padding)
+        if kept is not None:
+            output = self._without_padding(src, padding, kept)
+        else:
+            output = self._by_layers(src, mask, padding, is_causal)
         return output if self.norm is None else self.norm(output)
 
-    def _clears_padding(self, src: Any, mask: Any, padding: Any) -> bool:
-        """Whether torch 2.15 would pack this batch, which leaves 0 at padded positions."""
+    def _by_layers(self, src: Any, mask: Any, padding: Any, is_causal: bool) -> Any:
+        for layer in self.layers:
+            src = layer(src, src_mask=mask, is_causal=is_causal, src_key_padding_mask=padding)
+        return src
+
+    def _without_padding(self, src: Any, padding: Any, kept: Any) -> Any:
+        """The layers' output with 0 at padded positions."""
+        if packs(self.layers, src, kept):
+            return encode_packed(self.layers, src, kept)
+        output = encode_fused(self.layers, src, ~kept)
+        if output is None:
+            output = self._by_layers(src, None, padding, False)
+        return output.masked_fill(~kept.unsqueeze(-1), 0.0)
+
+    def _packs(self, src: Any, mask: Any, padding: Any) -> bool:
+        """Whether this call leaves out the computation of padded positions."""
+        kept = self._kept(src, mask, additive("src_key_padding_mask", padding, src.dtype))
+        return kept is not None and packs(self.layers, src, kept)
+
+    def _kept(self, src: Any, mask: Any, padding: Any) -> Any:
+        """The positions that are not padded, where torch 2.15 would pack this batch, which leaves 0 at the others."""
         if not self.use_nested_tensor or padding is None or mask is not None or src.dim() != 3:
-            return False
+            return None
         first = self.layers[0]
         if first.training or not _fast_path_enabled() or compiling():
-            return False
+            return None
         if torch.is_grad_enabled() and (src.requires_grad or any(p.requires_grad for p in first.parameters())):
-            return False
+            return None
         kept, padded = padding == 0, padding == MINUS_INF
         if not bool((kept | padded).all()):
-            return False
-        return not (self.mask_check and bool((kept[:, 1:] & padded[:, :-1]).any()))
+            return None
+        return None if self.mask_check and bool((kept[:, 1:] & padded[:, :-1]).any()) else kept
 
 
 _moved.attach(globals())

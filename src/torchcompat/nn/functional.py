@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from .._lazy import attach as _attach
-from .._shim import Limit, polyfill
+from .._shim import SHIMS, Limit, polyfill
 from ._attention import attention
+from ._scripting import compile_instead
+from ._scripting import scaled_dot_product_attention as _scripted
 
 __all__ = ["scaled_dot_product_attention"]
 
@@ -30,7 +32,7 @@ __all__ = ["scaled_dot_product_attention"]
         Limit("double-backward-gqa", "with enable_gqa the fused kernels have no second derivative", "native", "2.9"),
         Limit("forward-mode", "the fused kernels have no forward-mode derivative", "native", "2.5"),
         Limit("nested", "no nested tensors", "fallback"),
-        Limit("script", "torch.jit.script cannot compile it", "fallback"),
+        Limit("script", "torch.jit.script cannot compile it", "fallback", last="1.4"),
         Limit("autocast-fullgraph", "inside autocast torch.compile breaks the graph", "fallback", "2.1", "2.3"),
         Limit("causal-scale", "on CPU is_causal=True with a scale of 0 or less gives NaN", "native", "2.5"),
         Limit("zero-width", "on CPU query and key of width 0 give 0, not the mean of value", "native", "2.12", "2.12"),
@@ -67,6 +69,9 @@ def scaled_dot_product_attention(
     Torch has the name since 2.0, without *scale* before 2.1 and without *enable_gqa* before 2.5; and before 2.5 a
     fully masked row makes NaN of its output and of every gradient.
 
+    A module that calls it can be scripted (``torch.jit.script``, from 1.5 on): compiled is the formula, or torch 2.0 to
+    2.4's own function with fully masked rows put right. The compiled one has no *attn_mask* of class ``CausalBias``.
+
     Unlike torch's fused kernels the fallback has derivatives of every order, and it names the argument it refuses.
     The memory layout of the output is not part of the contract: use ``reshape``, not ``view``. Nor is what becomes of
     NaN at a key that is masked out.
@@ -98,5 +103,7 @@ def scaled_dot_product_attention(
     """
     return attention(query, key, value, attn_mask, dropout_p, is_causal, scale, enable_gqa)
 
+
+compile_instead(SHIMS["nn.functional.scaled_dot_product_attention"].fallback, _scripted)
 
 _attach(globals())
