@@ -7,7 +7,7 @@ compiler (1 to 3 s).
 from __future__ import annotations
 
 from enum import IntEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..._shim import Limit, polyfill
 from ..._torch import has
@@ -28,7 +28,10 @@ _LIMITS = [
 ]
 has("torch.nn.attention.bias.CausalBias")  # Imports torch's module, so that its objects are found below.
 
-CausalBias = polyfill("torch.nn.attention.bias.CausalBias", since="2.3", link=_LINK)(_bias.CausalBias)
+if TYPE_CHECKING:
+    from ._bias import CausalBias
+else:
+    CausalBias = polyfill("torch.nn.attention.bias.CausalBias", since="2.3", link=_LINK)(_bias.CausalBias)
 
 
 @polyfill("torch.nn.attention.bias.CausalVariant", since="2.3", link=_LINK)
@@ -54,7 +57,7 @@ def _made(name: str, variant: Any, size: Any) -> Any:
 
 
 @polyfill("torch.nn.attention.bias.causal_upper_left", since="2.3", link=_LINK, limits=_LIMITS)
-def causal_upper_left(*size: Any) -> Any:
+def causal_upper_left(*size: int) -> CausalBias:
     """The mask of ``is_causal=True``, as an *attn_mask* of ``scaled_dot_product_attention``.
 
     In torch since 2.3. Fallback: a :class:`CausalBias` of torchcompat.
@@ -72,11 +75,12 @@ def causal_upper_left(*size: Any) -> Any:
 
     https://docs.pytorch.org/docs/stable/generated/torch.nn.attention.bias.causal_upper_left.html
     """
-    return _made("causal_upper_left", CausalVariant.UPPER_LEFT, size)
+    made: CausalBias = _made("causal_upper_left", CausalVariant.UPPER_LEFT, size)
+    return made
 
 
 @polyfill("torch.nn.attention.bias.causal_lower_right", since="2.3", link=_LINK, limits=_LIMITS)
-def causal_lower_right(*size: Any) -> Any:
+def causal_lower_right(*size: int) -> CausalBias:
     """The causal mask that ends in the lower right corner, as an *attn_mask* of ``scaled_dot_product_attention``.
 
     In torch since 2.3. Fallback: a :class:`CausalBias` of torchcompat.
@@ -97,4 +101,5 @@ def causal_lower_right(*size: Any) -> Any:
 
     https://docs.pytorch.org/docs/stable/generated/torch.nn.attention.bias.causal_lower_right.html
     """
-    return _made("causal_lower_right", CausalVariant.LOWER_RIGHT, size)
+    made: CausalBias = _made("causal_lower_right", CausalVariant.LOWER_RIGHT, size)
+    return made

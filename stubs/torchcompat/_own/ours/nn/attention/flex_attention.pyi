@@ -1,0 +1,11 @@
+# Written by `python docs/generate.py`; docs/typing.md tells what it is for.
+from torchcompat.nn.attention._flex_block_mask import BlockMask as BlockMask
+from typing import Any
+from typing import NamedTuple
+
+class AuxOutput(NamedTuple):
+    lse: Any = None
+    max_scores: Any = None
+class AuxRequest(NamedTuple):
+    lse: bool = False
+    max_scores: bool = False
