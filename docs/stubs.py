@@ -20,6 +20,8 @@ from torchcompat._shim import minor
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / "stubs"
 OWN = "torchcompat._own"
+# Another Python prints the same source in another way.
+PYTHON = (3, 11)
 HEAD = "# Written by `python docs/generate.py`; docs/typing.md tells what it is for.\n"
 # The oldest torch that checkers are to understand: what is torch's own there is so without a question.
 OLDEST = "1.13"
@@ -114,6 +116,8 @@ def twins():
         for name, shim in sorted(SHIMS.items())
         if shim.kind == "polyfill" and isinstance(shim.fallback, type)
     }
+    # In the stubs of torch 1.13 this class is no exception.
+    found["OutOfMemoryError"] = (found["OutOfMemoryError"][0], "2.0")
     # Names without a row of their own.
     found["serialization.LoadEndianness"] = ("torch.serialization.LoadEndianness", "2.1")
     found["memory.OutOfMemoryError"] = found["OutOfMemoryError"]
@@ -208,9 +212,10 @@ def _value(node, module):
 
 
 def _text(module, nodes, reexported=(), taken=None):
-    """A stub: the imports that *nodes* need, what the module hands on, what is *taken* from elsewhere, and the nodes."""
+    """A stub: the imports that *nodes* need, what the module hands on, what is *taken* elsewhere, and the nodes."""
     taken = taken or {}
     used = _names(nodes)
+    # Such as a TypeVar.
     for name in sorted((used & set(module.values)) - set(module.exported)):
         nodes.insert(0, _value(module.values[name], module))
         used |= _names(nodes[:1])
@@ -243,6 +248,7 @@ def face(module, known):
     helpers = [name for name in _names(nodes) if name in module.definitions and name not in module.exported]
     for name in sorted(helpers):
         nodes.insert(0, _class(module.definitions[name][0], module))
+    nodes.append(ast.parse(f"__all__ = {sorted(module.exported)!r}").body[0])
     return _text(module, nodes, reexported, taken)
 
 
@@ -271,6 +277,8 @@ def _suffix(since):
 
 
 def _probe(since):
+    if since not in PROBES:
+        raise LookupError(f"there is no probe for torch {since}; docs/new-torch.md tells what to do")
     return PROBES[since].rpartition(".")[2]
 
 
@@ -357,8 +365,13 @@ def stale():
     return {file: wanted.get(file) for file in sorted({*wanted, *there}) if wanted.get(file) != there.get(file)}
 
 
+def check():
+    """What is stale, in words."""
+    return [f"stubs/{file}: stale; run `python docs/generate.py`" for file in stale()]
+
+
 def write():
-    """Write what is stale."""
+    """Write what is stale; returns no problems."""
     for file, text in stale().items():
         path = FOLDER / file
         if text is None:
@@ -366,7 +379,4 @@ def write():
         else:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, encoding="utf-8")
-
-
-if __name__ == "__main__":
-    write()
+    return []

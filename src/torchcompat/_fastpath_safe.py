@@ -147,7 +147,7 @@ class SafeFastpath(torch.nn.Module):  # type: ignore[misc]
     def __init__(self, module: torch.nn.Module) -> None:
         super().__init__()
         kind_of(module, _CLASSES)
-        self.training = module.training
+        self.training: bool = module.training
         # Not registered as a submodule, which would prefix all names: what it has registered is shared instead.
         self.__dict__["wrapped"] = module
         for name in ("_parameters", "_buffers", "_modules"):

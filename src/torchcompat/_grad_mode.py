@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import threading
-from typing import Any
+from typing import TYPE_CHECKING, Any, overload
 
 import torch
 
 from ._grad_scope import Scope
 from ._shim import Limit, polyfill
 from ._torch import find
+
+if TYPE_CHECKING:
+    from ._types import F, S
 
 __all__ = ["enable_grad", "inference_mode", "is_inference_mode_enabled", "no_grad", "set_grad_enabled"]
 
@@ -26,6 +29,10 @@ class _Fixed(Scope):
 
     _mode: bool
 
+    @overload
+    def __new__(cls: type[S]) -> S: ...
+    @overload
+    def __new__(cls, orig_func: F) -> F: ...  # type: ignore[misc]
     def __new__(cls, orig_func: Any = None) -> Any:
         return super().__new__(cls) if orig_func is None else cls()(orig_func)
 
@@ -97,7 +104,7 @@ class set_grad_enabled(Scope):
         self.mode = mode
         _switch(mode)
 
-    def __call__(self, orig_func: Any) -> Any:
+    def __call__(self, orig_func: F) -> F:
         _switch(self.prev)
         return super().__call__(orig_func)
 
@@ -141,6 +148,10 @@ class inference_mode(Scope):
         TypeError: *mode* is neither a bool nor a function.
     """
 
+    @overload
+    def __new__(cls: type[S], mode: bool = True) -> S: ...
+    @overload
+    def __new__(cls, mode: F) -> F: ...  # type: ignore[misc]
     def __new__(cls, mode: Any = True) -> Any:
         if isinstance(mode, bool):
             return super().__new__(cls)

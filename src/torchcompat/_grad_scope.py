@@ -6,7 +6,9 @@ import functools
 import inspect
 import sys
 import warnings
-from typing import Any, Callable
+from typing import Any, Callable, TypeVar
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 
 def _generator(fresh: Callable[[], Any], function: Callable[..., Any]) -> Callable[..., Any]:
@@ -55,12 +57,15 @@ def decorated(fresh: Callable[[], Any], function: Any) -> Any:
 class Scope:
     """The base of the contexts."""
 
-    def __call__(self, orig_func: Any) -> Any:
+    def __call__(self, orig_func: F) -> F:
+        covered: F
         if not inspect.isclass(orig_func):
-            return decorated(self.clone, orig_func)
+            covered = decorated(self.clone, orig_func)
+            return covered
         message = f"only the construction of {orig_func.__name__} is covered: decorate its methods instead"
         warnings.warn(message, FutureWarning, stacklevel=2)
-        return decorated(self.clone, lambda *args, **kwargs: orig_func(*args, **kwargs))
+        covered = decorated(self.clone, lambda *args, **kwargs: orig_func(*args, **kwargs))
+        return covered
 
     def clone(self) -> Any:
         """Another context with the same settings."""

@@ -13,6 +13,7 @@ from typing_extensions import Literal, ParamSpec, TypeAlias
 
 P = ParamSpec("P")
 R = TypeVar("R")
+S = TypeVar("S")
 F = TypeVar("F", bound=Callable[..., Any])
 Convolution = TypeVar("Convolution", bound=torch.nn.modules.conv._ConvNd)
 Linear = TypeVar("Linear", bound=torch.nn.Linear)

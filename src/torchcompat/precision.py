@@ -118,7 +118,7 @@ class matmul_precision(Context):
 
     _setting = _matmul
 
-    def __init__(self, level: str) -> None:
+    def __init__(self, level: Level) -> None:
         super().__init__(_checked(level, _MATMUL_LEVELS))
 
 
@@ -174,7 +174,7 @@ class conv_precision(Context):
 
     _setting = _conv
 
-    def __init__(self, level: str) -> None:
+    def __init__(self, level: ConvLevel) -> None:
         super().__init__(_checked(level, _CONV_LEVELS))
 
 

@@ -8,9 +8,11 @@ from typing import Any
 from typing import NamedTuple
 import torch
 
+__all__ = ['SafeFastpath', 'can_pack', 'fastpath', 'fastpath_faults', 'safe_forward', 'sdpa_backend', 'why_not_fastpath', 'why_not_nested_tensor']
 class SdpaChoice(NamedTuple):
     backend: str
     reasons: dict[str, list[str]]
 def sdpa_backend(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, attn_mask: torch.Tensor | None=None, dropout_p: float=0.0, is_causal: bool=False, *, scale: float | None=None, enable_gqa: bool=False) -> SdpaChoice: ...
 def why_not_fastpath(module: torch.nn.Module, *inputs: Any, **kwargs: Any) -> list[str]: ...
 def why_not_nested_tensor(encoder: torch.nn.TransformerEncoder, *inputs: Any, **kwargs: Any) -> list[str]: ...
+__all__ = ['SafeFastpath', 'can_pack', 'fastpath', 'fastpath_faults', 'safe_forward', 'sdpa_backend', 'why_not_fastpath', 'why_not_nested_tensor']

@@ -4,6 +4,7 @@ from typing import Callable
 from typing import TypeVar
 import torch
 
+__all__ = ['deterministic', 'seed_everything', 'seed_worker', 'seeded_generator']
 F = TypeVar('F', bound=Callable[..., Any])
 class deterministic:
 
@@ -17,3 +18,4 @@ class deterministic:
 def seed_everything(seed: int) -> None: ...
 def seed_worker(worker_id: int) -> None: ...
 def seeded_generator(seed: int, device: torch.device | str='cpu') -> torch.Generator: ...
+__all__ = ['deterministic', 'seed_everything', 'seed_worker', 'seeded_generator']

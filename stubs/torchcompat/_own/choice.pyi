@@ -1,6 +1,8 @@
 # Written by `python docs/generate.py`; docs/typing.md tells what it is for.
 from typing_extensions import TypeAlias
+from torch.cuda import OutOfMemoryError as _OutOfMemoryError
 from torch.nn.utils.parametrize import ParametrizationList as _nn_utils_parametrize_ParametrizationList
+from torch.cuda import OutOfMemoryError as _memory_OutOfMemoryError
 from torch.cpu import StreamContext as _cpu_StreamContext
 from torch import enable_grad as _enable_grad
 from torch import inference_mode as _inference_mode
@@ -70,7 +72,9 @@ from torch.xpu import Event as _xpu_Event
 from torchcompat._own import probes
 
 class From_2_0:
+    OutOfMemoryError: TypeAlias = _OutOfMemoryError
     nn_utils_parametrize_ParametrizationList: TypeAlias = _nn_utils_parametrize_ParametrizationList
+    memory_OutOfMemoryError: TypeAlias = _memory_OutOfMemoryError
 
 class Since_2_0(probes.set_multithreading_enabled, From_2_0): ...
 

@@ -1,6 +1,8 @@
 # Written by `python docs/generate.py`; docs/typing.md tells what it is for.
 from typing_extensions import TypeAlias
+from torchcompat._own.ours.top import OutOfMemoryError as _OutOfMemoryError
 from torchcompat._own.ours.nn.utils.parametrize import ParametrizationList as _nn_utils_parametrize_ParametrizationList
+from torchcompat._own.ours.memory import OutOfMemoryError as _memory_OutOfMemoryError
 from torchcompat._own.ours.cpu import StreamContext as _cpu_StreamContext
 from torchcompat._own.ours.top import enable_grad as _enable_grad
 from torchcompat._own.ours.top import inference_mode as _inference_mode
@@ -70,7 +72,9 @@ from torchcompat._own.ours.xpu import Event as _xpu_Event
 
 # Before torch 2.0.
 class set_multithreading_enabled:
+    OutOfMemoryError: TypeAlias = _OutOfMemoryError
     nn_utils_parametrize_ParametrizationList: TypeAlias = _nn_utils_parametrize_ParametrizationList
+    memory_OutOfMemoryError: TypeAlias = _memory_OutOfMemoryError
 
 # Before torch 2.1.
 class CircularPad1d:

@@ -16,3 +16,5 @@ from torchcompat.func._tools import functionalize as functionalize
 from torchcompat.func._tools import rearrange as rearrange
 from torchcompat.func._vmap import vmap as vmap
 
+__all__ = ['debug_unwrap', 'functional_call', 'functional_module', 'functionalize', 'grad', 'grad_and_value', 'hessian', 'jacfwd', 'jacrev', 'jvp', 'linearize', 'rearrange', 'replace_all_batch_norm_modules_', 'stack_module_state', 'vjp', 'vmap']
+__all__ = ['debug_unwrap', 'functional_call', 'functional_module', 'functionalize', 'grad', 'grad_and_value', 'hessian', 'jacfwd', 'jacrev', 'jvp', 'linearize', 'rearrange', 'replace_all_batch_norm_modules_', 'stack_module_state', 'vjp', 'vmap']

@@ -9,3 +9,5 @@ from torchcompat._own.nn import TransformerDecoderLayer as TransformerDecoderLay
 from torchcompat._own.nn import TransformerEncoder as TransformerEncoder
 from torchcompat._own.nn import TransformerEncoderLayer as TransformerEncoderLayer
 
+__all__ = ['MultiheadAttention', 'Transformer', 'TransformerDecoder', 'TransformerDecoderLayer', 'TransformerEncoder', 'TransformerEncoderLayer', 'attention', 'functional', 'utils']
+__all__ = ['MultiheadAttention', 'Transformer', 'TransformerDecoder', 'TransformerDecoderLayer', 'TransformerEncoder', 'TransformerEncoderLayer', 'attention', 'functional', 'utils']

@@ -19,3 +19,5 @@ from torchcompat._own.optim import Rprop as Rprop
 from torchcompat._own.optim import SGD as SGD
 from torchcompat._own.optim import SparseAdam as SparseAdam
 
+__all__ = ['ASGD', 'LBFGS', 'SGD', 'Adadelta', 'Adafactor', 'Adagrad', 'Adam', 'AdamW', 'Adamax', 'Muon', 'NAdam', 'Optimizer', 'RAdam', 'RMSprop', 'Rprop', 'SparseAdam', 'lr_scheduler', 'swa_utils', 'upgrade_state_dict']
+__all__ = ['ASGD', 'Adadelta', 'Adafactor', 'Adagrad', 'Adam', 'AdamW', 'Adamax', 'LBFGS', 'Muon', 'NAdam', 'Optimizer', 'RAdam', 'RMSprop', 'Rprop', 'SGD', 'SparseAdam', 'lr_scheduler', 'swa_utils', 'upgrade_state_dict']

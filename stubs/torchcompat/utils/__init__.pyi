@@ -2,3 +2,5 @@
 from torchcompat.utils import checkpoint as checkpoint
 from torchcompat.utils import pytree as pytree
 
+__all__ = ['checkpoint', 'pytree']
+__all__ = ['checkpoint', 'pytree']

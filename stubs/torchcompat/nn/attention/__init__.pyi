@@ -7,5 +7,7 @@ from typing import Any
 from typing import Iterator
 from torchcompat._own.nn.attention import SDPBackend as SDPBackend
 
+__all__ = ['SDPBackend', 'bias', 'flex_attention', 'sdpa_kernel', 'varlen']
 @contextmanager
 def sdpa_kernel(backends: list[SDPBackend] | SDPBackend, set_priority: bool=False) -> Iterator[dict[Any, Any]]: ...
+__all__ = ['SDPBackend', 'bias', 'flex_attention', 'sdpa_kernel', 'varlen']
