@@ -9,6 +9,7 @@ import json
 import os
 import re
 import runpy
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -44,7 +45,16 @@ def mypy(files):
 
 def pyright(files):
     """{(file, line): errors}."""
-    output = json.loads(run(sys.executable, "-m", "pyright", "--pythonpath", PYTHON, "--outputjson", *map(str, files)))
+    # In a project of their own: pyright would find that of this checkout, whose sources have no stubs beside them, and
+    # would leave out what is below a folder such as `.nox`.
+    project = Path(tempfile.mkdtemp())
+    Path(project, "pyrightconfig.json").write_text('{"exclude": []}', encoding="utf-8")
+    for file in files:
+        shutil.copy(file, project)
+    command = [sys.executable, "-m", "pyright", "-p", str(project), "--pythonpath", PYTHON, "--outputjson"]
+    output = json.loads(run(*command))
+    if output["summary"]["filesAnalyzed"] != len(files):
+        raise SystemExit(f"pyright has seen {output['summary']['filesAnalyzed']} files instead of {len(files)}")
     errors = [each for each in output["generalDiagnostics"] if each["severity"] == "error"]
     return collect((each["file"], each["range"]["start"]["line"] + 1, each["message"]) for each in errors)
 
@@ -106,7 +116,7 @@ def installed():
 
 def main():
     """Returns the exit code."""
-    os.chdir(tempfile.mkdtemp())  # without the sources of this checkout, which have no stubs
+    os.chdir(tempfile.mkdtemp())  # where mypy finds no sources of this checkout
     newest = installed() == NEWEST
     problems = completeness() if newest else []
     for name, checker in (("mypy", mypy), ("pyright", pyright)):

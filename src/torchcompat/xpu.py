@@ -9,7 +9,7 @@ Before torch 2.3, ``torch.xpu`` is that of Intel's extension, if it was imported
 from __future__ import annotations
 
 from collections import OrderedDict
-from typing import TYPE_CHECKING, Any, ContextManager
+from typing import TYPE_CHECKING, Any, ContextManager, cast
 
 import torch
 
@@ -147,8 +147,7 @@ def current_stream(device: Device = None) -> Stream:
     Raises:
         AssertionError, RuntimeError: there is no device.
     """
-    selected: Stream = _present().current_stream(device)
-    return selected
+    return cast("Stream", _present().current_stream(device))
 
 
 @polyfill("torch.xpu.set_stream", since="2.3", link=_STREAM)
