@@ -80,7 +80,7 @@ class Release:
 
     def __init__(self, folder):
         self.folder, self.files = folder, {}
-        project = Project()
+        project = Project(walk.Walk)
         for path in sorted(folder.rglob("*.py")):
             self.read(path, project)
 

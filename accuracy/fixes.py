@@ -22,7 +22,7 @@ from torchcompat_check.files import Excludes, find  # noqa: E402
 from torchcompat_check.fix import rewritten  # noqa: E402
 from torchcompat_check.project import Project  # noqa: E402
 from torchcompat_check.reading import read_text  # noqa: E402
-from torchcompat_check.walk import check_source  # noqa: E402
+from torchcompat_check.walk import Walk, check_source  # noqa: E402
 
 PAGE = ROOT / "docs" / "check-fixes.md"
 FIXED = """
@@ -143,7 +143,7 @@ class Package:
     def __init__(self, folder):
         self.counts = collections.Counter()
         self.pairs, self.faults = [], []
-        project = Project()
+        project = Project(Walk)
         files, _ = find([str(folder)], Excludes())
         for path in files:
             if not path.endswith(".ipynb"):

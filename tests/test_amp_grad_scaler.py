@@ -110,7 +110,7 @@ def test_unscale_divides_in_place(impl, dtype):
     assert grad.float().item() == 3.0
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(st.integers(1, 2**30), st.integers(-(2**24), 2**24))
 def test_unscaling_is_exact_to_float32(scale_1024ths, grad_16ths):
     scale, grad = scale_1024ths / 1024, grad_16ths / 16
@@ -184,7 +184,7 @@ def test_the_scale_does_not_grow_beyond_float32(impl):
     assert scaler.get_scale() == 2.0**127
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(
     overflows=st.integers(0, 63),
     growth=st.integers(101, 400).map(lambda percent: percent / 100),

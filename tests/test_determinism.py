@@ -10,16 +10,16 @@ import warnings
 
 import pytest
 import torch
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.backends import cudnn
 
 import torchcompat
-from torchcompat import _blocks, _switches, at_least
+from torchcompat import _scope, _switches, at_least, determinism
 from torchcompat.determinism import deterministic
 
 VARIABLE = "CUBLAS_WORKSPACE_CONFIG"
-LAWS = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+LAWS = settings(max_examples=60)
 
 
 def _set_algorithms(value):
@@ -85,7 +85,7 @@ def _put_back():
     before = state()
     yield
     assert state() == before
-    assert not _blocks._open
+    assert not _scope._open
 
 
 KNOB_VALUES = st.fixed_dictionaries({name: st.sampled_from(knob[2]) for name, knob in KNOBS.items()})
@@ -221,7 +221,7 @@ def test_a_switch_that_cannot_be_written_leaves_nothing_changed(monkeypatch):
             raise OSError("no such luck")
 
     before = state()
-    monkeypatch.setitem(_switches.SWITCHES, "cublas", _switches.Switch(lambda: None, refuse))
+    monkeypatch.setitem(determinism._TABLE, "cublas", _scope.Switch(lambda: None, refuse))
     with pytest.raises(OSError, match="luck"), deterministic():
         pytest.fail("entered")
     assert state() == before
@@ -347,7 +347,7 @@ def cublas(monkeypatch):
     started = []
     monkeypatch.setattr(_switches, "cuda_initialized", lambda: bool(started))
     row = _switches._Cublas()
-    monkeypatch.setitem(_switches.SWITCHES, "cublas", _switches.Switch(row.read, row.write))
+    monkeypatch.setitem(determinism._TABLE, "cublas", _scope.Switch(row.read, row.write))
     return started
 
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch.backends import cudnn
 
-from torchcompat import _blocks, at_least
+from torchcompat import _scope, at_least
 from torchcompat.determinism import deterministic
 
 
@@ -23,7 +23,7 @@ def _put_back():
     assert not is_on()
     yield
     assert not is_on()
-    assert not _blocks._open
+    assert not _scope._open
 
 
 class Module(torch.nn.Module):

@@ -11,14 +11,14 @@ import textwrap
 import numpy as np
 import pytest
 import torch
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.utils.data import DataLoader, Dataset
 
 from torchcompat import at_least
 from torchcompat.determinism import deterministic, seed_everything, seed_worker, seeded_generator
 
-LAWS = settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+LAWS = settings(max_examples=40)
 SEEDS = st.integers(0, 2**32 - 1)
 
 
@@ -252,7 +252,7 @@ def train(seed, dropout=0.5, **options):
         return losses, [parameter.detach().clone() for parameter in network.parameters()]
 
 
-def same(one, other):
+def same_bits(one, other):
     return one[0] == other[0] and all(torch.equal(a, b) for a, b in zip(one[1], other[1]))
 
 
@@ -260,13 +260,13 @@ def same(one, other):
 def test_two_trainings_agree_to_the_bit(options):
     first = train(3, **options)
     draw()
-    assert same(first, train(3, **options))
-    assert not same(first, train(4, **options))
+    assert same_bits(first, train(3, **options))
+    assert not same_bits(first, train(4, **options))
 
 
 @pytest.mark.skipif(not at_least(2, 1), reason="torch can fill since 2.1")
 def test_filling_changes_no_result():
-    assert same(train(3), train(3, fill_uninitialized_memory=True))
+    assert same_bits(train(3), train(3, fill_uninitialized_memory=True))
 
 
 # Workers

@@ -8,6 +8,7 @@ import warnings
 
 import pytest
 import torch
+from _fastpath_calls import LENGTH, SIZE, attention, floats, layer, packing, padded, rows, x
 from _fastpath_cases import ATTENTION as ATTENTION_FACTORS
 from _fastpath_cases import (
     ATTENTION_OP,
@@ -28,12 +29,15 @@ from _fastpath_cases import (
 )
 from _fastpath_cases import ENCODER as ENCODER_FACTORS
 from _fastpath_cases import LAYER as LAYER_FACTORS
-from _fastpath_fault_cases import CASES, LENGTH, SIZE, attention, decoder, floats, layer, packing, padded, rows, x
+from _fastpath_fault_cases import CASES as FAULT_CASES
+from _fastpath_fault_cases import decoder
+from _fastpath_layer_fault_cases import CASES as LAYER_FAULT_CASES
 
 from torchcompat import _fastpath_faults, at_least, is_version
 from torchcompat._fastpath_switch import slow_path
 from torchcompat.attention import SafeFastpath, fastpath_faults, safe_forward
 
+CASES = FAULT_CASES + LAYER_FAULT_CASES
 ROWS = [row for name in ("CRASHES", "PACKING", "BOTH", "LAYER", "ATTENTION") for row in getattr(_fastpath_faults, name)]
 
 

@@ -122,7 +122,7 @@ def test_what_cannot_be_decorated():
             fastpath(True)(function)
 
 
-@pytest.mark.parametrize("enabled", [1, 0, None, "on", torch.tensor(True), lambda: None], ids=str)
+@pytest.mark.parametrize("enabled", [1, 0, None, "on", torch.tensor(True), len], ids=str)
 def test_only_a_bool(enabled):
     with pytest.raises(TypeError, match="enabled must be True or False"):
         fastpath(enabled)

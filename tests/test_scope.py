@@ -1,65 +1,59 @@
-"""Every context that switches something and puts it back, as a decorator of every kind of function, by one table."""
+"""Every context of the library through the same cases, by the table in `_contexts`: blocks, order, threads, errors.
 
-import asyncio
-import functools
+Its decorators: test_scope_functions.py.
+"""
+
+import inspect
+import itertools
+import sys
+import threading
 
 import pytest
 import torch
+from _contexts import ELSEWHERE, TABLE, each
 
-from torchcompat import at_least, enable_grad, get_default_device, inference_mode, no_grad, set_grad_enabled
-from torchcompat.attention import fastpath
-from torchcompat.determinism import deterministic
-from torchcompat.device import default_device
-from torchcompat.precision import conv_precision, get_conv_precision, get_matmul_precision, matmul_precision
+from torchcompat import SHIMS, _scope, at_least
+from torchcompat.compiler import COMPILES
 
 
-def _algorithms():
-    asks = getattr(torch, "are_deterministic_algorithms_enabled", None) or getattr(torch, "is_deterministic", None)
-    return asks() if asks else torch.backends.cudnn.deterministic
+def _gives_a_context(thing):
+    if isinstance(thing, type):
+        return hasattr(thing, "__enter__")
+    if "ContextManager" in str(getattr(thing, "__annotations__", {}).get("return")):
+        return True
+    body = inspect.unwrap(thing) if callable(thing) else thing
+    return body is not thing and inspect.isgeneratorfunction(body)
 
 
-def _fastpath():
-    if at_least(2, 3):
-        return torch.backends.mha.get_fastpath_enabled()
-    return not torch.overrides.has_torch_function((torch.ones(1),)) if at_least(1, 12) else False
+def test_every_context_is_in_the_table():
+    found = {name for name, shim in SHIMS.items() if _gives_a_context(shim.fallback)}
+    assert found == {*TABLE, *ELSEWHERE}
+    known = {SHIMS[name].fallback for name in found}
+    for module in [module for name, module in sys.modules.items() if name.split(".")[0] == "torchcompat"]:
+        if not any(part.startswith("_") for part in module.__name__.split(".")):
+            public = [vars(module).get(name) for name in getattr(module, "__all__", ())]
+            own = [x for x in public if isinstance(x, type) and x.__module__.startswith("torchcompat")]
+            assert {x for x in own if hasattr(x, "__enter__")} <= known, module.__name__
 
 
-# name: a context, what it switches, and how that reads inside of it.
-CONTEXTS = {
-    "deterministic": (lambda: deterministic(), _algorithms, True),
-    "matmul_precision": (lambda: matmul_precision("medium"), get_matmul_precision, "medium"),
-    "conv_precision": (lambda: conv_precision("high"), get_conv_precision, "high"),
-    "fastpath": (lambda: fastpath(False), _fastpath, False),
-    # Torch before 2.0 knows no other default device that is there on every machine.
-    "default_device": (lambda: default_device("meta"), lambda: get_default_device().type, "meta"),
-}
-if not at_least(2, 0):
-    del CONTEXTS["default_device"]
-if not at_least(1, 12):
-    del CONTEXTS["fastpath"]
-# These decorate generators, too, and as torch's own no coroutines.
-GRAD_CONTEXTS = {
-    "no_grad": (lambda: no_grad(), torch.is_grad_enabled, False),
-    "enable_grad": (lambda: enable_grad(), torch.is_grad_enabled, True),
-    "inference_mode": (lambda: inference_mode(), torch.is_grad_enabled, False),
-}
-
-every = pytest.mark.parametrize(("make", "read", "inside"), CONTEXTS.values(), ids=CONTEXTS)
-and_grad = pytest.mark.parametrize(
-    ("make", "read", "inside"), [*CONTEXTS.values(), *GRAD_CONTEXTS.values()], ids=[*CONTEXTS, *GRAD_CONTEXTS]
-)
+def _is_ours(thing):
+    return isinstance(thing, type) and issubclass(thing, _scope.Context)
 
 
-def run(awaitable):
-    loop = asyncio.new_event_loop()
-    try:
-        return loop.run_until_complete(awaitable)
-    finally:
-        loop.close()
+def test_all_on_the_mechanism_are_told_from_the_others():
+    kinds = {name for name in TABLE if _is_ours(SHIMS[name].fallback)}
+    assert kinds == {name for name, row in TABLE.items() if row.mechanism}
 
 
-@and_grad
-def test_a_block(make, read, inside):
+@pytest.fixture(autouse=True)
+def _all_closed():
+    yield
+    assert not _scope._open
+
+
+@each()
+def test_a_block(row):
+    make, read, inside = row[:3]
     before = read()
     with make():
         assert read() == inside
@@ -69,154 +63,262 @@ def test_a_block(make, read, inside):
     assert read() == before
 
 
-@and_grad
-def test_a_block_that_raises(make, read, inside):
+@each()
+def test_a_block_that_raises(row):
+    make, read, _ = row[:3]
     before = read()
     with pytest.raises(KeyError), make():
         raise KeyError
     assert read() == before
 
 
-@and_grad
-def test_a_function(make, read, inside):
-    @make()
-    def function(depth, *, more):
-        """What it does."""
-        assert read() == inside
-        return depth + more if not depth else function(depth - 1, more=more)
-
-    before = read()
-    assert function(2, more=3) == 3
-    assert (function.__name__, function.__doc__) == ("function", "What it does.")
-    assert read() == before
-    with pytest.raises(TypeError):
-        function()
-    assert read() == before
+@each(lambda row: row.again)
+def test_one_object_is_entered_again_and_while_it_is_open(row):
+    before, one = row.read(), row.make()
+    for _ in range(2):
+        with one:
+            with one:
+                assert row.read() == row.inside
+            assert row.read() == row.inside
+        assert row.read() == before
 
 
-@and_grad
-def test_a_generator_function(make, read, inside):
-    seen = []
+@each(lambda row: row.overlaps)
+@pytest.mark.parametrize("order", list(itertools.permutations(range(3))), ids=str)
+def test_blocks_that_end_in_any_order(row, order):
+    before = row.read()
+    make_other, other = row.other or (row.make, row.inside)
+    contexts, given = [row.make(), make_other(), row.make()], [row.inside, other, row.inside]
+    for context in contexts:
+        context.__enter__()
+    still_open = [0, 1, 2]
+    for number in order:
+        assert row.read() == given[still_open[-1]]
+        contexts[number].__exit__(None, None, None)
+        still_open.remove(number)
+    assert row.read() == before
 
-    @make()
-    def body():
+
+@each(lambda row: row.overlaps)
+def test_suspended_generators_leave_nothing_on(row):
+    def holds():
+        with row.make():
+            yield row.read()
+
+    before = row.read()
+    first, second = holds(), holds()
+    assert [next(first), next(second)] == [row.inside] * 2
+    first.close()
+    assert row.read() == row.inside
+    second.close()
+    assert row.read() == before
+
+
+def in_a_thread(function):
+    found = []
+
+    def noting():
         try:
-            seen.append(read())
-            got = yield 1
-            seen.append(read())
-            try:
-                yield got
-            except KeyError:
-                seen.append(read())
-            yield 3
-        finally:
-            seen.append(read())
+            found.append(function())
+        except RuntimeError as error:
+            found.append(error)
 
-    before = read()
-    going = body()
-    assert next(going) == 1
-    assert read() == before
-    assert going.send("sent") == "sent"
-    assert read() == before
-    assert going.throw(KeyError()) == 3
-    assert read() == before
-    going.close()
-    assert read() == before
-    assert seen == [inside] * 4
+    thread = threading.Thread(target=noting)
+    thread.start()
+    thread.join(60)
+    return found[0]
 
 
-@every
-def test_generators_that_take_turns(make, read, inside):
-    @make()
+@each()
+def test_what_another_thread_sees(row):
+    before = in_a_thread(row.read)
+    with row.make():
+        assert in_a_thread(row.read) == (before if row.of_thread else row.inside)
+    assert in_a_thread(row.read) == before
+
+
+@each(lambda row: row.mechanism)
+def test_a_block_that_another_thread_leaves(row):
+    """That of a thread's own switch is refused, and stays open; any other ends."""
+    before, one = row.read(), row.make()
+    one.__enter__()
+    left = in_a_thread(lambda: one.__exit__(None, None, None))
+    if row.of_thread:
+        assert "not open in this thread" in str(left)
+        assert row.read() == row.inside
+        one.__exit__(None, None, None)
+    else:
+        assert left is None
+    assert row.read() == before
+
+
+@each(lambda row: row.overlaps and not row.of_thread)
+def test_blocks_of_two_threads_that_overlap(row):
+    before, first = row.read(), row.make()
+    first.__enter__()
+    opened, closed, seen = threading.Event(), threading.Event(), []
+
+    def second():
+        with row.make():
+            opened.set()
+            assert closed.wait(60)
+            seen.append(row.read())
+
+    thread = threading.Thread(target=second)
+    thread.start()
+    assert opened.wait(60)
+    first.__exit__(None, None, None)
+    closed.set()
+    thread.join(60)
+    assert seen == [row.inside]
+    assert row.read() == before
+
+
+@each(lambda row: row.mechanism)
+def test_one_object_in_many_threads(row):
+    before, one = row.read(), row.make()
+
+    def work():
+        for _ in range(20):
+            with one:
+                pass
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert row.read() == before
+
+
+@each(lambda row: row.other)
+def test_what_is_set_within_a_block_ends_with_it(row):
+    before, (make_other, other) = row.read(), row.other
+    with row.make():
+        meddling = make_other()
+        meddling.__enter__()
+        assert row.read() == other
+        with row.make():
+            assert row.read() == row.inside
+        assert row.read() == other
+        meddling.__exit__(None, None, None)
+    assert row.read() == before
+
+
+@each(lambda row: row.wrong)
+def test_a_wrong_argument_changes_nothing(row):
+    before = row.read()
+    with pytest.raises((TypeError, ValueError, AssertionError, RuntimeError)):
+        row.wrong()
+    assert row.read() == before
+
+
+@each(lambda row: row.mechanism)
+def test_leaving_what_is_not_open(row):
+    before, one = row.read(), row.make()
+    for _ in range(2):
+        with pytest.raises(RuntimeError, match=r"\(\) block is not open$"):
+            one.__exit__(None, None, None)
+        with one:
+            pass
+    assert row.read() == before
+
+
+def compiled(row, fullgraph):
+    torch._dynamo.reset()
+
+    def within(x):
+        with row.make():
+            y = x * 2
+        return y + 1
+
+    found = torch.compile(within, backend="eager", fullgraph=fullgraph)
+    try:
+        return [found(torch.ones(2)).tolist() for _ in range(2)]
+    finally:
+        torch._dynamo.reset()
+
+
+compiles = pytest.mark.skipif(not COMPILES or not at_least(2, 1), reason="nothing compiles on this Python and torch")
+
+
+@compiles
+@pytest.mark.filterwarnings("ignore::UserWarning")
+@each(lambda row: row.mechanism or row.decorates == "torch")
+def test_a_block_in_a_compiled_function(row):
+    before = row.read()
+    assert compiled(row, fullgraph=False) == [[3.0, 3.0]] * 2
+    assert row.read() == before
+
+
+@compiles
+@each(lambda row: row.fullgraph)
+def test_a_block_in_a_full_graph(row):
+    if not at_least(*row.fullgraph):
+        pytest.skip("this compiler traces no context that it does not know")
+    before = row.read()
+    assert compiled(row, fullgraph=True) == [[3.0, 3.0]] * 2
+    assert row.read() == before
+
+
+@compiles
+@each(lambda row: row.mechanism)
+def test_a_block_of_ours_in_a_full_graph_is_refused_and_leaves_nothing(row):
+    before = row.read()
+    with pytest.raises(torch._dynamo.exc.Unsupported):
+        compiled(row, fullgraph=True)
+    assert row.read() == before
+
+
+# The store of blocks itself.
+
+
+def _switch(**more):
+    kept = {"value": 0}
+    return kept, _scope.Switch(lambda: kept["value"], lambda value: kept.__setitem__("value", value), **more)
+
+
+class _Block(_scope.Context):
+    def __init__(self, settings):
+        super().__init__()
+        self.given = settings
+
+    def _settings(self):
+        return dict(self.given)
+
+
+def test_a_switch_that_cannot_be_written_leaves_nothing_changed():
+    def refuse(value):
+        if value:
+            raise OSError("no such luck")
+
+    kept, switch = _switch()
+    with pytest.raises(OSError, match="luck"), _Block({switch: 1, _scope.Switch(lambda: 0, refuse): 1}):
+        pytest.fail("entered")
+    assert kept["value"] == 0
+
+
+def test_one_that_cannot_be_put_back_keeps_no_other_from_it():
+    def refuse(value):
+        if not value:
+            raise OSError("no such luck")
+
+    (first, before), (last, after) = _switch(), _switch()
+    with pytest.raises(OSError, match="luck"), _Block({before: 1, _scope.Switch(lambda: 0, refuse): 1, after: 1}):
+        assert (first["value"], last["value"]) == (1, 1)
+    assert (first["value"], last["value"]) == (0, 0)
+
+
+@pytest.mark.parametrize("goes_on", [True, False])
+def test_what_goes_on_from_step_to_step(goes_on):
+    kept, switch = _switch(goes_on=goes_on)
+
+    @_Block({switch: 10})
     def body():
-        for _ in range(2):
-            yield read()
+        for _ in range(3):
+            kept["value"] += 1
+            yield kept["value"]
 
-    before = read()
-    assert [x for pair in zip(body(), body()) for x in pair] == [inside] * 4
-    assert read() == before
-
-
-@every
-def test_a_coroutine_function(make, read, inside):
-    before, outside = read(), []
-
-    @make()
-    async def body():
-        seen = [read()]
-        await asyncio.sleep(0)
-        return [*seen, read()]
-
-    async def other():
-        outside.append(read())
-        await asyncio.sleep(0)
-        outside.append(read())
-
-    async def both():
-        return await asyncio.gather(body(), other(), body())
-
-    first, _, second = run(both())
-    assert first == second == [inside] * 2
-    assert outside == [before] * 2
-    assert read() == before
-
-
-@every
-def test_an_asynchronous_generator_function(make, read, inside):
-    @make()
-    async def body():
-        yield read()
-        await asyncio.sleep(0)
-        yield read()
-
-    async def collect():
-        found = []
-        async for x in body():
-            found += [x, read()]
-        return found
-
-    before = read()
-    assert run(collect()) == [inside, before] * 2
-    assert read() == before
-
-
-@every
-def test_a_partial_and_an_object_with_call(make, read, inside):
-    class Callable:
-        def __call__(self, x):
-            return x, read()
-
-    def generator(x):
-        yield x, read()
-
-    assert make()(functools.partial(Callable(), 1))() == (1, inside)
-    assert list(make()(functools.partial(generator, 2))()) == [(2, inside)]
-
-
-@every
-def test_a_method(make, read, inside):
-    class Owner:
-        @make()
-        def method(self):
-            return self, read()
-
-    owner = Owner()
-    assert owner.method() == (owner, inside)
-
-
-@every
-@pytest.mark.parametrize("wrong", [torch.nn.Linear, None, 3, "function"])
-def test_what_is_no_function_is_refused(make, read, inside, wrong):
-    before = read()
-    with pytest.raises(TypeError, match="decorates functions"):
-        make()(wrong)
-    assert read() == before
-
-
-def test_set_grad_enabled_is_one_of_them():
-    @set_grad_enabled(False)
-    def body():
-        yield torch.is_grad_enabled()
-
-    assert list(body()) == [False]
-    assert torch.is_grad_enabled()
+    assert list(body()) == ([11, 12, 13] if goes_on else [11, 11, 11])
+    assert next(iter(body())) == 11
+    assert kept["value"] == 0

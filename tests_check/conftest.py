@@ -2,7 +2,6 @@
 
 import sys
 
-import hypothesis
 import pytest
 
 from torchcompat_check._minors import ALL, at_least, at_most
@@ -10,10 +9,6 @@ from torchcompat_check.finding import Finding
 from torchcompat_check.report import Report, Result
 
 pytest.register_assert_rewrite("marked")
-
-# No test is about time: on a busy machine any example may be slow.
-hypothesis.settings.register_profile("untimed", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
-hypothesis.settings.load_profile("untimed")
 
 # Names whose history is beyond doubt: torch.compile came with 2.0 and torchcompat has it; torch.frombuffer came with
 # 1.10; torch.rfft went with 1.8; gelu's argument `approximate` came with 1.12.

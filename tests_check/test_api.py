@@ -1,10 +1,12 @@
 """`torchcompat api`: what is asked for, in which words, and what is answered."""
 
 import json
+import re
+from pathlib import Path
 
 import pytest
 
-from torchcompat_check import shims
+from torchcompat_check import ours, shims
 from torchcompat_check._minors import ranges
 from torchcompat_check.api import UnknownName, api, main
 from torchcompat_check.history import load
@@ -115,7 +117,11 @@ def test_json(capsys):
     assert {"name": "verbose", "torch": "1.7-2.6"}.items() <= {
         key: value for one in found["parameters"] if one["name"] == "verbose" for key, value in one.items()
     }.items()
-    assert found["torchcompat"] == {"name": "torchcompat.optim.lr_scheduler.StepLR", "torch": "1.2-"}
+    assert found["torchcompat"] == {
+        "name": "torchcompat.optim.lr_scheduler.StepLR",
+        "torch": "1.2-",
+        "kind": "polyfill",
+    }
 
 
 def test_exit_codes(capsys):
@@ -165,3 +171,38 @@ def test_successors_are_true():
         assert arrow == "->" or first <= second, (old, new)
         # Something that other names replace in turn may go.
         assert after.present >> 27 & 1 or any(each == new for each, _, _, _ in shims.successors()), new
+
+
+@pytest.mark.parametrize("name", ["torchcompat.is_oom_error", "torchcompat.memory.is_oom_error"])
+def test_a_name_that_is_torchcompats_own(name, capsys):
+    assert main([name]) == 0
+    out = capsys.readouterr().out.splitlines()
+    assert out[0] == "torchcompat.memory.is_oom_error: a name of torchcompat's own, which no torch has, torch 1.2-"
+    assert out[1].split("(")[0].split() == ["def", "is_oom_error"]
+    assert len(out) == 3
+    assert main([name, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["name"], found["kind"], found["torch"]) == ("torchcompat.memory.is_oom_error", "facade", "1.2-")
+
+
+def test_a_name_that_is_torchcompats_own_is_what_may_have_been_meant(capsys):
+    assert main(["is_oom_error"]) == 1
+    assert "torchcompat.memory.is_oom_error" in capsys.readouterr().err
+
+
+def test_an_override_says_why_it_is_one(capsys):
+    assert main(["torchcompat.load"]) == 0
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert last.startswith("  that is torchcompat's own on every torch, in the place of torch's: ")
+    assert main(["torch.load", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["torchcompat"]["kind"] == "override"
+    assert main(["torch.compile", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["torchcompat"]["kind"] == "polyfill"
+
+
+def test_every_facade_and_override_is_found():
+    source = Path(__file__).resolve().parent.parent / "src" / "torchcompat"
+    text = "".join(file.read_text(encoding="utf-8") for file in source.rglob("*.py"))
+    declared = len(re.findall(r"^@(?:facade|override)\(", text, re.M))
+    assert declared == len(ours.load()) > 20
+    assert all(one.signature and one.summary for one in ours.load().values())

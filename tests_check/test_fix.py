@@ -8,7 +8,7 @@ import pytest
 
 from torchcompat_check.fix import diff, fixed, rewritten
 from torchcompat_check.project import Project
-from torchcompat_check.walk import check_source
+from torchcompat_check.walk import Walk, check_source
 
 pytest.importorskip("libcst", reason="--fix needs LibCST, which needs Python 3.9")
 
@@ -65,6 +65,26 @@ CASES = {
     "an argument": (
         'import torch\ntorch.meshgrid(x, indexing="ij")\ntorch.meshgrid(x, y)\n',
         'import torch\nimport torchcompat\n\ntorchcompat.meshgrid(x, indexing="ij")\ntorch.meshgrid(x, y)\n',
+    ),
+    "arguments by partial and by a mapping": (
+        """
+        import functools
+        import torch
+        grid = functools.partial(torch.meshgrid, indexing="ij")
+        torch.meshgrid(x, **{"indexing": "ij"})
+        kw = {"indexing": "ij"}
+        torch.meshgrid(x, **kw)
+        """,
+        """
+        import functools
+        import torch
+        import torchcompat
+
+        grid = functools.partial(torchcompat.meshgrid, indexing="ij")
+        torchcompat.meshgrid(x, **{"indexing": "ij"})
+        kw = {"indexing": "ij"}
+        torchcompat.meshgrid(x, **kw)
+        """,
     ),
     "an import of one name": ("from torch import inference_mode\n", "from torchcompat import inference_mode\n"),
     "an import of several": (
@@ -515,8 +535,8 @@ def test_the_difference():
 
 def needless(source):
     """The lines of the guards that torchcompat makes needless, with what they keep."""
-    walk = Project().walk("example.py", textwrap.dedent(source))
-    walk.functions()
+    walk = Project(Walk).walk("example.py", textwrap.dedent(source))
+    walk.bodies.read()
     return [(guard.node.lineno, sorted(guard.names)) for guard in walk.uses.needless]
 
 

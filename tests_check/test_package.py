@@ -1,12 +1,15 @@
 """The distribution: what is said twice agrees, and what is declared is there."""
 
+import ast
 import os
 import re
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import packaging
+import pytest
 
 import torchcompat_check
 
@@ -94,3 +97,63 @@ def test_the_history_needs_nothing():
 
 def test_the_version_is_told():
     assert bare("--version") == (0, f"torchcompat {torchcompat_check.__version__}\n", "")
+
+
+def as_module(*arguments, code=None):
+    """`python -m torchcompat`, or other code, where no torch is installed."""
+    environment = {**os.environ, "PYTHONPATH": os.path.join(ROOT, "src")}
+    start = ["-m", "torchcompat"] if code is None else ["-c", code]
+    done = subprocess.run([sys.executable, "-S", *start, *arguments], capture_output=True, env=environment, cwd=ROOT)
+    return done.returncode, done.stdout.decode(), done.stderr.decode()
+
+
+@pytest.mark.skipif(not hasattr(sys, "orig_argv"), reason="this Python does not say which module it is to run")
+def test_the_module_without_torch_does_what_the_script_does():
+    code, out, err = as_module("report")
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert err.startswith("torchcompat: torch is not installed")
+    code, out, err = as_module("api", "torch.compile")
+    assert (code, err) == (0, "")
+    assert out.startswith("torch.compile: function, torch 2.0-")
+
+
+def test_an_import_without_torch_is_an_error_as_ever():
+    for code in ("import torchcompat", "import sys; sys.argv[0] = '-m'; import torchcompat"):
+        code, out, err = as_module("report", code=code)
+        assert (code, out) == (1, "")
+        assert err.endswith("ModuleNotFoundError: No module named 'torch'\n")
+
+
+def modules():
+    """{module: its source} of the checker."""
+    folder = Path(torchcompat_check.__file__).parent
+    return {
+        ".".join(file.relative_to(folder).with_suffix("").parts): file.read_text(encoding="utf-8")
+        for file in sorted(folder.rglob("*.py"))
+    }
+
+
+def test_modules_are_small():
+    assert {name: text.count("\n") for name, text in modules().items() if text.count("\n") > 400} == {}
+
+
+def test_no_module_needs_one_that_needs_it():
+    """What is imported for annotations alone, or within a function, does not count: it is not needed to be loaded."""
+    needs = {name: imported(text) for name, text in modules().items()}
+    for name in needs:
+        seen, waiting = set(), list(needs[name])
+        while waiting:
+            one = waiting.pop()
+            if one not in seen and one in needs:
+                seen.add(one)
+                waiting += needs[one]
+        assert name not in seen
+
+
+def imported(text):
+    """The modules of the checker that a module of it imports when it is loaded."""
+    found = set()
+    for node in ast.parse(text).body:
+        if isinstance(node, ast.ImportFrom) and node.level == 1:
+            found.update([node.module] if node.module else [alias.name for alias in node.names])
+    return found

@@ -547,6 +547,7 @@ VERSION_TESTS = [
     "all([torch_ge('2.0'), torch_ge('1.13')])",
     "operator.ge(version.parse(torch.__version__), version.parse('2.0'))",
     "_compare('ge', '2.0')",
+    "torch_version() >= (2, 0, 0)",
 ]
 
 PREAMBLE = """
@@ -575,6 +576,14 @@ def torch_ge_parts(major: int, minor: int = 0):
     if MAJOR != major:
         return MAJOR > major
     return MINOR >= minor
+
+def torch_version(text: str = torch.__version__):  # as fairscale has it
+    numbering = re.search(r"^(\\d+).(\\d+).(\\d+)([^\\+]*)(\\+\\S*)?$", text)
+    if not numbering:
+        return tuple()
+    if numbering.group(4):
+        print(f"a pre-release: {text}")
+    return tuple(int(numbering.group(n)) for n in range(1, 4))
 
 def _compare(how, wanted):
     if how == "ge":

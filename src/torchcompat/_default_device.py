@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from functools import partial
+import threading
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, Callable, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
 __all__ = ["default_device", "device_module", "get_default_device", "get_device_module", "set_default_device"]
 
-F = TypeVar("F", bound=Callable[..., Any])
 # From here on torch has the default device itself, and torch.device is a context.
 _HAS_DEFAULT = at_least(2, 0)
 _OLD = Limit(
@@ -40,8 +39,8 @@ _OLD = Limit(
 def get_default_device() -> torch.device:
     """The device that factory functions such as ``torch.zeros`` use where none is given.
 
-    In torch since 2.10. Fallback: makes a tensor without elements and looks, so it heeds ``with torch.device(...)``,
-    which torch 2.3 to 2.7 forget, and ``torch.set_default_tensor_type``, which torch still forgets. torch 2.3 to
+    In torch since 2.10. Fallback: makes a tensor without elements and looks, so it follows ``with torch.device(...)``,
+    which torch 2.3 to 2.7 ignore, and ``torch.set_default_tensor_type``, which torch still ignores. torch 2.3 to
     2.9 also raise after ``set_default_device(None)``. https://docs.pytorch.org/docs/stable/generated/torch.get_default_device.html
 
     Returns:
@@ -111,15 +110,69 @@ def set_default_device(device: Device) -> None:
         _TensorType.set_cuda(checked is not None and checked.type == "cuda")
 
 
+_count_modes: Any = find("torch._C._len_torch_function_stack")
+_mode_at: Any = find("torch._C._get_function_stack_at")
+_pop_mode: Any = find("torch._C._pop_torch_function_stack")
+
+
+class _Entered(threading.local):
+    """The devices that blocks have entered in this thread: since torch 2.0 each is a torch-function mode."""
+
+    def __init__(self) -> None:
+        self.modes: list[Any] = []
+
+    def read(self) -> int:
+        return len(self.modes)
+
+    def write(self, value: Any) -> None:  # torchcompat: needs torch >= 2.0
+        """Enter a device, or leave those that were entered after *value* was read."""
+        modes = self.modes
+        if isinstance(value, torch.device):
+            value.__enter__()
+            modes.append(_mode_at(_count_modes() - 1))
+            return
+        while len(modes) > value:
+            _take_out(modes.pop())
+
+
+def _take_out(mode: Any) -> None:  # torchcompat: needs torch >= 2.0
+    """Take *mode* out of the stack of this thread, at any height, since blocks may end in any order.
+
+    Where somebody else did, it takes what is on top, as torch's own block does.
+    """
+    count = _count_modes()
+    if count and _mode_at(count - 1) is mode:
+        _pop_mode()
+        return
+    stack = [_mode_at(place) for place in range(count)]
+    place = next((place for place, other in enumerate(stack) if other is mode), count - 1)
+    for _ in stack[place:]:
+        _pop_mode()
+    for other in stack[place + 1 :]:
+        torch.overrides._push_mode(other)
+
+
+def _write_type(value: Any) -> None:
+    _TensorType.set_cuda(value.type == "cuda" if isinstance(value, torch.device) else value)
+
+
+_entered = _Entered()
+_SWITCH = (
+    _scope.Switch(_entered.read, _entered.write, of_thread=True)
+    if _HAS_DEFAULT
+    else _scope.Switch(_TensorType.is_cuda, _write_type)
+)
+
+
 @facade("device.default_device")
-class default_device:
+class default_device(_scope.Context):
     """Make factory functions such as ``torch.zeros`` use a device for a block or a function, where none is given.
 
     Not in torch before 2.0; from there on it is ``with torch.device(device)``. Before, "cpu" works, and "cuda" without
     an index works by the default type of tensors, in every thread; other devices raise UnsupportedError.
 
     Use it as ``with default_device("cuda"):`` or ``@default_device("cuda")``. One object can be used again, also inside
-    itself.
+    itself. Blocks may overlap and end in any order: the one that was opened last decides.
 
     Args:
         device: a device, a string or an int.
@@ -134,28 +187,11 @@ class default_device:
         checked = _checked(device)
         if checked is None:
             raise TypeError("device must be a device, a string or an int, got None")
+        super().__init__()
         self.device: torch.device = checked
-        self._open: list[Any] = []
 
-    def __enter__(self) -> None:
-        if _HAS_DEFAULT:
-            scope: Any = torch.device(self.device)
-            scope.__enter__()
-        else:
-            scope = _TensorType.is_cuda()
-            _TensorType.set_cuda(self.device.type == "cuda")
-        self._open.append(scope)
-
-    def __exit__(self, *exc_info: Any) -> None:
-        scope = self._open.pop()
-        if _HAS_DEFAULT:
-            scope.__exit__(*exc_info)
-        else:
-            _TensorType.set_cuda(scope)
-
-    def __call__(self, function: F) -> F:
-        covered: F = _scope.cover("default_device", function, lambda: partial(type(self), self.device))
-        return covered
+    def _settings(self) -> _scope.Settings:
+        return {_SWITCH: self.device}
 
 
 def _type_of(device: Any) -> str:

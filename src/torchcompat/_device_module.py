@@ -10,6 +10,7 @@ import torch
 
 from . import _device_probe as probe
 from . import cpu
+from ._shim import SHIMS
 from ._torch import UnsupportedError, find
 
 # Other spellings of a function, by back end: what torch called it before 1.4, and what MPS calls it.
@@ -37,13 +38,10 @@ def missing(type: str, what: str) -> UnsupportedError:
 class DeviceModule:
     """The functions of one back end, the same for all: ``device_module("cuda").memory_allocated()``.
 
-    What there is nothing to do for is done by doing nothing: no call here raises because the CPU has no streams,
-    because a GPU has not been used yet, or because there is none. Asking starts no device.
-
-    Where a *device* is taken, it is None (the current one), a number, or a device of this back end as a string or a
-    ``torch.device``; of another back end it is a ``ValueError``, anything else a ``TypeError``. The CPU and MPS have
-    one device each. What torch cannot tell raises ``UnsupportedError``: the peaks of MPS, memory of XPU before
-    torch 2.5.
+    A call that has nothing to do does nothing: it does not raise because the CPU has no streams, or because there is no
+    GPU. Asking starts no device. A *device* is None (the current one), a number, or a device of this back end as a
+    string or a ``torch.device``; one of another back end is a ``ValueError``, anything else a ``TypeError``. The CPU
+    and MPS have one device each. ``UnsupportedError``: torch cannot tell (the peaks of MPS, memory of XPU before 2.5).
 
     Attributes:
         type: the back end, as in ``torch.device(type)``.
@@ -54,6 +52,9 @@ class DeviceModule:
 
     def __repr__(self) -> str:
         return f"device_module({self.type!r})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return SHIMS["device.device_module"].fallback, (self.type,)
 
     def _own(self, name: str) -> Any:
         found = find(f"torch.{self.type}.{name}")

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import sys
 import warnings
 from typing import Any
 
 import torch
 
+from . import _moved
 from ._fastpath_kinds import KINDS, bind, kind_of
 from ._fastpath_switch import slow_path
 from ._shim import facade
-from ._torch import compiling, torch_version
+from ._torch import compiling, hide_from_compiler, torch_version
 
 _CLASSES = list(KINDS)
 
@@ -62,7 +62,7 @@ def safe_forward(module: torch.nn.Module, *inputs: Any, **kwargs: Any) -> Any:
     is what it learned to compute in training mode.
 
     What the ordinary path gets wrong itself stays: up to 2.4 a query that may attend to nothing gives NaN. Contracts
-    stay too: ``is_causal=True`` without a mask raises ``RuntimeError``, which the fused path forgets to. Torch's
+    stay too: ``is_causal=True`` without a mask raises ``RuntimeError``, although the fused path does not. Torch's
     warning that nested tensors are a prototype is not shown.
 
     Within ``torch.compile`` the module runs uncompiled (``fullgraph=True`` is an error).
@@ -82,13 +82,8 @@ def safe_forward(module: torch.nn.Module, *inputs: Any, **kwargs: Any) -> Any:
     if torch_version < (1, 12):
         return module(*inputs, **kwargs)
     if compiling():
-        return _uncompiled(_forward)(module, kind, inputs, kwargs)
+        return _uncompiled_forward(module, kind, inputs, kwargs)
     return _forward(module, kind, inputs, kwargs)
-
-
-def _uncompiled(function: Any) -> Any:
-    # A traced mode keeps nothing from the fused path, and masks have no values while torch.compile traces.
-    return sys.modules["torch._dynamo"].disable(function)
 
 
 def _forward(module: Any, kind: str, inputs: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -96,6 +91,10 @@ def _forward(module: Any, kind: str, inputs: tuple[Any, ...], kwargs: dict[str, 
         return module(*inputs, **kwargs)
     with slow_path():
         return module(*inputs, **kwargs)
+
+
+# A traced mode keeps nothing from the fused path, and masks have no values while torch.compile traces.
+_uncompiled_forward = hide_from_compiler(_forward)
 
 
 def _endangered(module: Any, kind: str, inputs: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
@@ -117,60 +116,13 @@ def _endangered(module: Any, kind: str, inputs: tuple[Any, ...], kwargs: dict[st
 _announced: list[bool] = []
 
 
-def _announce_nested_tensors() -> None:
+def _announce_nested_tensors() -> None:  # torchcompat: needs torch >= 1.12
     """Have torch say, where nobody hears it, what it says once in a process: that nested tensors are a prototype."""
     if not _announced:
         _announced.append(True)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             torch._nested_tensor_from_mask(torch.zeros(1, 1, 1), torch.ones(1, 1, dtype=torch.bool))
-
-
-@facade("attention.SafeFastpath")
-class SafeFastpath(torch.nn.Module):  # type: ignore[misc]
-    """Stands in for an attention module inside a model, and calls it by :func:`safe_forward`.
-
-    Not in torch. ``model.encoder = SafeFastpath(model.encoder)`` leaves the names of parameters, buffers and submodules
-    as they are, and so the state dict: the wrapper has the module's own, and its attributes.
-
-    It is of none of torch's classes. What asks for one (``isinstance``, the functions of this module, an encoder that
-    is to pack) wants the module itself, which is the wrapper's attribute ``wrapped``; hence wrap the outermost of the
-    six classes, not the layers inside. Put hooks on the wrapper or on submodules.
-
-    Args:
-        module: one of the six classes of :func:`fastpath_faults`.
-
-    Raises:
-        TypeError: if *module* is none of these.
-    """
-
-    def __init__(self, module: torch.nn.Module) -> None:
-        super().__init__()
-        kind_of(module, _CLASSES)
-        self.training: bool = module.training
-        # Not registered as a submodule, which would prefix all names: what it has registered is shared instead.
-        self.__dict__["wrapped"] = module
-        for name in ("_parameters", "_buffers", "_modules"):
-            self.__dict__[name] = module.__dict__[name]
-
-    def forward(self, *inputs: Any, **kwargs: Any) -> Any:
-        """What :func:`safe_forward` gives."""
-        return safe_forward(self.wrapped, *inputs, **kwargs)
-
-    def train(self, mode: bool = True) -> SafeFastpath:
-        """Set the mode of the module, too."""
-        self.wrapped.train(mode)
-        self.training = mode
-        return self
-
-    def __getattr__(self, name: str) -> Any:
-        if "wrapped" not in self.__dict__:  # while it is copied or unpickled
-            raise AttributeError(name)
-        return getattr(self.wrapped, name)
-
-    def extra_repr(self) -> str:
-        """The class of the module; its submodules are shown as the wrapper's."""
-        return type(self.wrapped).__name__
 
 
 @facade("attention.can_pack")
@@ -194,3 +146,6 @@ def can_pack(encoder_layer: torch.nn.Module) -> bool:
 
     call = Call(encoder_layer, (), encoder=False)
     return not violated(_STATIC, call) and not no_tensor(call)
+
+
+_moved.attach(globals())

@@ -2,25 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
-import sys
-import threading
-from functools import partial
-from typing import Any, Callable, Iterator, TypeVar
+from typing import Any
 
 import torch
 
-from . import _blocks, _scope
+from . import _scope
 from ._shim import facade
-from ._switches import SWITCHES, Switch
-from ._torch import at_least, find, torch_version
-
-F = TypeVar("F", bound=Callable[..., Any])
-
-# In torch since 2.3: https://github.com/pytorch/pytorch/pull/112212
-_get, _set = find("torch.backends.mha.get_fastpath_enabled"), find("torch.backends.mha.set_fastpath_enabled")
-if _get is not None and _set is not None:
-    SWITCHES["fastpath"] = Switch(_get, _set)
+from ._torch import at_least, find
 
 _Mode: Any = find("torch.overrides.TorchFunctionMode") or object
 
@@ -66,56 +54,34 @@ def _with_slow(modes: Any) -> Any:  # torchcompat: needs torch >= 1.12
     return _Slow(inner=inner)
 
 
-@contextlib.contextmanager
-def slow_path() -> Iterator[None]:
-    """Off, in this thread alone, whatever the global switch says."""
-    modes = _modes()
-    _put_modes(_with_slow(modes))
-    try:
-        yield
-    finally:
-        _put_modes(modes)
+def _write(value: Any) -> None:  # torchcompat: needs torch >= 1.12
+    """Switch on or off, or put back the modes that were found."""
+    if isinstance(value, bool):
+        value = _without_slow(_modes()) if value else _with_slow(_modes())
+    _put_modes(value)
 
 
-def _enter(enabled: bool) -> Any:
-    """Switch; what :func:`_leave` needs to undo it."""
-    if "fastpath" in SWITCHES:
-        return _blocks.enter({"fastpath": enabled})
-    if torch_version < (1, 12):
-        return None
-    modes = _modes()
-    _put_modes(_without_slow(modes) if enabled else _with_slow(modes))
-    return modes
+_BY_MODE = _scope.Switch(_modes, _write, of_thread=True)
 
 
-def _leave(found: Any) -> None:
-    if isinstance(found, _blocks.Block):
-        _blocks.leave(found)
-    elif torch_version >= (1, 12):
-        _put_modes(found)
+def _switch() -> _scope.Switch | None:
+    # In torch since 2.3: https://github.com/pytorch/pytorch/pull/112212
+    get, put = find("torch.backends.mha.get_fastpath_enabled"), find("torch.backends.mha.set_fastpath_enabled")
+    if get is not None and put is not None:
+        return _scope.Switch(get, put)
+    return _BY_MODE if at_least(1, 12) else None
 
 
-def _open(enabled: bool) -> tuple[int, Any]:
-    return threading.get_ident(), _enter(enabled)
+_SWITCH = _switch()
 
 
-def _close(blocks: list[tuple[int, Any]]) -> None:
-    """Close the last of the open *blocks* that is of this thread."""
-    here = threading.get_ident()
-    index = max((i for i, (thread, _) in enumerate(blocks) if thread == here), default=None)
-    if index is None:
-        raise RuntimeError("this fastpath() block is not open in this thread")
-    _leave(blocks.pop(index)[1])
-
-
-def _unseen_by_compile(function: Any) -> Any:
-    # torch.compile of 2.1 would enter a mode while it traces, and never leave it.
-    dynamo = sys.modules.get("torch._dynamo")
-    return function if dynamo is None else dynamo.disable(function)
+def slow_path() -> _scope.Step:  # torchcompat: needs torch >= 1.12
+    """A block in which the path is off, in this thread alone, whatever the global switch says."""
+    return _scope.Step({_BY_MODE: False})
 
 
 @facade("attention.fastpath")
-class fastpath:
+class fastpath(_scope.Context):
     """Switch torch's fused encoder and attention path on or off, within a ``with`` block or a decorated function.
 
     Not in torch, whose switch (``torch.backends.mha.set_fastpath_enabled``, since 2.3) has no context manager, and
@@ -144,15 +110,8 @@ class fastpath:
     def __init__(self, enabled: bool) -> None:
         if not isinstance(enabled, bool):
             raise TypeError(f"enabled must be True or False, got {enabled!r}")
+        super().__init__()
         self._enabled = enabled
-        self._open: list[tuple[int, Any]] = []
 
-    def __enter__(self) -> None:
-        self._open.append(_unseen_by_compile(_open)(self._enabled))
-
-    def __exit__(self, *exc_info: Any) -> None:
-        _unseen_by_compile(_close)(self._open)
-
-    def __call__(self, function: F) -> F:
-        covered: F = _scope.cover("fastpath", function, lambda: partial(fastpath, self._enabled))
-        return covered
+    def _settings(self) -> _scope.Settings:
+        return {} if _SWITCH is None else {_SWITCH: self._enabled}

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from collections import abc, deque
+from functools import partial
 from itertools import chain
 from operator import getitem, is_, setitem
-from typing import Any, Callable, Iterator, Sequence, TypeVar, cast
+from typing import Any, Callable, Iterator, Sequence, TypeVar
 
 import torch
 
@@ -25,7 +25,8 @@ from ._module_tree import (
     walk,
     write,
 )
-from ._torch import at_least
+from ._shim import SHIMS
+from ._torch import at_least, hide_from_compiler
 
 F = TypeVar("F", bound=Callable[..., Any])
 State = Any  # a dict of tensors by name, or a list or tuple of such dicts
@@ -96,26 +97,9 @@ def _never() -> bool:
 
 # From 2.5 the compiler traces torch's own functional call, and looks again at every parameter that it has seen.
 is_compiling: Callable[[], bool] = torch.compiler.is_compiling if at_least(2, 5) else _never
-_hidden: dict[Any, Any] = {}
-
-
-def hide_from_compiler(function: F) -> F:
-    """*function*, which the compiler of torch 2.0 to 2.4 leaves alone, with all that it calls.
-
-    That compiler takes the tensors that it sees first in a module for constants, silently:
-    https://github.com/pytorch/pytorch/issues/127173.
-    """
-    if not at_least(2, 0) or at_least(2, 5):
-        return function
-
-    def hidden(*args: Any, **kwargs: Any) -> Any:
-        if function not in _hidden:
-            if "torch._dynamo" not in sys.modules:  # so nothing is compiled; to import it takes a second
-                return function(*args, **kwargs)
-            _hidden[function] = sys.modules["torch._dynamo"].disable(function)
-        return _hidden[function](*args, **kwargs)
-
-    return cast(F, hidden)
+# The compiler of torch 2.0 to 2.4 takes the tensors that it sees first in a module for constants, silently:
+# https://github.com/pytorch/pytorch/issues/127173.
+_hidden_up_to_2_4: Callable[[F], F] = (lambda function: function) if at_least(2, 5) else hide_from_compiler
 
 
 def call_native(module: Any, state: State, args: Any, kwargs: Any, tie_weights: bool, strict: bool) -> Any:
@@ -130,7 +114,7 @@ def check_not_tracing() -> None:
 
 
 def _share_memory(first: Any, second: Any) -> bool:
-    """Whether nobody could tell these two apart: the same memory, read in the same way, and no gradient."""
+    """Whether both are views of the same memory, with the same layout, and have no gradient."""
     try:
         return bool(
             first.data_ptr() == second.data_ptr() != 0
@@ -295,7 +279,7 @@ class FunctionalModule:
             return call_native(self.module, params_and_buffers, args, kwargs, self._tie_weights, self._strict)
         return self._call(params_and_buffers, args, kwargs)
 
-    @hide_from_compiler
+    @_hidden_up_to_2_4
     def _call(self, params_and_buffers: State, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
         names, tensors = merge(params_and_buffers)
         check_not_tracing()
@@ -327,7 +311,9 @@ class FunctionalModule:
         return route
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return FunctionalModule, (self.module, self._tie_weights, self._strict)
+        # By the public name of what makes one: this module may be moved.
+        make = SHIMS["func.functional_module"].fallback
+        return partial(make, tie_weights=self._tie_weights, strict=self._strict), (self.module,)
 
     def __repr__(self) -> str:
         return f"functional_module({self.module!r}, tie_weights={self._tie_weights}, strict={self._strict})"
@@ -342,7 +328,7 @@ def call_once(
     return _call_once(module, state, args, kwargs, tie_weights, strict)
 
 
-@hide_from_compiler
+@_hidden_up_to_2_4
 def _call_once(module: Any, state: State, args: Any, kwargs: Any, tie_weights: bool, strict: bool) -> Any:
     names, tensors = merge(state)
     check_module(module)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
 import threading
+import warnings
 from typing import TYPE_CHECKING, Any, overload
 
 import torch
 
-from ._grad_scope import Scope
+from . import _scope
 from ._shim import Limit, polyfill
 from ._torch import find
 
@@ -24,7 +26,28 @@ _native_is_inference: Any = find("torch.is_inference_mode_enabled")
 _here = threading.local()
 
 
-class _Fixed(Scope):
+class _Scope:
+    """The base of the contexts, which cover no coroutines, as torch's own.
+
+    They keep what they found in the object, as torch's own do; so a compiler can trace them.
+    """
+
+    def __call__(self, orig_func: F) -> F:
+        covered: F
+        if not inspect.isclass(orig_func):
+            covered = _scope.cover_as_torch(self.clone, orig_func)
+            return covered
+        message = f"only the construction of {orig_func.__name__} is covered: decorate its methods instead"
+        warnings.warn(message, FutureWarning, stacklevel=2)
+        covered = _scope.cover_as_torch(self.clone, lambda *args, **kwargs: orig_func(*args, **kwargs))
+        return covered
+
+    def clone(self) -> Any:
+        """Another context with the same settings."""
+        return type(self)()
+
+
+class _Fixed(_Scope):
     """What :class:`no_grad` and :class:`enable_grad` share: they switch to *_mode*, and need no parentheses."""
 
     _mode: bool
@@ -80,7 +103,7 @@ class enable_grad(_Fixed):
 
 
 @polyfill("torch.set_grad_enabled", since="2.2", link="https://github.com/pytorch/pytorch/issues/113298")
-class set_grad_enabled(Scope):
+class set_grad_enabled(_Scope):
     """Switch the recording of gradients on or off: for good, for a block, or for a function.
 
     In torch since 2.2. Fallback: the same. Up to 1.10 it is no decorator, and up to 2.1 decorating a function also
@@ -130,7 +153,7 @@ class set_grad_enabled(Scope):
         Limit("grad wins", "enable_grad inside it records gradients", "fallback", "1.2", "1.8"),
     ],
 )
-class inference_mode(Scope):
+class inference_mode(_Scope):
     """Run a block or a function without autograd, as a context or as a decorator with or without parentheses.
 
     In torch since 2.1. Fallback: torch's own from 1.9, where the decorator needs its parentheses; up to 1.8, which have

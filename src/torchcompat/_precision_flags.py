@@ -1,6 +1,6 @@
-"""The precision switches of torch 1.2 to 2.8: none, the TF32 flags, the matmul level.
+"""The precisions of torch 1.2 to 2.8: none, the TF32 flags, the matmul level.
 
-A switch has four methods: `get` and `set` speak in levels; `save` gives an opaque state, and `restore` puts it back.
+Each has `get` and `set`, which speak in levels, and a `switch` for blocks, which takes levels, too.
 """
 
 from __future__ import annotations
@@ -9,12 +9,15 @@ from typing import Any
 
 import torch
 
+from ._scope import Switch
+
 
 class Recorded:
     """torch 1.2 to 1.6: float32 is never computed in less, so a level is remembered and changes nothing."""
 
     def __init__(self) -> None:
         self._level = "highest"
+        self.switch = Switch(self.get, self.set)
 
     def get(self) -> str:
         return self._level
@@ -22,14 +25,28 @@ class Recorded:
     def set(self, level: str) -> None:
         self._level = level
 
+
+class Kept(Recorded):
+    """A precision that is more than its level: `save` gives all of it, and `restore` puts it back."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.switch = Switch(self.save, self._write)
+
+    def _write(self, value: Any) -> None:
+        if isinstance(value, str):
+            self.set(value)
+        else:
+            self.restore(value)
+
     def save(self) -> Any:
-        return self._level
+        raise NotImplementedError
 
     def restore(self, state: Any) -> None:
-        self._level = state
+        raise NotImplementedError
 
 
-class Flag(Recorded):
+class Flag(Kept):
     """An ``allow_tf32`` of torch 1.7 and later: https://github.com/pytorch/pytorch/pull/40800 and /40737.
 
     "high" and "medium" are the same to the flag; which of the two was asked for is remembered beside it.
@@ -58,6 +75,10 @@ class Flag(Recorded):
 class Level(Recorded):  # torchcompat: needs torch >= 1.12
     """The level of torch 1.12 to 2.8: https://github.com/pytorch/pytorch/pull/76509."""
 
+    def __init__(self) -> None:
+        super().__init__()
+        self.switch = Switch(torch.get_float32_matmul_precision, torch.set_float32_matmul_precision)
+
     def get(self) -> str:
         level: str = torch.get_float32_matmul_precision()
         # On 1.12 and 1.13 TORCH_ALLOW_TF32_CUBLAS_OVERRIDE=1 keeps TF32 on whatever the level says.
@@ -65,9 +86,3 @@ class Level(Recorded):  # torchcompat: needs torch >= 1.12
 
     def set(self, level: str) -> None:
         torch.set_float32_matmul_precision(level)
-
-    def save(self) -> Any:
-        return torch.get_float32_matmul_precision()
-
-    def restore(self, state: Any) -> None:
-        torch.set_float32_matmul_precision(state)

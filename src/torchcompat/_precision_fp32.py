@@ -14,7 +14,7 @@ from typing import Any, List, Sequence, Tuple
 import torch
 
 from . import _torch
-from ._precision_flags import Recorded
+from ._precision_flags import Kept
 
 Node = Tuple[str, str]
 Values = List[Tuple[Node, str]]
@@ -60,7 +60,7 @@ def _old_api(function: Any, *args: Any) -> Any:
         return function(*args)
 
 
-class Matmul(Recorded):  # torchcompat: needs torch >= 2.9
+class Matmul(Kept):  # torchcompat: needs torch >= 2.9
     def get(self) -> str:
         precisions = [_read(node) for node in MATMUL]
         if "bf16" in precisions:
@@ -86,7 +86,7 @@ class Matmul(Recorded):  # torchcompat: needs torch >= 2.9
         _write(parents)
 
 
-class Conv(Recorded):
+class Conv(Kept):
     def get(self) -> str:
         return "high" if "tf32" in [_read(node) for node in CONV] else "highest"
 

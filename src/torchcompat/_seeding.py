@@ -13,7 +13,7 @@ from typing import Any, Iterator
 
 import torch
 
-from ._switches import SWITCHES, Switch
+from ._scope import Switch
 from ._torch import at_least, find
 
 
@@ -137,10 +137,10 @@ def _write_devices(states: Any) -> None:
                 module.set_rng_state(one, index)
 
 
+# A body that stops and goes on draws on where it stopped.
 GENERATORS = {
-    "python": Switch(random.getstate, _write_python),
-    "numpy": Switch(_read_numpy, _write_numpy),
-    "cpu": Switch(_read_cpu, _write_cpu),
-    "devices": Switch(_read_devices, _write_devices),
+    "python": Switch(random.getstate, _write_python, goes_on=True),
+    "numpy": Switch(_read_numpy, _write_numpy, goes_on=True),
+    "cpu": Switch(_read_cpu, _write_cpu, goes_on=True),
+    "devices": Switch(_read_devices, _write_devices, goes_on=True),
 }
-SWITCHES.update(GENERATORS)

@@ -162,10 +162,27 @@ def check_forced() -> None:
         refuse_unknown(FORCED, os.environ.get(VARIABLE, ""))
 
 
+def is_public(module: str) -> bool:
+    """Whether a *module* is one of ours that users may import: no part of its name starts with an underscore."""
+    return not any(part.startswith("_") for part in module.split("."))
+
+
+def at_home(ours: F, module: str) -> F:
+    """Have *ours* say that it is of the public *module*, unless the module where it is written is public itself.
+
+    Pickles and reprs then name no private module, and machinery can move. Python finds the code of a function wherever
+    that is; the code of a class it looks for in the file of the module that the class names.
+    """
+    if not is_public(ours.__module__):
+        ours.__module__ = module
+    return ours
+
+
 def _register(shim: Shim) -> Shim:
     if shim.name in SHIMS:
         raise ValueError(f"two shims are named {shim.name!r}")
     SHIMS[shim.name] = shim
+    at_home(shim.fallback, f"torchcompat.{shim.name}".rpartition(".")[0])
     return shim
 
 

@@ -1,29 +1,19 @@
 """Everything that decides whether torch computes the same bits twice, as a table of things to read and to write.
 
 What the installed torch has is decided here, once, at import. Two kinds of rows: switches (this module) and generators
-of random numbers (`_seeding`). Reading a row gives a value that writing it back restores exactly.
+of random numbers (`_seeding`).
 """
 
 from __future__ import annotations
 
 import os
 import warnings
-from typing import Any, Callable, Dict, NamedTuple
+from typing import Any, Callable
 
 import torch
 
+from ._scope import Switch
 from ._torch import at_least, find
-
-
-class Switch(NamedTuple):
-    """Something global that a block changes and puts back."""
-
-    read: Callable[[], Any]
-    write: Callable[[Any], None]
-
-
-Values = Dict[str, Any]
-SWITCHES: dict[str, Switch] = {}
 
 CUBLAS = "CUBLAS_WORKSPACE_CONFIG"
 # The two values for which cuBLAS promises the same bits: https://docs.nvidia.com/cuda/cublas/#results-reproducibility
@@ -33,24 +23,11 @@ _CUBLAS_DETERMINISTIC = (":4096:8", ":16:8")
 cuda_initialized: Callable[[], bool] = find("torch.cuda.is_initialized") or (lambda: bool(torch.cuda._initialized))
 
 
-def _declare_accessors(name: str, get: str, set_: str) -> None:
+def _accessors(name: str) -> Switch | None:
     # torch.backends.* refuses to be assigned to after torch.backends.disable_global_flags(), which is meant for what is
     # not put back; a block puts back, so it goes below that check.
-    getter, setter = find("torch._C." + get), find("torch._C." + set_)
-    if getter is not None and setter is not None:
-        SWITCHES[name] = Switch(getter, setter)
-
-
-_declare_accessors("cudnn.deterministic", "_get_cudnn_deterministic", "_set_cudnn_deterministic")
-_declare_accessors("cudnn.benchmark", "_get_cudnn_benchmark", "_set_cudnn_benchmark")
-# In torch since 2.5.
-_declare_accessors("mkldnn.deterministic", "_get_mkldnn_deterministic", "_set_mkldnn_deterministic")
-# In torch since 2.2: https://github.com/pytorch/pytorch/pull/111377
-_declare_accessors(
-    "fill_uninitialized_memory",
-    "_get_deterministic_fill_uninitialized_memory",
-    "_set_deterministic_fill_uninitialized_memory",
-)
+    getter, setter = find("torch._C._get_" + name), find("torch._C._set_" + name)
+    return None if getter is None or setter is None else Switch(getter, setter)
 
 
 class _Announced(torch.autograd.Function):  # type: ignore[misc]
@@ -98,11 +75,6 @@ def _algorithms() -> Switch | None:
     return Switch(lambda: (get(), False), write)
 
 
-_found = _algorithms()
-if _found is not None:
-    SWITCHES["algorithms"] = _found
-
-
 class _Cublas:
     """The variable that makes cuBLAS deterministic, which it reads when CUDA is first used."""
 
@@ -139,5 +111,20 @@ def _warn_too_late() -> None:
     )
 
 
-_cublas = _Cublas()
-SWITCHES["cublas"] = Switch(_cublas.read, _cublas.write)
+def _rows() -> dict[str, Switch]:
+    """The switches that the installed torch has."""
+    cublas = _Cublas()
+    rows = {
+        "algorithms": _algorithms(),
+        "cudnn.deterministic": _accessors("cudnn_deterministic"),
+        "cudnn.benchmark": _accessors("cudnn_benchmark"),
+        # In torch since 2.5.
+        "mkldnn.deterministic": _accessors("mkldnn_deterministic"),
+        # In torch since 2.2: https://github.com/pytorch/pytorch/pull/111377
+        "fill_uninitialized_memory": _accessors("deterministic_fill_uninitialized_memory"),
+        "cublas": Switch(cublas.read, cublas.write),
+    }
+    return {name: row for name, row in rows.items() if row is not None}
+
+
+SWITCHES = _rows()

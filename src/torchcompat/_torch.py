@@ -6,17 +6,32 @@ import inspect
 import re
 import sys
 import warnings
+from functools import wraps
 from importlib import import_module
 from types import ModuleType
-from typing import Any, Callable, Tuple
+from typing import Any, Callable, Tuple, TypeVar, cast
 
-import torch
+try:
+    import torch
+except ModuleNotFoundError as error:
+    # `python -m torchcompat` imports this package before its `__main__`, which can do without torch, or says in one
+    # line what to install. `-m` stands in `argv` for the module until Python has found it.
+    _program = getattr(sys, "orig_argv", sys.argv)[-len(sys.argv) :]
+    if error.name == "torch" and sys.argv[:1] == ["-m"] and _program[:1] == ["torchcompat"]:
+        from torchcompat_check.__main__ import main as _main
+
+        _main(sys.argv[1:])
+    raise
 
 Release = Tuple[int, int, int]
+F = TypeVar("F", bound=Callable[..., Any])
 
 
 class UnsupportedError(RuntimeError):
     """What was asked for needs something the installed torch does not have and no fallback can give."""
+
+
+UnsupportedError.__module__ = "torchcompat"
 
 
 def _plain(text: str) -> Release | None:
@@ -222,3 +237,31 @@ def refuse_trace(what: str) -> None:
 compiling: Callable[[], bool] = (
     find("torch.compiler.is_compiling") or find("torch._utils.is_compiling") or (lambda: False)
 )
+
+
+def hide_from_compiler(function: F) -> F:
+    """*function*, which ``torch.compile`` leaves alone with all that it calls: a graph ends where it is called.
+
+    The compiler takes a second to import, and is not imported for this: where nobody has, nothing is compiled.
+
+    Args:
+        function: takes no keyword arguments.
+    """
+    if not at_least(2, 0):
+        return function
+    hidden: list[Any] = []
+    modules = sys.modules
+
+    @wraps(function)
+    def outside(*args: Any) -> Any:
+        if not hidden:
+            if "torch._dynamo" not in modules:
+                return function(*args)
+            hidden.append(modules["torch._dynamo"].disable(function))
+        return hidden[0](*args)
+
+    return cast(F, outside)
+
+
+for _public in (at_least, at_most, has, is_version):
+    _public.__module__ = "torchcompat"

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import torch
 
 from ._fastpath_kinds import KINDS, bind, kind_of
-from ._fastpath_safe import SafeFastpath, can_pack, fastpath_faults, safe_forward
+from ._fastpath_safe import can_pack, fastpath_faults, safe_forward
 from ._fastpath_switch import fastpath
 from ._shim import facade
 from ._torch import at_least, torch_version
@@ -168,3 +168,50 @@ def sdpa_backend(
     options = {"scale": scale, "enable_gqa": enable_gqa}
     given = _sdpa_choice.bind("fallback", (query, key, value, attn_mask, dropout_p, is_causal), options)
     return _sdpa_choice.choose(_sdpa_choice.public(), given)
+
+
+@facade("attention.SafeFastpath")
+class SafeFastpath(torch.nn.Module):  # type: ignore[misc]
+    """Stands in for an attention module inside a model, and calls it by :func:`safe_forward`.
+
+    Not in torch. ``model.encoder = SafeFastpath(model.encoder)`` leaves the names of parameters, buffers and submodules
+    as they are, and so the state dict: the wrapper has the module's own, and its attributes.
+
+    It is of none of torch's classes. What asks for one (``isinstance``, the functions of this module, an encoder that
+    is to pack) wants the module itself, which is the wrapper's attribute ``wrapped``; hence wrap the outermost of the
+    six classes, not the layers inside. Put hooks on the wrapper or on submodules.
+
+    Args:
+        module: one of the six classes of :func:`fastpath_faults`.
+
+    Raises:
+        TypeError: if *module* is none of these.
+    """
+
+    def __init__(self, module: torch.nn.Module) -> None:
+        super().__init__()
+        kind_of(module, list(KINDS))
+        self.training = module.training
+        # Not registered as a submodule, which would prefix all names: what it has registered is shared instead.
+        self.__dict__["wrapped"] = module
+        for name in ("_parameters", "_buffers", "_modules"):
+            self.__dict__[name] = module.__dict__[name]
+
+    def forward(self, *inputs: Any, **kwargs: Any) -> Any:
+        """What :func:`safe_forward` gives."""
+        return safe_forward(self.wrapped, *inputs, **kwargs)
+
+    def train(self, mode: bool = True) -> SafeFastpath:
+        """Set the mode of the module, too."""
+        self.wrapped.train(mode)
+        self.training = mode
+        return self
+
+    def __getattr__(self, name: str) -> Any:
+        if "wrapped" not in self.__dict__:  # while it is copied or unpickled
+            raise AttributeError(name)
+        return getattr(self.wrapped, name)
+
+    def extra_repr(self) -> str:
+        """The class of the module; its submodules are shown as the wrapper's."""
+        return type(self.wrapped).__name__

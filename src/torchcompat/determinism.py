@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import random
-import threading
-from typing import Any, Callable, TypeVar
+from typing import Any
 
 import torch
 
-from . import _blocks
+from . import _scope
 from ._seeding import GENERATORS, check_seed, numpy_random
 from ._shim import Limit, facade
-from ._switches import SWITCHES, Values
+from ._switches import SWITCHES
 from ._torch import UnsupportedError, at_least
 
 __all__ = ["deterministic", "seed_everything", "seed_worker", "seeded_generator"]
 
-F = TypeVar("F", bound=Callable[..., Any])
+_TABLE = {**SWITCHES, **GENERATORS}
 
 LIMITS = [
     Limit(
@@ -49,7 +48,7 @@ def _check_bool(name: str, value: Any) -> bool:
 
 
 @facade("determinism.deterministic", limits=LIMITS)
-class deterministic:
+class deterministic(_scope.Context):
     """Compute the same bits twice, within a ``with`` block or a decorated function.
 
     Sets every switch that the installed torch has, and on the way out, exceptions included, puts each back exactly as
@@ -102,7 +101,8 @@ class deterministic:
         _check_bool("warn_only", warn_only)
         if _check_bool("fill_uninitialized_memory", fill_uninitialized_memory) and not at_least(2, 1):
             raise UnsupportedError("fill_uninitialized_memory=True needs torch 2.1 or newer; older torch cannot fill")
-        settings: Values = {
+        super().__init__()
+        settings: dict[str, Any] = {
             "algorithms": (enabled, warn_only),
             "cudnn.deterministic": enabled,
             "mkldnn.deterministic": enabled,
@@ -112,27 +112,10 @@ class deterministic:
             settings["fill_uninitialized_memory"] = fill_uninitialized_memory
         if seed is not None:
             settings.update(dict.fromkeys(GENERATORS, check_seed(seed)))
-        self._settings = {name: value for name, value in settings.items() if name in SWITCHES}
-        self._open: list[_blocks.Block] = []
+        self._values = settings
 
-    def __enter__(self) -> None:
-        self._open.append(_blocks.enter(self._settings))
-
-    def __exit__(self, *exc_info: Any) -> None:
-        with _blocks.lock:
-            here = threading.get_ident()
-            candidates = [block for block in self._open if block.thread == here] or self._open
-            if not candidates:
-                raise RuntimeError("this deterministic() block is not open")
-            block = candidates[-1]
-            self._open.remove(block)
-            _blocks.leave(block)
-
-    def __call__(self, function: F) -> F:
-        if isinstance(function, (type, staticmethod)) or not callable(function):
-            raise TypeError(f"deterministic() decorates functions (below @staticmethod, no classes), got {function!r}")
-        covered: F = _blocks.cover(function, self._settings)
-        return covered
+    def _settings(self) -> _scope.Settings:
+        return {_TABLE[name]: value for name, value in self._values.items() if name in _TABLE}
 
 
 @facade("determinism.seed_everything")

@@ -13,11 +13,12 @@ from . import _device_probe as probe
 from ._default_device import default_device as default_device
 from ._default_device import device_module as device_module
 from ._device_module import DeviceModule as DeviceModule
-from ._shim import facade
+from ._shim import at_home, facade
 from ._suggest import did_you_mean
 
 __all__ = ["DeviceModule", "available_devices", "best_device", "default_device", "device_module"]
 
+at_home(DeviceModule, __name__)
 VARIABLE = "TORCHCOMPAT_DEVICE"
 _ACCEPTED = "a type ({}), or one with an index, as in 'cuda:1'"
 

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, Sequence
 
 import torch
 
+from . import _scope
 from ._precision_flags import Flag, Level, Recorded
-from ._precision_scope import Context, Setting
 from ._shim import Limit, facade, polyfill
 from ._torch import find
 
@@ -37,8 +37,8 @@ _MATMUL_LEVELS = ("highest", "high", "medium")
 _CONV_LEVELS = ("highest", "high")
 
 
-def _switches() -> tuple[Recorded, Recorded]:
-    """The switches of the installed torch, for matrix products and for convolutions."""
+def _precisions() -> tuple[Recorded, Recorded]:
+    """The precision of matrix products and that of convolutions, as the installed torch has them."""
     if find("torch._C._get_fp32_precision_getter"):
         from ._precision_fp32 import Conv, Matmul
 
@@ -50,7 +50,30 @@ def _switches() -> tuple[Recorded, Recorded]:
     return Recorded(), Recorded()
 
 
-_matmul, _conv = map(Setting, _switches())
+_matmul, _conv = _precisions()
+
+
+def _get(precision: Recorded) -> str:
+    with _scope.lock:
+        return precision.get()
+
+
+def _set(precision: Recorded, level: str) -> None:
+    with _scope.lock:
+        precision.set(level)
+
+
+class _Context(_scope.Context):
+    """What the two contexts have in common. A subclass names its precision and checks its level."""
+
+    _precision: Recorded
+
+    def __init__(self, level: str) -> None:
+        super().__init__()
+        self._level = level
+
+    def _settings(self) -> _scope.Settings:
+        return {self._precision.switch: self._level}
 
 
 def _checked(level: Any, levels: Sequence[str]) -> str:
@@ -78,7 +101,7 @@ def set_matmul_precision(level: Level) -> None:
         TypeError: *level* is not a string.
         ValueError: *level* is another string. Either way nothing has changed.
     """
-    _matmul.set(_checked(level, _MATMUL_LEVELS))
+    _set(_matmul, _checked(level, _MATMUL_LEVELS))
 
 
 @facade("precision.get_matmul_precision")
@@ -93,12 +116,12 @@ def get_matmul_precision() -> Level:
         two: so "highest" means float32 everywhere. Up to torch 1.6 what was set last. On torch 1.7 to 1.11 it starts
         as "high": TF32 was on by default.
     """
-    level: Level = _matmul.get()  # type: ignore[assignment]
+    level: Level = _get(_matmul)  # type: ignore[assignment]
     return level
 
 
 @facade("precision.matmul_precision")
-class matmul_precision(Context):
+class matmul_precision(_Context):
     """Set the precision of float32 matrix products for a block or a function, and put back exactly what was there.
 
     Not in torch. Use it as ``with matmul_precision("high"):`` or ``@matmul_precision("high")``. One object can be used
@@ -116,7 +139,7 @@ class matmul_precision(Context):
         ValueError: *level* is another string.
     """
 
-    _setting = _matmul
+    _precision = _matmul
 
     def __init__(self, level: Level) -> None:
         super().__init__(_checked(level, _MATMUL_LEVELS))
@@ -138,7 +161,7 @@ def set_conv_precision(level: ConvLevel) -> None:
         TypeError: *level* is not a string.
         ValueError: *level* is another string; also "medium", which cuDNN does not have. Either way nothing has changed.
     """
-    _conv.set(_checked(level, _CONV_LEVELS))
+    _set(_conv, _checked(level, _CONV_LEVELS))
 
 
 @facade("precision.get_conv_precision")
@@ -152,12 +175,12 @@ def get_conv_precision() -> ConvLevel:
         "highest" or "high"; "high" if convolutions and recurrent layers are set apart (2.9 and later).
         Up to torch 1.6 what was set last, at first "highest".
     """
-    level: ConvLevel = _conv.get()  # type: ignore[assignment]
+    level: ConvLevel = _get(_conv)  # type: ignore[assignment]
     return level
 
 
 @facade("precision.conv_precision")
-class conv_precision(Context):
+class conv_precision(_Context):
     """Set the precision of cuDNN's float32 convolutions and recurrent layers for a block or a function.
 
     Not in torch. As :class:`matmul_precision`, for what :func:`set_conv_precision` sets; matrix products are not
@@ -172,7 +195,7 @@ class conv_precision(Context):
         TypeError, ValueError: as :class:`matmul_precision`.
     """
 
-    _setting = _conv
+    _precision = _conv
 
     def __init__(self, level: ConvLevel) -> None:
         super().__init__(_checked(level, _CONV_LEVELS))
@@ -190,7 +213,7 @@ _ADDED = "https://github.com/pytorch/pytorch/pull/76509"
         # An empty std::string of the old C++ ABI is one that all share; the wheels have the new ABI from 2.7 on.
         Limit(
             "empty strings",
-            "after an unknown level no `torch.library.Library` can be made in this process: empty strings name the level",
+            "after an unknown level this process can make no `torch.library.Library`: every empty string is that level",
             "native",
             "1.12",
             "2.6",
@@ -217,7 +240,7 @@ def set_float32_matmul_precision(precision: str) -> None:
         message = f"precision must be one of {_MATMUL_LEVELS}; got {precision!r}, and nothing has changed"
         warnings.warn(message, UserWarning, stacklevel=2)
         return
-    _matmul.set(precision)
+    _set(_matmul, precision)
 
 
 @polyfill(
@@ -226,7 +249,12 @@ def set_float32_matmul_precision(precision: str) -> None:
     link=_ADDED,
     limits=[
         Limit("default", 'starts as "high": TF32 is on by default', "fallback", "1.7", "1.11"),
-        Limit("mix", "answers where torch's raises, after a mix of older and newer settings", "fallback", "2.9"),
+        Limit(
+            "mix",
+            "returns a level after a mix of older and newer settings, where torch's own raises",
+            "fallback",
+            "2.9",
+        ),
     ],
 )
 def get_float32_matmul_precision() -> str:
@@ -241,4 +269,4 @@ def get_float32_matmul_precision() -> str:
     Raises:
         RuntimeError: from torch 2.9 on, where settings of the older and of the newer API contradict each other.
     """
-    return _matmul.get()
+    return _get(_matmul)

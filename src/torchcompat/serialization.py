@@ -10,12 +10,12 @@ import os
 import pickle
 import sys
 import warnings
+from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from ._serialization import _safe
-from ._serialization._settings import LoadEndianness as _OwnEndianness
 from ._serialization._settings import byteorder, maps_by_default, settings, skipping
 from ._shim import Limit, override, polyfill
 from ._torch import UnsupportedError, at_least, find
@@ -48,7 +48,16 @@ _ENDIANNESS = _PULL + "108343"
 _CRC32 = _PULL + "137735"
 _MMAP_OPTIONS = _PULL + "134371"
 
-LoadEndianness: Any = find("torch.serialization.LoadEndianness") or _OwnEndianness
+if find("torch.serialization.LoadEndianness") is not None:
+    LoadEndianness: Any = find("torch.serialization.LoadEndianness")
+else:
+
+    class LoadEndianness(Enum):  # type: ignore[no-redef]
+        """The byte order of files that do not say which they have."""
+
+        NATIVE = 1
+        LITTLE = 2
+        BIG = 3
 
 
 @override(

@@ -14,6 +14,7 @@ from .history import load
 from .shims import ON_DEMAND, takes
 
 _Line = Union[cst.SimpleStatementLine, cst.SimpleStatementSuite]
+PARTIAL = ("functools.partial", "functools.partialmethod")
 NOT_NAMED = "the code reaches it in another way than by its name"
 HIDDEN = "`torchcompat` means something else there"
 WRITTEN = "the name is bound or deleted there"
@@ -129,17 +130,31 @@ class Rewriter(cst.CSTTransformer):
         return True
 
     def leave_Call(self, original_node: cst.Call, updated_node: cst.Call) -> cst.BaseExpression:
-        """A call with an argument that the older torch does not take."""
+        """A call, or a `partial`, with an argument that the older torch does not take."""
         for argument in original_node.args:
             for finding in self._at(argument, argument=True):
                 if self._of.path(original_node.func) == finding.name:
-                    refused = self._refused(finding, original_node)
-                    if refused:
-                        self.reasons[finding] = f"{finding.shim} does not take {refused}"
-                        continue
-                    func = self._put(finding, original_node.func, updated_node.func)
-                    updated_node = updated_node.with_changes(func=func)
+                    if self._takes(finding, original_node):
+                        func = self._put(finding, original_node.func, updated_node.func)
+                        updated_node = updated_node.with_changes(func=func)
+                elif self._is_partial(original_node, finding) and self._takes(finding, original_node):
+                    first = self._put(finding, original_node.args[0].value, updated_node.args[0].value)
+                    others = updated_node.args[1:]
+                    updated_node = updated_node.with_changes(
+                        args=[updated_node.args[0].with_changes(value=first), *others]
+                    )
         return updated_node
+
+    def _is_partial(self, call: cst.Call, finding: Finding) -> bool:
+        """Whether a call is `functools.partial(NAME, ...)` of what was found."""
+        return self._of.path(call.func) in PARTIAL and self._of.path(call.args[0].value) == finding.name
+
+    def _takes(self, finding: Finding, call: cst.Call) -> bool:
+        """Whether the shim takes all keywords of a call; noted if not."""
+        refused = self._refused(finding, call)
+        if refused:
+            self.reasons[finding] = f"{finding.shim} does not take {refused}"
+        return not refused
 
     def leave_Decorator(self, original_node: cst.Decorator, updated_node: cst.Decorator) -> cst.Decorator:
         """A decorator without parentheses, which is a call with the function."""

@@ -10,7 +10,7 @@ import sys
 from typing import Any, Iterator, NamedTuple, Sequence
 
 from . import history as _history
-from . import shims
+from . import ours, shims
 from ._minors import ranges
 from .history import Entry, History, Parameter
 
@@ -91,7 +91,7 @@ class Api:
             "parameters": self.parameters and [_parameter_json(name, one) for name, one in self.parameters.items()],
             "older": [_relative_json(one) for one in self.older],
             "newer": [_relative_json(one) for one in self.newer],
-            "torchcompat": {"name": self.shim.name, "torch": self.shim.oldest + "-"} if self.shim else None,
+            "torchcompat": self.shim and _shim_json(self.shim),
         }
 
 
@@ -106,6 +106,11 @@ def _parameter_json(name: str, one: Parameter) -> dict[str, Any]:
         "keyword_only": ranges(one.keyword_only) if one.keyword_only else None,
         "defaults": [{"default": default, "torch": ranges(mask)} for default, mask in one.defaults],
     }
+
+
+def _shim_json(shim: shims.Shim) -> dict[str, Any]:
+    own = ours.find(shim.name)
+    return {"name": shim.name, "torch": shim.oldest + "-", "kind": own.kind if own is not None else "polyfill"}
 
 
 def _relative_json(one: Relative) -> dict[str, Any]:
@@ -172,7 +177,8 @@ def close_matches(history: History, name: str) -> list[str]:
         parent, _, last = parent.rpartition(".")
     public = [each for each in history.names() if "._" not in each and not each.startswith("_")]
     beside = {each.rpartition(".")[2] for each in public if each.rpartition(".")[0] in _owners(history, parent)}
-    found = [f"{parent}.{each}" for each in difflib.get_close_matches(last, sorted(beside), MOST, 0.75)]
+    found = [one.name for one in ours.called(name.rpartition(".")[2])]
+    found += [f"{parent}.{each}" for each in difflib.get_close_matches(last, sorted(beside), MOST, 0.75)]
     wanted = full.rpartition(".")[2]
     elsewhere = [each for each in public if each.endswith("." + wanted)]
     found += sorted(elsewhere, key=lambda each: (each.count("."), each))[:MOST]
@@ -213,6 +219,8 @@ def as_text(found: Api) -> str:
     lines += [f"  replaced by: {_phrase(one)}" for one in found.newer]
     if found.shim:
         lines.append(f"  torchcompat: {found.shim.name}, on torch {found.shim.oldest} and later")
+        own = ours.find(found.shim.name)
+        lines += [f"  that is {ours.KINDS[own.kind]}: {own.because}"] if own is not None else []
     return "\n".join(lines)
 
 
@@ -250,6 +258,10 @@ def main(arguments: Sequence[str]) -> int:
         print(f"torchcompat api: {error}", file=sys.stderr)
         return 2
     except UnknownName as error:
+        own = ours.find(options.name.strip())
+        if own is not None:
+            print(json.dumps(own.as_json(), indent=2) if options.json else own.as_text())
+            return 0
         if options.json:
             print(json.dumps({"error": str(error), "matches": error.matches}, indent=2))
         else:

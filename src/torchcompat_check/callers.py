@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from typing import Any, Iterator
 
-from .values import LocalClass
+from .values import LocalClass, decorator_names
 
 
 def defaults(parameters: ast.arguments) -> Iterator[tuple[int, ast.arg, ast.expr]]:
@@ -25,25 +25,46 @@ class Callers:
     def __init__(self, tree: ast.AST | None = None) -> None:
         self._tree = tree
         self._calls: dict[str, list[ast.Call]] | None = None
+        self._names: dict[ast.AST, list[str]] = {}
 
     def _of(self, name: str) -> list[ast.Call]:
         if self._calls is None:
             self._calls = {}
             for node in ast.walk(self._tree) if self._tree is not None else ():
-                if isinstance(node, ast.Call):
-                    self._calls.setdefault(getattr(node.func, "attr", getattr(node.func, "id", "")), []).append(node)
+                self._look(node, self._calls)
         return self._calls.get(name, [])
+
+    def _look(self, node: ast.AST, calls: dict[str, list[ast.Call]]) -> None:
+        """Note a call, and the names that a lambda is given."""
+        if isinstance(node, ast.Call):
+            calls.setdefault(last_part(node.func), []).append(node)
+            for keyword in node.keywords:
+                if isinstance(keyword.value, ast.Lambda):
+                    self._names.setdefault(keyword.value, []).append(keyword.arg or "")
+        elif isinstance(node, (ast.Assign, ast.AnnAssign)) and isinstance(node.value, ast.Lambda):
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            self._names.setdefault(node.value, []).extend(last_part(one) for one in targets)
 
     def pass_(self, function: Any, cls: LocalClass | None, at: int, name: str) -> bool:
         """Whether a call in the file may pass a value for the parameter *name*, in place *at*, of a function."""
-        names = [getattr(function, "name", "")]
+        others = self._of("partial") + self._of("partialmethod")
+        if isinstance(function, ast.Lambda):
+            names = self._names.get(function, [])
+            others = others + [call for call in self._of("") if call.func is function]
+        else:
+            names = [function.name]
         if cls is not None and names == ["__init__"]:
-            names.append(cls.name)
-        at -= cls is not None and at >= 0
-        calls = [call for one in names for call in self._of(one)]
+            names = [*names, cls.name]
+        at -= cls is not None and at >= 0 and "staticmethod" not in decorator_names(function)
+        calls = [call for one in names if one for call in self._of(one)]
         return any(passes(call, at, name) for call in calls) or any(
-            passes(call, -1, name) for call in self._of("partial")
+            passes(call, at if call.func is function else -1, name) for call in others
         )
+
+
+def last_part(node: ast.AST) -> str:
+    """The last part of a name; "" of what is none, as a call is."""
+    return getattr(node, "attr", getattr(node, "id", ""))
 
 
 def passes(call: ast.Call, at: int, name: str) -> bool:

@@ -5,9 +5,21 @@ from __future__ import annotations
 import ast
 from typing import TYPE_CHECKING, Any
 
+from . import bodies
 from ._minors import ALL
 from .scope import Scope
-from .values import Bound, Function, Initialiser, LocalClass, LocalInstance, Ref, Super, Value, decorator_names
+from .values import (
+    TRANSPARENT,
+    Bound,
+    Function,
+    Initialiser,
+    LocalClass,
+    LocalInstance,
+    Ref,
+    Super,
+    Value,
+    decorator_names,
+)
 
 if TYPE_CHECKING:
     from .walk import Walk
@@ -41,16 +53,11 @@ def attribute(walk: Walk, value: Any, own: Value) -> Value:
     if not isinstance(value, LocalInstance):
         return own
     if any(name in PROPERTIES for name in names):
-        return walk.inline(own, [value], {})
+        return bodies.inline(walk, own, [value], {})
     return Bound(own, value) if all(name in TRANSPARENT for name in names) else None
 
 
 PROPERTIES = ("property", "cached_property")
-# Decorators that leave a method a method.
-TRANSPARENT = (
-    *("staticmethod", "classmethod", "abstractmethod", "override", "final", "overload", "lru_cache", "cache"),
-    *("no_grad", "enable_grad", "inference_mode", "wraps", "unused", "ignore", "export", "disable"),
-)
 
 
 def of_super(walk: Walk, node: ast.AST, cls: LocalClass, name: str, mask: int) -> Value:
@@ -118,6 +125,7 @@ def called(walk: Walk, node: ast.Call, cls: LocalClass, mask: int) -> Value:
             walk.uses.call(node, made.path, mask, True)
         elif isinstance(made, Function):
             handed_on(walk, node, made, mask)
+    walk.state.refuse(cls.instances() | ~mask)
     return LocalInstance(cls)
 
 

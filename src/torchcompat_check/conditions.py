@@ -5,12 +5,13 @@ from __future__ import annotations
 import ast
 from typing import TYPE_CHECKING, Any, Callable
 
-from . import classes, versions
+from . import classes, memberships, versions
 from ._minors import ALL
 from .history import is_torch
 from .values import (
     UNKNOWN,
     Bound,
+    ClassOf,
     Const,
     Function,
     Instance,
@@ -18,12 +19,10 @@ from .values import (
     LocalInstance,
     Mapping,
     Names,
-    Parameters,
     Ref,
     Super,
     Truth,
     Value,
-    certain,
     choice,
     not_,
     options,
@@ -35,44 +34,9 @@ if TYPE_CHECKING:
     from .walk import Walk
 
 
-def present(walk: Walk, owner: Value, name: Value) -> int | None:
-    """The minors on which *owner* has an attribute *name*; None where that cannot be said."""
-    if not isinstance(name, Const) or not isinstance(name.value, str):
-        return None
-    mask = 0
-    for option, single in options(owner):
-        if isinstance(single, Const):
-            continue
-        there = named_in(walk, single, name.value)
-        if there is None:
-            return None
-        mask |= option & there
-    return mask
-
-
-def named_in(walk: Walk, owner: Value, name: str) -> int | None:
-    """The same of one value. A class of the project has what the class of torch has that it comes from."""
-    if isinstance(owner, (Ref, Instance)):
-        entry = walk.uses.history.find(f"{owner.path}.{name}")
-        return None if entry is None else entry.present
-    path = classes.inherited(walk, owner, name) if isinstance(owner, (LocalClass, LocalInstance, Super)) else ""
-    return named_in(walk, Ref(path), name) if path else None
-
-
-def exactly(mask: int) -> Truth:
-    """True on these minors, false on the others."""
-    return Truth(mask, ALL & ~mask)
-
-
-def has_name(walk: Walk, owner: Value, name: Value) -> Truth:
-    """When *owner* has an attribute *name*."""
-    mask = present(walk, owner, name)
-    return UNKNOWN if mask is None else exactly(mask)
-
-
 def has_attribute(walk: Walk, node: ast.Call, arguments: list[Value]) -> Value:
     """`hasattr(owner, name)`."""
-    return has_name(walk, *arguments) if len(arguments) == 2 else UNKNOWN
+    return memberships.has_name(walk, *arguments) if len(arguments) == 2 else UNKNOWN
 
 
 def names_of(walk: Walk, node: ast.Call, arguments: list[Value]) -> Value:
@@ -84,8 +48,8 @@ def get_attribute(walk: Walk, node: ast.Call, arguments: list[Value]) -> Value:
     """`getattr(owner, name[, default])`: without a default a use as any other."""
     if len(arguments) < 2 or not isinstance(arguments[1], Const):
         return None
-    mask = present(walk, arguments[0], arguments[1])
-    owner = arguments[0]
+    mask = memberships.present(walk, arguments[0], arguments[1])
+    owner = arguments[0].cls if isinstance(arguments[0], ClassOf) else arguments[0]
     if mask is None or not isinstance(owner, (Ref, Instance, LocalClass, LocalInstance, Super)):
         return None
     name = arguments[1].value
@@ -111,7 +75,7 @@ def super_(walk: Walk, node: ast.Call, arguments: list[Value]) -> Value:
     """`super()`, or `super(Class, self)`."""
     if arguments:
         return Super(arguments[0]) if isinstance(arguments[0], LocalClass) else None
-    scope: Scope | None = walk.scope
+    scope: Scope | None = walk.state.scope
     while scope is not None and scope.cls is None:
         scope = scope.outer
     return Super(scope.cls) if scope is not None and scope.cls is not None else None
@@ -132,9 +96,23 @@ def is_callable(walk: Walk, node: ast.Call, arguments: list[Value]) -> Value:
         if not isinstance(value, (Ref, Function, Bound, Const)):
             return UNKNOWN
         true |= 0 if isinstance(value, Const) else mask
-    return exactly(true) if len(arguments) == 1 else UNKNOWN
+    return memberships.exactly(true) if len(arguments) == 1 else UNKNOWN
 
 
+def type_(walk: Walk, node: ast.Call, arguments: list[Value]) -> Value:
+    """`type(self)`."""
+    return class_of(arguments[0]) if len(arguments) == 1 else None
+
+
+def class_of(value: Value) -> Value:
+    """The class of an instance, or one that comes from it."""
+    if isinstance(value, LocalInstance):
+        return ClassOf(value.cls)
+    return ClassOf(Ref(value.path)) if isinstance(value, Instance) else None
+
+
+# Functions of Python's own that give the names that they are given.
+SAME = ("set", "frozenset", "list", "tuple", "sorted", "dict")
 BUILTIN_TYPES = {"str": str, "int": int, "float": float, "tuple": tuple, "list": list}
 SPECIAL: dict[str, Callable[[Any, ast.Call, list[Value]], Value]] = {
     "hasattr": has_attribute,
@@ -143,6 +121,7 @@ SPECIAL: dict[str, Callable[[Any, ast.Call, list[Value]], Value]] = {
     "super": super_,
     "map": map_,
     "callable": is_callable,
+    "type": type_,
     "dir": names_of,
     "vars": names_of,
 }
@@ -153,6 +132,8 @@ def builtin(walk: Walk, node: ast.Call, name: str, arguments: list[Value]) -> Va
     special = SPECIAL.get(name)
     if special is not None:
         return special(walk, node, arguments)
+    if name in SAME and len(arguments) == 1 and isinstance(arguments[0], memberships.SEVERAL):
+        return arguments[0]
     function = versions.BUILTINS.get(name)
     return versions.apply(function, *arguments) if function and arguments else None
 
@@ -162,21 +143,11 @@ def compare(walk: Walk, operator: ast.AST, left: Value, right: Value) -> Truth:
     if isinstance(operator, (ast.Is, ast.IsNot)):
         same = is_none(left) if right == Const(None) else UNKNOWN
         return same if isinstance(operator, ast.Is) else not_(same)
-    if isinstance(operator, (ast.In, ast.NotIn)) and isinstance(right, (Parameters, Names, Mapping)):
-        inside = contains(walk, right, left)
+    if isinstance(operator, (ast.In, ast.NotIn)) and isinstance(right, (*memberships.SEVERAL, Mapping)):
+        inside = memberships.contains(walk, right, left)
         return inside if isinstance(operator, ast.In) else not_(inside)
     value = versions.operation(operator, left, right)
     return value if isinstance(value, Truth) else UNKNOWN
-
-
-def contains(walk: Walk, names: Any, one: Value) -> Truth:
-    """When *one* is among the names, parameters or keys."""
-    if isinstance(names, Names):
-        return has_name(walk, names.owner, one)
-    if isinstance(names, Parameters):
-        return has_parameter(walk, names.path, one)
-    # Of a key that is not there nothing is known: it may be added later.
-    return certain(True) if isinstance(one, Const) and one.value in dict(names.items) else UNKNOWN
 
 
 def is_none(value: Value) -> Truth:
@@ -185,20 +156,11 @@ def is_none(value: Value) -> Truth:
     for mask, single in options(value):
         if single == Const(None):
             true |= mask
-        elif isinstance(single, (Ref, Const, Function, Bound, LocalClass)):
+        elif isinstance(single, (Ref, Const, Function, Bound, LocalClass, *memberships.SEVERAL)):
             false |= mask
         else:
             true, false = true | mask, false | mask
     return Truth(true, false)
-
-
-def has_parameter(walk: Walk, path: str, name: Value) -> Truth:
-    """`name in inspect.signature(function).parameters`."""
-    entry = walk.uses.history.find(path)
-    if entry is None or entry.parameters is None or not isinstance(name, Const):
-        return UNKNOWN
-    parameter = entry.parameters.get(name.value)
-    return exactly(parameter.present & entry.present) if parameter else UNKNOWN
 
 
 def known_function(walk: Walk, node: ast.Call, path: str, arguments: list[Value]) -> Value:
@@ -223,13 +185,6 @@ def is_torch_name(value: Value) -> bool:
 def installed_version(walk: Walk, node: ast.Call, arguments: list[Value]) -> Value:
     """`importlib.metadata.version("torch")`."""
     return versions.VERSION if arguments[:1] == [Const("torch")] else None
-
-
-def signature(walk: Walk, node: ast.Call, arguments: list[Value]) -> Value:
-    """`inspect.signature(torch's function)` and `inspect.getfullargspec`."""
-    if len(arguments) == 1 and isinstance(arguments[0], Ref) and is_torch(arguments[0].path):
-        return Parameters(arguments[0].path.replace(".__init__", ""))
-    return None
 
 
 def find_spec(walk: Walk, node: ast.Call, arguments: list[Value]) -> Value:
@@ -281,8 +236,15 @@ def at_least(walk: Walk, node: ast.Call, arguments: list[Value]) -> Value:
     return versions.operation(ast.GtE(), PARSED, versions.apply(versions.parse, arguments[0]))
 
 
+def at_most(walk: Walk, node: ast.Call, arguments: list[Value]) -> Value:
+    """`is_torch_less_or_equal("2.4")` of transformers."""
+    if not arguments or not isinstance(arguments[0], Const):
+        return None
+    return versions.operation(ast.LtE(), PARSED, versions.apply(versions.parse, arguments[0]))
+
+
 def less(walk: Walk, node: ast.Call, arguments: list[Value]) -> Value:
-    """`is_torch_less_or_equal` has no equal here: only what is strictly less."""
+    """`is_torch_less_than("2.4")`."""
     value = at_least(walk, node, arguments)
     return not_(value) if isinstance(value, Truth) else None
 
@@ -324,14 +286,8 @@ RELEASE_TESTS: dict[str, Callable[[Any, Any], bool]] = {
 
 PARSED = versions.apply(versions.parse, versions.VERSION)
 SIGNS: dict[Any, Any] = {">=": ast.GtE, "<=": ast.LtE, "==": ast.Eq, "!=": ast.NotEq, ">": ast.Gt, "<": ast.Lt}
-# What other libraries offer, by the last part of the name: it is imported from many places.
-LIBRARY: dict[str, Callable[[Any, ast.Call, list[Value]], Value]] = {
-    "version": installed_version,
-    "signature": signature,
-    "getfullargspec": signature,
-    "find_spec": find_spec,
-    "import_module": import_module,
-    "importorskip": import_module,
+# The helpers of libraries that compare torch's version, which are known by name in their own source, too.
+HELPERS: dict[str, Callable[[Any, ast.Call, list[Value]], Value]] = {
     "compare_version": compare_to_version,
     "compare_versions": compare_to_version,
     "is_torch_version": compare_to_version,
@@ -339,5 +295,18 @@ LIBRARY: dict[str, Callable[[Any, ast.Call, list[Value]], Value]] = {
     "is_torch_greater_or_equal_than": at_least,
     "torch_version_at_least": at_least,
     "is_torch_less_than": less,
+    "is_torch_less_or_equal": at_most,
+}
+# What other libraries offer, by the last part of the name: it is imported from many places.
+LIBRARY: dict[str, Callable[[Any, ast.Call, list[Value]], Value]] = {
+    "version": installed_version,
+    "signature": memberships.signature,
+    "getfullargspec": memberships.signature,
+    "fields": memberships.fields,
+    "get_type_hints": memberships.hints,
+    "find_spec": find_spec,
+    "import_module": import_module,
+    "importorskip": import_module,
+    **HELPERS,
     "RequirementCache": requirement,
 }

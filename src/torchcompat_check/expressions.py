@@ -5,26 +5,25 @@ from __future__ import annotations
 import ast
 from typing import TYPE_CHECKING, Any, Callable
 
-from . import classes, conditions, implicit, versions
+from . import binding, calls, classes, comprehensions, conditions, dictionaries, implicit, memberships, versions
 from ._minors import ALL
-from .history import Entry, is_torch
+from .history import is_torch
 from .values import (
     HARMLESS,
+    UNKNOWN,
     Bound,
     Choice,
+    ClassOf,
     Const,
     Function,
     Imported,
-    Initialiser,
     Instance,
     LocalClass,
     LocalInstance,
     Mapping,
-    Method,
     Module,
-    Names,
-    Parameters,
     Ref,
+    Rest,
     Super,
     Truth,
     Value,
@@ -39,11 +38,6 @@ if TYPE_CHECKING:
     from .walk import Walk
 
 TENSOR = "torch.Tensor"
-# Functions that make tensors of sizes and numbers, of whatever class their arguments are.
-MAKING = (
-    *("tensor", "as_tensor", "from_numpy", "scalar_tensor", "zeros", "ones", "empty", "full", "eye", "arange"),
-    *("linspace", "logspace", "rand", "randn", "randint", "randperm", "normal", "tril_indices", "triu_indices"),
-)
 HANDLERS: dict[type[ast.AST], Callable[[Walk, Any], Value]] = {}
 
 
@@ -72,15 +66,17 @@ def evaluate(walk: Walk, node: ast.AST | None) -> Value:
 
 @handles(ast.Name)
 def name(walk: Walk, node: ast.Name) -> Value:
-    found, value = walk.scope.find(node.id)
+    found, value = walk.state.scope.find(node.id)
     if isinstance(value, Imported):
-        value = walk.project.member(Module(value.file), value.name)
-        walk.scope.settle(node.id, value)
+        value = dictionaries.unsure(walk.project.member(Module(value.file), value.name))
+        walk.state.scope.settle(node.id, value)
     if isinstance(value, Function) and value.is_private:
-        walk.reached(value, node is walk.callee)
+        walk.bodies.reached(value, node is walk.callee)
+    if isinstance(value, LocalClass) and value.is_private:
+        walk.bodies.reached_class(value)
     if found:
-        return value
-    for star in walk.scope.module().stars:
+        return dictionaries.unsure(value) if isinstance(value, (Mapping, Choice)) else value
+    for star in walk.state.scope.module().stars:
         path = f"{star}.{node.id}"
         if walk.uses.history.find(path) is not None:
             walk.uses.name(node, path, ALL, direct=True)
@@ -100,7 +96,7 @@ def attribute(walk: Walk, node: ast.Attribute) -> Value:
     start = evaluate(walk, base)
     if start is None or isinstance(start, (Function, Bound)):
         return None
-    return choice([(mask, follow(walk, node, one, names, mask)) for mask, one in options(start)])
+    return dictionaries.unsure(choice([(mask, follow(walk, node, one, names, mask)) for mask, one in options(start)]))
 
 
 def follow(walk: Walk, node: ast.AST, value: Value, names: list[str], mask: int) -> Value:
@@ -109,6 +105,11 @@ def follow(walk: Walk, node: ast.AST, value: Value, names: list[str], mask: int)
         if isinstance(value, Ref) and f"{value.path}.{one}" in versions.KNOWN:
             value = versions.KNOWN[f"{value.path}.{one}"]
             continue
+        if one == "__class__" and isinstance(value, (Instance, LocalInstance)):
+            value = conditions.class_of(value)
+            continue
+        if isinstance(value, ClassOf):
+            value = value.cls
         if isinstance(value, (Ref, Instance)):
             return follow_path(walk, node, value, names[index:], mask)
         if isinstance(value, Choice):
@@ -126,10 +127,11 @@ def follow_path(walk: Walk, node: ast.AST, start: Any, names: list[str], mask: i
         return Ref(path)
     before = walk.uses.history.find(start.path)
     known = mask & (before.present if before is not None else ALL)
-    if "__code__" in names:
-        return Parameters(path.partition(".__code__")[0].replace(".__init__", ""))
-    if names[-1] == "__dict__":
-        return Names(Ref(path.rpartition(".")[0]))
+    telling = next((at for at, one in enumerate(names) if one in memberships.TELLING), None)
+    if telling is not None:
+        owner = ".".join([start.path, *names[:telling]])
+        walk.uses.name(node, owner, known)
+        return memberships.of_attribute(walk, owner, names[telling])
     if names[-1] == "__init__":
         return classes.initialiser_of(walk, node, path.rpartition(".")[0], known)
     walk.uses.name(node, path, known, direct=isinstance(start, Ref) and not start.bound)
@@ -152,66 +154,7 @@ def member(walk: Walk, node: ast.AST, value: Value, name: str, mask: int) -> Val
 
 @handles(ast.Call)
 def call(walk: Walk, node: ast.Call) -> Value:
-    """A call: its function, its arguments, and what it gives."""
-    walk.callee = node.func
-    function = evaluate(walk, node.func)
-    arguments = [evaluate(walk, argument) for argument in node.args]
-    keywords = {keyword.arg: evaluate(walk, keyword.value) for keyword in node.keywords}
-    if isinstance(node.func, ast.Name) and function is None:
-        if node.func.id in implicit.BUILTINS:
-            for one in arguments:
-                implicit.asked(walk, node, one, implicit.BUILTINS[node.func.id])
-        return conditions.builtin(walk, node, node.func.id, arguments)
-    if function is None:
-        return None
-    implicit.asked(walk, node, function, ("__call__",))
-    return choice([(mask, called(walk, node, one, mask, arguments, keywords)) for mask, one in options(function)])
-
-
-def called(
-    walk: Walk, node: ast.Call, function: Value, mask: int, arguments: list[Value], keywords: dict[Any, Value]
-) -> Value:
-    """What a call of *function* gives."""
-    if isinstance(function, Ref):
-        if is_torch(function.path):
-            implicit.called(walk, node, function, mask, arguments)
-            return call_torch(walk, node, function, mask, arguments)
-        return conditions.known_function(walk, node, function.path, arguments)
-    if isinstance(function, Function):
-        classes.handed_on(walk, node, function, mask)
-        return walk.inline(function, arguments, keywords)
-    if isinstance(function, Bound):
-        classes.handed_on(walk, node, function.function, mask)
-        return walk.inline(function.function, [function.receiver, *arguments], keywords)
-    if isinstance(function, LocalClass):
-        return classes.called(walk, node, function, mask)
-    if isinstance(function, Initialiser):
-        walk.uses.call(node, function.path, mask, True, skip=0 if function.bound else 1)
-        return None
-    if isinstance(function, Method):
-        return versions.call_method(function, arguments)
-    if isinstance(function, (Parameters, Names, Mapping)):
-        return function
-    return None
-
-
-def call_torch(walk: Walk, node: ast.Call, function: Ref, mask: int, arguments: list[Value]) -> Value:
-    """A call of torch's own function, class or method."""
-    path = function.path
-    entry = walk.uses.history.find(path)
-    if entry is None:
-        return None
-    walk.uses.call(node, path, mask, function.bound or entry.kind != "method", direct=not function.bound)
-    if entry.kind == "class":
-        return Instance(path)
-    if entry.returns and not (walk.has_others and None in arguments and mixes(entry)):
-        return Instance(entry.returns)
-    return None
-
-
-def mixes(entry: Entry) -> bool:
-    """Whether a function of torch gives what its arguments make of it; of sizes and numbers it makes tensors."""
-    return entry.kind == "function" and entry.name.rpartition(".")[2] not in MAKING
+    return calls.call(walk, node)
 
 
 @handles(ast.BinOp)
@@ -223,11 +166,19 @@ def operation(walk: Walk, node: ast.BinOp) -> Value:
 
 def operated(operator: ast.AST, left: Value, right: Value) -> Value:
     """What `left + right` gives: a tensor only of tensors and numbers, as other classes have rules of their own."""
+    if left == right and isinstance(left, memberships.SEVERAL):
+        return left  # the names of two kinds of parameters
     tensor = Instance(TENSOR)
     if tensor in (left, right):
         both = all(one == tensor or isinstance(one, (Const, Truth)) for one in (left, right))
         return tensor if both else None
     return versions.operation(operator, left, right)
+
+
+@handles(ast.Starred)
+def starred(walk: Walk, node: ast.Starred) -> Value:
+    evaluate(walk, node.value)
+    return Rest()
 
 
 @handles(ast.Await)
@@ -250,21 +201,20 @@ def unary(walk: Walk, node: ast.UnaryOp) -> Value:
 @handles(ast.BoolOp)
 def boolean(walk: Walk, node: ast.BoolOp) -> Value:
     """`a and b`: b is only read where a is true; so much of version tests is written that way."""
-    before = walk.uses.reach
     is_and = isinstance(node.op, ast.And)
     true, false = (ALL, 0) if is_and else (0, ALL)
     values = []
-    for part in node.values:
-        value = walk.condition(part)
-        values.append(value)
-        one = truth(value)
-        if is_and:
-            true, false = true & one.true, false | one.false
-            walk.uses.reach &= one.true
-        else:
-            true, false = true | one.true, false & one.false
-            walk.uses.reach &= one.false
-    walk.uses.reach = before
+    with walk.state.at(reach=walk.state.reach) as state:
+        for part in node.values:
+            value = walk.condition(part)
+            values.append(value)
+            one = truth(value)
+            if is_and:
+                true, false = true & one.true, false | one.false
+                state.reach &= one.true
+            else:
+                true, false = true | one.true, false & one.false
+                state.reach &= one.false
     if not is_and and not isinstance(values[0], Truth):
         return first_true(values)
     return Truth(true, false)
@@ -292,28 +242,22 @@ def compare(walk: Walk, node: ast.Compare) -> Value:
 @handles(ast.IfExp)
 def conditional(walk: Walk, node: ast.IfExp) -> Value:
     condition = truth(walk.condition(node.test))
-    before = walk.uses.reach
-    walk.uses.reach = before & condition.true
-    first = evaluate(walk, node.body)
-    walk.uses.reach = before & condition.false
-    second = evaluate(walk, node.orelse)
-    walk.uses.reach = before
+    before = walk.state.reach
+    with walk.state.at(reach=before & condition.true):
+        first = evaluate(walk, node.body)
+    with walk.state.at(reach=before & condition.false):
+        second = evaluate(walk, node.orelse)
     return choice([(condition.true, first), (condition.false, second)])
 
 
 @handles(ast.Subscript)
 def subscript(walk: Walk, node: ast.Subscript) -> Value:
-    value = evaluate(walk, node.value)
-    place: Any = node.slice
-    if type(place).__name__ == "Index":  # which Python up to 3.8 wraps an index in
-        place = place.value
-    index = evaluate(walk, place)
-    implicit.subscript(walk, node, value)
+    index, value = binding.subscripted(walk, node)
     if value == Instance(TENSOR):
         return value
     if isinstance(value, Ref) and is_class(walk, value):
         return value
-    return versions.subscript(value, place, index)
+    return versions.subscript(value, binding.place_of(node), index)
 
 
 def is_class(walk: Walk, value: Ref) -> bool:
@@ -332,34 +276,31 @@ def sequence(walk: Walk, node: Any) -> Value:
     return versions.combined(values)
 
 
-# Longer ones are tables of data, and not what a version test is made of.
-LONGEST_MAPPING = 16
-
-
 @handles(ast.Dict)
 def mapping(walk: Walk, node: ast.Dict) -> Value:
-    keys = [evaluate(walk, key) for key in node.keys]
+    keys = [None if key is None else evaluate(walk, key) or UNKNOWN for key in node.keys]
     values = [evaluate(walk, value) for value in node.values]
-    if len(keys) > LONGEST_MAPPING or not all(isinstance(key, Const) for key in keys):
-        return None
-    return Mapping(tuple((key.value, value) for key, value in zip(keys, values) if isinstance(key, Const)))
+    for at, key in enumerate(node.keys):
+        if key is None:
+            values[at] = dictionaries.known(walk, node.values[at], values[at])
+    return dictionaries.literal(list(zip(keys, values)))
 
 
 @handles(ast.GeneratorExp, ast.ListComp, ast.SetComp)
 def comprehension(walk: Walk, node: Any) -> Value:
-    return walk.comprehension(node, [node.elt])
+    return comprehensions.comprehension(walk, node, [node.elt])
 
 
 @handles(ast.DictComp)
 def dict_comprehension(walk: Walk, node: ast.DictComp) -> Value:
-    walk.comprehension(node, [node.key, node.value])
+    comprehensions.comprehension(walk, node, [node.key, node.value])
     return None
 
 
 @handles(ast.Lambda)
 def anonymous(walk: Walk, node: ast.Lambda) -> Value:
-    walk.defer(node)
-    return Function(node, walk.scope)
+    walk.bodies.add(node)
+    return Function(node, walk.state.scope)
 
 
 @handles(ast.JoinedStr)
@@ -382,7 +323,7 @@ def formatted_part(walk: Walk, node: ast.FormattedValue) -> Value:
 def named(walk: Walk, node: Any) -> Value:
     """`(name := value)`, from Python 3.8 on."""
     value = evaluate(walk, node.value)
-    walk.scope.bind(node.target.id, value)
+    walk.state.scope.bind(node.target.id, value)
     return value
 
 

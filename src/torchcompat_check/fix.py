@@ -16,6 +16,7 @@ from .modules import wholly
 from .project import Project
 from .reading import MAX_FILE_SIZE, decode, read_bytes
 from .report import Problem, Result
+from .walk import Walk
 
 
 class NeedsLibCST(RuntimeError):
@@ -108,7 +109,7 @@ def _fix_file(path: str, findings: Sequence[Finding]) -> Fixed:
 def _hiding(path: str) -> str:
     """A module or package of the project, beside the file or at the top, that is called torchcompat; "" if none is."""
     folder = os.path.dirname(os.path.abspath(path))
-    for place in (folder, Project().root(folder)):
+    for place in (folder, Project(Walk).root(folder)):
         for name in (os.path.join(place, "torchcompat.py"), os.path.join(place, "torchcompat", "__init__.py")):
             if os.path.isfile(name):
                 return os.path.relpath(name)
@@ -124,11 +125,11 @@ def write(one: Fixed) -> None:
 def needless(paths: Iterable[str]) -> list[Problem]:
     """The guards that nothing needs once the names in them come from torchcompat."""
     notes = []
-    project = Project()
+    project = Project(Walk)
     for path in paths:
         try:
             walk = project.walk(path, decode(read_bytes(path, MAX_FILE_SIZE)))
-            walk.functions()
+            walk.bodies.read()
         except (OSError, SyntaxError, ValueError, RecursionError):
             continue  # which the check itself has reported
         for guard in sorted(walk.uses.needless, key=lambda one: one.node.lineno):

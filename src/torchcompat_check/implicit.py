@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Sequence, Tuple
 from . import classes
 from ._minors import ALL, at_least, minors_of
 from .history import Entry, is_torch
-from .values import Const, Function, Instance, LocalInstance, Ref, Value, options
+from .values import Bound, Const, Function, Instance, LocalClass, LocalInstance, Partial, Ref, Value, options
 
 if TYPE_CHECKING:
     from .walk import Walk
@@ -92,7 +92,7 @@ def owners(walk: Walk, value: Value, names: Sequence[str]) -> list[str]:
 def lacking(walk: Walk, node: ast.AST, path: str, names: Sequence[str], mask: int, kind: str) -> None:
     """Report the class *path* where it has none of the special methods *names*, if it has one later."""
     entry, missing = since(walk, path, names)
-    missing &= walk.uses.reach & mask
+    missing &= walk.state.reach & mask
     if entry is not None and missing:
         walk.uses.absent(node, entry, "", missing, kind)
 
@@ -134,7 +134,7 @@ Side = Tuple[Value, Sequence[str]]
 
 def either(walk: Walk, node: ast.AST, left: Side, right: Side) -> None:
     """An operator of which one side must have a method: a use where both sides are known."""
-    missing, entry = walk.uses.reach, None
+    missing, entry = walk.state.reach, None
     for value, names in (left, right):
         if isinstance(value, Const):
             if value is left[0] and not isinstance(value.value, (int, float, complex)):
@@ -182,10 +182,20 @@ def decorated(walk: Walk, node: ast.expr, value: Value) -> None:
 
 
 def called(walk: Walk, node: ast.Call, function: Ref, mask: int, arguments: Sequence[Value]) -> None:
-    """`torch.no_grad(f)`; `torch.inference_mode(True)` is another thing."""
-    first = arguments[0] if arguments else None
-    if isinstance(first, Function) or (isinstance(first, Ref) and is_torch(first.path)):
+    """`torch.no_grad(f)`; `torch.inference_mode(True)` is another thing, `torch.no_grad(True)` is none."""
+    entry = walk.uses.history.find(function.path)
+    if entry is None or entry.home not in BARE or not node.args or isinstance(node.args[0], ast.Starred):
+        return
+    takes_only_functions = BARE[entry.home][0] == "orig_func"
+    if takes_only_functions or any(is_function(one) for _, one in options(arguments[0] if arguments else None)):
         bare(walk, node.args[0], function, mask)
+
+
+def is_function(value: Value) -> bool:
+    """Whether a value is surely something that can be called, and no flag."""
+    return isinstance(value, (Function, Bound, LocalClass, Partial)) or (
+        isinstance(value, Ref) and is_torch(value.path)
+    )
 
 
 def bare(walk: Walk, node: ast.AST, function: Ref, mask: int) -> None:
@@ -194,7 +204,7 @@ def bare(walk: Walk, node: ast.AST, function: Ref, mask: int) -> None:
     if entry is None or entry.home not in BARE:
         return
     parameter, minor = BARE[entry.home]
-    missing = walk.uses.reach & mask & entry.present & ~at_least(minor)
+    missing = walk.state.reach & mask & entry.present & ~at_least(minor)
     if missing:
         walk.uses.absent(node, entry, parameter, missing, "type", direct=not function.bound)
 
@@ -212,7 +222,7 @@ def matched(walk: Walk, pattern: Any) -> None:
         walk.evaluate(key)
     bound = getattr(pattern, "name", None) or getattr(pattern, "rest", None)
     if isinstance(bound, str):
-        walk.scope.bind(bound, None)
+        walk.state.scope.bind(bound, None)
     inner = [
         *getattr(pattern, "patterns", []),
         *getattr(pattern, "kwd_patterns", []),

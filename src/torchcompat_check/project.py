@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import ast
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Callable
 
 from . import conditions
-from .history import is_torch, load
+from .history import History, is_torch, load
 from .values import Imported, Module, Ref, Value
 
 if TYPE_CHECKING:
@@ -21,21 +21,20 @@ OURS = os.path.join("torchcompat", "_torch.py")
 class Project:
     """Finds and reads the modules that a file imports from its own package; each is read once."""
 
-    def __init__(self) -> None:
+    def __init__(self, make: Callable[[str, str, History, Project], Walk]) -> None:
+        self._make = make  # a `Walk`
         self._walks: dict[str, Walk | None] = {}
         self._roots: dict[str, str] = {}
         self._files: dict[str, Module | None] = {}
 
     def walk(self, path: str, source: str) -> Walk:
         """Read the statements of a module; the bodies of its functions wait."""
-        from .walk import Walk  # it needs this module, too
-
         file = os.path.abspath(path)
         before = self._walks.get(file)
         if before is not None and before.uses.source == source:
             return before
         tree = ast.parse(source, path)
-        one = Walk(path, source, load(), self)
+        one = self._make(path, source, load(), self)
         self._walks[file] = one
         one.module(tree)
         return one
@@ -72,12 +71,12 @@ class Project:
             self._walks[module.file] = None
             self._read(module.file)
         walk = self._walks[module.file]
-        return walk.scope.module().names if walk is not None else {}
+        return walk.state.scope.module().names if walk is not None else {}
 
     def _starred(self, module: Module, name: str) -> Ref | None:
         """What a module of the project has by `from torch.x import *`."""
         walk = self._walks.get(module.file)
-        for star in walk.scope.module().stars if walk is not None else ():
+        for star in walk.state.scope.module().stars if walk is not None else ():
             if load().find(f"{star}.{name}") is not None:
                 return Ref(f"{star}.{name}")
         return None

@@ -18,7 +18,7 @@ from .notebook import Cell, cell_at
 from .project import Project
 from .reading import MAX_FILE_SIZE, Source, mentions_torch, read_bytes, source_of
 from .report import BadFile, Outcome, Problem, Result, Unused
-from .walk import check_source
+from .walk import Walk, check_source
 
 # Below this a second process costs more than it saves.
 FEW = 200
@@ -121,7 +121,7 @@ def check_all(jobs: Sequence[Job], limit: int, processes: int) -> Iterator[Outco
 
 
 def _check_chunk(jobs: Sequence[Job], limit: int) -> Iterator[Outcome]:
-    project = Project()
+    project = Project(Walk)
     # Syntax trees are many objects, few of them garbage: searching them time and again would take half of the run.
     collects = gc.isenabled()
     gc.disable()

@@ -1,17 +1,19 @@
-"""Names and their values, by scope; and how two branches of a program join."""
+"""Names and their values, by scope."""
 
 from __future__ import annotations
 
-from .values import LocalClass, Value, choice
+import ast
+from typing import Any
 
 
 class Scope:
     """The names of a module, a function or a class body. *outer* is where a name is looked up next."""
 
     def __init__(self, outer: Scope | None = None) -> None:
-        self.names: dict[str, Value] = {}
+        self.names: dict[str, Any] = {}
         self.outer = outer
-        self.cls: LocalClass | None = None  # in the body of a class and in its methods
+        self.node: ast.AST | None = None  # the module or the function whose names these are
+        self.cls: Any = None  # in the body of a class and in its methods
         self.is_class = False
         self.globals: list[str] = []
         self.stars: list[str] = []
@@ -23,42 +25,25 @@ class Scope:
             scope = scope.outer
         return scope
 
-    def holder(self, name: str) -> dict[str, Value] | None:
+    def holder(self, name: str) -> dict[str, Any] | None:
         """The names among which *name* is bound: those of this scope or of one around it."""
         scope: Scope | None = self
         while scope is not None and name not in scope.names:
             scope = scope.outer
         return None if scope is None else scope.names
 
-    def find(self, name: str) -> tuple[bool, Value]:
+    def find(self, name: str) -> tuple[bool, Any]:
         """(whether *name* is bound, its value)."""
         names = self.holder(name)
         return (False, None) if names is None else (True, names[name])
 
-    def settle(self, name: str, value: Value) -> None:
+    def settle(self, name: str, value: Any) -> None:
         """Keep what an import turned out to bring, where it is bound."""
         names = self.holder(name)
         if names is not None:
             names[name] = value
 
-    def bind(self, name: str, value: Value) -> None:
+    def bind(self, name: str, value: Any) -> None:
         """Bind *name* here, or in the module where the function says `global`."""
         target = self.module() if name in self.globals else self
         target.names[name] = value
-
-
-def join(first: dict[str, Value], reach: int, second: dict[str, Value], other: int) -> dict[str, Value]:
-    """The names after two branches that end on the minors *reach* and *other*; one that ends nowhere does not count."""
-    if not reach:
-        return second
-    if not other:
-        return first
-    if first == second:
-        return first
-    joined = {name: value if name in second else choice([(reach, value)]) for name, value in first.items()}
-    for name, value in second.items():
-        if name not in first:
-            joined[name] = choice([(other, value)])
-        elif first[name] is not value:
-            joined[name] = choice([(reach, first[name]), (other, value)])
-    return joined

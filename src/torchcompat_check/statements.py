@@ -5,12 +5,26 @@ from __future__ import annotations
 import ast
 from typing import TYPE_CHECKING, Any, Callable
 
-from . import decorators, implicit, versions
+from . import binding, dictionaries, implicit, skips, versions
 from ._minors import ALL
 from .history import is_torch
-from .scope import Scope, join
+from .scope import Scope
+from .state import join
 from .uses import Frame, Guard
-from .values import Const, Function, Imported, Instance, LocalClass, LocalInstance, Ref, Value, options, plain, truth
+from .values import (
+    UNKNOWN,
+    Const,
+    Function,
+    Imported,
+    Instance,
+    LocalClass,
+    LocalInstance,
+    Ref,
+    Value,
+    options,
+    plain,
+    truth,
+)
 
 if TYPE_CHECKING:
     from .walk import Walk
@@ -51,10 +65,10 @@ def import_(walk: Walk, node: ast.Import) -> None:
             walk.uses.name(place(alias, node), alias.name, ALL, "module", direct=True)
         value = walk.project.module(walk.path, alias.name, 0)
         if alias.asname:
-            walk.scope.bind(alias.asname, value or Ref(alias.name))
+            walk.state.scope.bind(alias.asname, value or Ref(alias.name))
         else:
             top = alias.name.partition(".")[0]
-            walk.scope.bind(top, walk.project.module(walk.path, top, 0) or Ref(top))
+            walk.state.scope.bind(top, walk.project.module(walk.path, top, 0) or Ref(top))
 
 
 @handles("ImportFrom")
@@ -66,27 +80,27 @@ def import_from(walk: Walk, node: ast.ImportFrom) -> None:
         if alias.name == "*":
             star(walk, module, local, node)
         elif local is not None:
-            walk.scope.bind(name, Imported(local.file, alias.name))
+            walk.state.scope.bind(name, Imported(local.file, alias.name))
         elif node.level:
-            walk.scope.bind(name, None)
+            walk.state.scope.bind(name, None)
         else:
             if is_torch(module):
                 walk.uses.imported(place(alias, node), module, alias.name)
             path = f"{module}.{alias.name}"
-            walk.scope.bind(name, versions.KNOWN.get(path) or Ref(path))
+            walk.state.scope.bind(name, versions.KNOWN.get(path) or Ref(path))
 
 
 def star(walk: Walk, module: str, local: Any, node: ast.ImportFrom) -> None:
     """`from module import *`."""
-    if local is not None and not walk.uses.reach:
+    if local is not None and not walk.state.reach:
         return  # behind TYPE_CHECKING, where a package may import all of itself
     if local is not None:
         for name, value in walk.project.names(local).items():
             if not name.startswith("_"):
-                walk.scope.bind(name, value)
+                walk.state.scope.bind(name, dictionaries.unsure(value))
     elif not node.level and is_torch(module):
         walk.uses.name(node, module, ALL, "module")
-        walk.scope.module().stars.append(module)
+        walk.state.scope.module().stars.append(module)
 
 
 def place(alias: ast.alias, node: ast.stmt) -> ast.AST:
@@ -98,14 +112,16 @@ def place(alias: ast.alias, node: ast.stmt) -> ast.AST:
 def assign(walk: Walk, node: ast.Assign) -> None:
     value = walk.evaluate(node.value)
     note_sure(walk, value)
+    if len(node.targets) > 1:
+        value = dictionaries.unsure(value)
     for target in node.targets:
-        walk.bind(target, value)
+        binding.bind(walk, target, value)
 
 
 def note_sure(walk: Walk, value: Value) -> None:
-    """What is not known in a `try` may be what fails."""
-    if walk.uses.frames and walk.uses.reach and not is_sure(value):
-        walk.uses.frames[-1].sure = False
+    """A statement whose effect is not known may be the one that fails in its `try`."""
+    if walk.state.frames and walk.state.reach and not is_sure(value):
+        walk.state.frames[-1].sure = False
 
 
 def is_sure(value: Value) -> bool:
@@ -115,10 +131,10 @@ def is_sure(value: Value) -> bool:
 
 @handles("AnnAssign")
 def annotated_assign(walk: Walk, node: ast.AnnAssign) -> None:
-    if not walk.uses.in_function and not walk.lazy_annotations:
+    if not walk.state.in_function and not walk.lazy_annotations:
         walk.evaluate(node.annotation)
     value = walk.evaluate(node.value) if node.value is not None else None
-    walk.bind(node.target, value or walk.annotated(node.annotation, walk.scope))
+    binding.bind(walk, node.target, value or walk.annotated(node.annotation, walk.state.scope))
 
 
 @handles("AugAssign")
@@ -127,33 +143,31 @@ def augmented(walk: Walk, node: ast.AugAssign) -> None:
     if isinstance(node.target, ast.Name):
         value = walk.evaluate(ast.copy_location(ast.Name(node.target.id, ast.Load()), node.target))
         implicit.binary(walk, node, node.op, value, right, in_place=True)
-        walk.bind(node.target, value if not isinstance(value, Const) else None)
+        binding.bind(walk, node.target, value if not isinstance(value, Const) else None)
         return
     if isinstance(node.target, ast.Attribute):
-        walk.uses.quiet += 1
-        value = walk.evaluate(ast.copy_location(ast.Attribute(node.target.value, node.target.attr, ast.Load()), node))
-        walk.uses.quiet -= 1
+        with walk.state.at(quiet=True):
+            value = walk.evaluate(
+                ast.copy_location(ast.Attribute(node.target.value, node.target.attr, ast.Load()), node)
+            )
         implicit.binary(walk, node, node.op, value, right, in_place=True)
-    walk.bind(node.target, None)
+    binding.bind(walk, node.target, None)
 
 
 @handles("If")
 def if_(walk: Walk, node: ast.If) -> None:
     if is_type_checking(node.test):
-        reach, walk.uses.reach = walk.uses.reach, 0
-        walk.block(node.body)
-        walk.uses.reach = reach
+        with walk.state.at(reach=0):
+            walk.block(node.body)
         walk.block(node.orelse)
         return
     value = walk.condition(node.test)
     note_sure(walk, value)
     condition = truth(value)
     guard = Guard(node)
-    outer = walk.uses.guards
-    if condition.true != ALL or condition.false != ALL:
-        walk.uses.guards = [*outer, guard]
-    walk.branches(condition, lambda: walk.block(node.body), lambda: walk.block(node.orelse))
-    walk.uses.guards = outer
+    outer = walk.state.guards
+    with walk.state.at(guards=outer if condition == UNKNOWN else [*outer, guard]):
+        walk.branches(condition, lambda: walk.block(node.body), lambda: walk.block(node.orelse))
     walk.uses.close(guard)
 
 
@@ -173,24 +187,24 @@ def for_(walk: Walk, node: Any) -> None:
     value = walk.evaluate(node.iter)
     implicit.asked(walk, node.iter, value, implicit.ITERATED if isinstance(node, ast.For) else ("__aiter__",))
     values = versions.elements(value)
-    walk.bind(node.target, None)
+    binding.bind(walk, node.target, None)
     loop(walk, node, 0 if values == [] else ALL)
 
 
 def loop(walk: Walk, node: Any, mask: int) -> None:
     """The body may run or not, so that it ends nothing; or again, with what it bound, or be left in its midst."""
     forget(walk, node)
-    reach, names = walk.uses.reach, dict(walk.scope.names)
-    walk.uses.reach &= mask
+    reach, names = walk.state.reach, dict(walk.state.scope.names)
+    walk.state.reach &= mask
     walk.block(node.body)
-    walk.scope.names = join(walk.scope.names, walk.uses.reach, names, reach)
-    walk.uses.reach = reach
+    walk.state.scope.names = join(walk.state.scope.names, walk.state.reach, names, reach)
+    walk.state.reach = reach
     walk.block(node.orelse)
 
 
 def forget(walk: Walk, node: Any) -> None:
     """What a loop binds is not what it was before; a value of torch's or the project's classes stays one, mostly."""
-    names = walk.scope.names
+    names = walk.state.scope.names
     bound = {one.id for one in ast.walk(node) if isinstance(one, ast.Name) and isinstance(one.ctx, ast.Store)}
     for name in bound.intersection(names):
         if not isinstance(names[name], (Instance, LocalInstance)):
@@ -199,37 +213,34 @@ def forget(walk: Walk, node: Any) -> None:
 
 @handles("Try", "TryStar")
 def try_(walk: Walk, node: Any) -> None:
-    """Where the body fails for want of a name, the handlers run; no use in it counts that one of them catches."""
-    reach, names = walk.uses.reach, walk.scope.names
+    """On a torch that lacks a name of the body, the handlers run. A use that a handler catches is no finding."""
+    reach, names = walk.state.reach, walk.state.scope.names
     kinds = set().union(*[caught(handler.type) for handler in node.handlers]) if node.handlers else set()
     frame = Frame(node, kinds)
-    walk.scope.names = dict(names)
-    walk.uses.frames.append(frame)
-    walk.block(node.body)
-    walk.uses.frames.pop()
+    walk.state.scope.names = dict(names)
+    with walk.state.at(frames=[*walk.state.frames, frame]):
+        walk.block(node.body)
     walk.block(node.orelse)
-    ended, after = walk.uses.reach, walk.scope.names
+    ended, after = walk.state.reach, walk.state.scope.names
     failed = frame.failed & reach or (0 if frame.sure else reach)
     for handler in node.handlers:
-        walk.uses.reach, walk.scope.names = failed if frame.sure else reach, dict(names)
+        walk.state.reach, walk.state.scope.names = failed if frame.sure else reach, dict(names)
         except_clause(walk, handler.type, frame)
-        walk.uses.reach = failed if catches(handler, frame) else reach
+        walk.state.reach = failed if catches(handler, frame) else reach
         if handler.name:
-            walk.scope.bind(handler.name, None)
+            walk.state.scope.bind(handler.name, None)
         walk.block(handler.body)
-        after = join(after, ended, walk.scope.names, walk.uses.reach)
-        ended |= walk.uses.reach
-    walk.uses.reach, walk.scope.names = ended, after
+        after = join(after, ended, walk.state.scope.names, walk.state.reach)
+        ended |= walk.state.reach
+    walk.state.reach, walk.state.scope.names = ended, after
     walk.block(node.finalbody)
     walk.uses.close(frame)
 
 
 def except_clause(walk: Walk, node: ast.AST | None, frame: Frame) -> None:
     """`except torch.cuda.OutOfMemoryError:` is looked up when something was raised, not at every import."""
-    before = walk.uses.in_function
-    walk.uses.in_function = before or not frame.sure
-    walk.evaluate(node)
-    walk.uses.in_function = before
+    with walk.state.at(in_function=walk.state.in_function or not frame.sure):
+        walk.evaluate(node)
 
 
 def catches(handler: ast.ExceptHandler, frame: Frame) -> bool:
@@ -248,20 +259,20 @@ def caught(node: Any) -> set[str]:
 
 @handles("With", "AsyncWith")
 def with_(walk: Walk, node: Any) -> None:
-    reach, frames = walk.uses.reach, len(walk.uses.frames)
-    for item in node.items:
-        value = walk.evaluate(item.context_expr)
-        implicit.entered(walk, item.context_expr, value, isinstance(node, ast.AsyncWith))
-        if item.optional_vars is not None:
-            walk.bind(item.optional_vars, value)
-        suppressed = kinds_suppressed(item.context_expr)
-        if suppressed:
-            walk.uses.frames.append(Frame(node, suppressed))
-    suppresses = len(walk.uses.frames) > frames
-    walk.block(node.body)
-    del walk.uses.frames[frames:]
+    reach, frames = walk.state.reach, walk.state.frames
+    with walk.state.at(frames=list(frames)) as state:
+        for item in node.items:
+            value = walk.evaluate(item.context_expr)
+            implicit.entered(walk, item.context_expr, value, isinstance(node, ast.AsyncWith))
+            if item.optional_vars is not None:
+                binding.bind(walk, item.optional_vars, value)
+            suppressed = kinds_suppressed(item.context_expr)
+            if suppressed:
+                state.frames.append(Frame(node, suppressed))
+        suppresses = len(state.frames) > len(frames)
+        walk.block(node.body)
     if suppresses:
-        walk.uses.reach = reach
+        walk.state.reach = reach
 
 
 def kinds_suppressed(node: ast.AST) -> set[str]:
@@ -283,11 +294,10 @@ def function(walk: Walk, node: Any) -> None:
             walk.evaluate(default)
     if not walk.lazy_annotations:
         read_annotations(walk, node)
-    made = Function(node, walk.scope)
-    before, walk.uses.reach = walk.uses.reach, decorators.reach(walk, node)
-    walk.defer(node, made)
-    walk.uses.reach = before
-    walk.scope.bind(node.name, made)
+    made = Function(node, walk.state.scope)
+    with walk.state.at(reach=skips.reach(walk, node)):
+        walk.bodies.add(node, made)
+    walk.state.scope.bind(node.name, made)
 
 
 def read_annotations(walk: Walk, node: Any) -> None:
@@ -311,50 +321,50 @@ def read_annotations(walk: Walk, node: Any) -> None:
 def class_(walk: Walk, node: ast.ClassDef) -> None:
     for decorator in node.decorator_list:
         implicit.decorated(walk, decorator, walk.evaluate(decorator))
-    cls = LocalClass(node, [walk.evaluate(base) for base in node.bases])
+    bases = [walk.evaluate(base) for base in node.bases]
+    cls = LocalClass(node, bases, walk.state.scope.outer is None and node.name.startswith("_"))
     for keyword in node.keywords:
         walk.evaluate(keyword.value)
-    outer, reach = walk.scope, walk.uses.reach
-    walk.scope = Scope(outer)
-    walk.scope.cls, walk.scope.is_class = cls, True
-    walk.uses.reach = decorators.reach(walk, node)
-    walk.block(node.body)
-    cls.names.update(walk.scope.names)
-    walk.scope, walk.uses.reach = outer, reach
-    outer.bind(node.name, cls)
+    scope = Scope(walk.state.scope)
+    scope.cls, scope.is_class = cls, True
+    with walk.state.at(scope=scope), walk.state.at(reach=skips.reach(walk, node)):
+        walk.block(node.body)
+    cls.names.update(scope.names)
+    walk.state.scope.bind(node.name, cls)
 
 
 @handles("Return")
 def return_(walk: Walk, node: ast.Return) -> None:
     value = walk.evaluate(node.value)
     note_sure(walk, value)
-    if walk.returns is not None:
-        walk.returns.append((walk.uses.reach, value))
-    walk.uses.reach = 0
+    if walk.state.returns is not None:
+        walk.state.returns.append((walk.state.reach, value))
+    walk.state.ended |= walk.state.reach
+    walk.state.reach = 0
 
 
 @handles("Raise")
 def raise_(walk: Walk, node: ast.Raise) -> None:
     walk.evaluate(node.exc)
     walk.evaluate(node.cause)
-    walk.uses.reach = 0
+    walk.state.reach = 0
 
 
 @handles("Continue", "Break")
 def leave(walk: Walk, node: ast.stmt) -> None:
-    walk.uses.reach = 0
+    walk.state.reach = 0
 
 
 @handles("Assert")
 def assert_(walk: Walk, node: ast.Assert) -> None:
     condition = truth(walk.condition(node.test))
     walk.evaluate(node.msg)
-    walk.uses.reach &= condition.true
+    walk.state.reach &= condition.true
 
 
 @handles("Global")
 def global_(walk: Walk, node: ast.Global) -> None:
-    walk.scope.globals.extend(node.names)
+    walk.state.scope.globals.extend(node.names)
 
 
 @handles("Delete")
@@ -368,16 +378,16 @@ def delete(walk: Walk, node: ast.Delete) -> None:
 def match(walk: Walk, node: Any) -> None:
     """Any of the cases may run, or none."""
     walk.evaluate(node.subject)
-    reach, names = walk.uses.reach, walk.scope.names
+    reach, names = walk.state.reach, walk.state.scope.names
     ended, after = reach, names
     for case in node.cases:
-        walk.uses.reach, walk.scope.names = reach, dict(names)
+        walk.state.reach, walk.state.scope.names = reach, dict(names)
         implicit.matched(walk, case.pattern)
-        walk.uses.reach &= truth(walk.condition(case.guard)).true if case.guard is not None else ALL
+        walk.state.reach &= truth(walk.condition(case.guard)).true if case.guard is not None else ALL
         walk.block(case.body)
-        after = join(after, ended, walk.scope.names, walk.uses.reach)
-        ended |= walk.uses.reach
-    walk.uses.reach, walk.scope.names = ended, after
+        after = join(after, ended, walk.state.scope.names, walk.state.reach)
+        ended |= walk.state.reach
+    walk.state.reach, walk.state.scope.names = ended, after
 
 
 @handles("Expr")

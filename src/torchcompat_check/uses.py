@@ -10,6 +10,7 @@ from . import shims
 from ._minors import ALL, MINORS, at_least, minors_of
 from .finding import Finding
 from .history import Entry, History
+from .state import State
 
 
 class Guard:
@@ -40,16 +41,12 @@ class Frame(Guard):
 class Uses:
     """Collects the findings of one file."""
 
-    def __init__(self, path: str, source: str, history: History) -> None:
+    def __init__(self, path: str, source: str, history: History, state: State) -> None:
+        self.state = state
         self.path = path
         self.history = history
         self.findings: dict[tuple[int, int, str, str], Finding] = {}
-        self.frames: list[Frame] = []
-        self.guards: list[Guard] = []
         self.needless: list[Guard] = []
-        self.quiet = 0
-        self.in_function = False
-        self.reach = ALL
         self.provided: dict[str, int] = {}
         self.named: set[str] = set()  # what the code names itself, reached or not
         self.source = source
@@ -65,14 +62,14 @@ class Uses:
         code names the object itself, so that torchcompat's can stand in its place; not so an attribute of an instance,
         or a class of the project that comes from one of torch's.
         """
-        for frame in reversed(self.frames):
+        for frame in reversed(self.state.frames):
             if kind in frame.kinds:
                 frame.failed |= missing
                 sure = direct and entry.kind != "module"  # of which the file may want more than torchcompat's has
                 frame.keeps(entry.name, self._shim(entry, parameter, missing) if sure else "")
-                self.reach &= ~missing
+                self.state.reach &= ~missing
                 return
-        if not self.quiet:
+        if not self.state.quiet:
             self._report(node, entry, parameter, missing, direct)
 
     def name(self, node: ast.AST, path: str, known: int, kind: str = "attribute", direct: bool = False) -> None:
@@ -84,15 +81,15 @@ class Uses:
         if direct:
             self.named.add(entry.name)
         present = self.history.importable(path) if kind == "module" and entry.name == path else entry.present
-        missing = self.reach & known & ~present & ~self.provided.get(entry.name, 0)
+        missing = self.state.reach & known & ~present & ~self.provided.get(entry.name, 0)
         if missing:
             missing &= ~self._untold(entry)
-        raising = self.reach & known & removed(entry.name) & entry.present
+        raising = self.state.reach & known & removed(entry.name) & entry.present
         if missing:
             self.absent(node, entry, "", missing, kind, direct)
         if raising:
             self.absent(node, entry, "", raising, "runtime", direct)
-        elif not missing and not self.quiet:
+        elif not missing and not self.state.quiet:
             self._kept(entry, direct and entry.kind != "module")
 
     def _untold(self, entry: Entry) -> int:
@@ -106,16 +103,16 @@ class Uses:
     def _kept(self, entry: Entry, direct: bool) -> None:
         """A use that a condition keeps from an older torch; what a newer one lost is in the branch that would go."""
         older = ALL & ~entry.present & ~at_least(minors_of(entry.present)[-1])
-        for guard in self.guards:
-            if older & ~self.reach:
+        for guard in self.state.guards:
+            if older & ~self.state.reach:
                 guard.keeps(entry.name, self._shim(entry, "", older) if direct else "")
-        for frame in self.frames:
+        for frame in self.state.frames:
             if older & frame.failed:
                 frame.keeps(entry.name, self._shim(entry, "", older) if direct else "")
 
     def close(self, guard: Guard) -> None:
         """The end of a guard. It is needless if torchcompat has all that it keeps from an older torch."""
-        if not self.quiet and guard.names and all(guard.names.values()):
+        if not self.state.quiet and guard.names and all(guard.names.values()):
             self.needless.append(guard)
 
     def imported(self, node: ast.AST, module: str, name: str) -> None:
@@ -124,7 +121,7 @@ class Uses:
         if entry is None:
             return
         self.named.add(entry.name)
-        missing = self.reach & ~entry.present & ~self.provided.get(entry.name, 0)
+        missing = self.state.reach & ~entry.present & ~self.provided.get(entry.name, 0)
         there = self.history.importable(module) if self.history.find(module) is not None else ALL
         for part, kind in ((missing & ~there, "module"), (missing & there, "import")):
             if part:
@@ -147,12 +144,14 @@ class Uses:
         if entry is None or entry.parameters is None:
             return
         direct = direct and not self._refused(node, entry)
-        reach = self.reach & known & entry.present
+        reach = self.state.reach & known & entry.present
         if not reach:
             return
         for keyword in node.keywords:
             if keyword.arg is not None and keyword.arg in entry.parameters:
-                missing = reach & ~(entry.parameters[keyword.arg].present | takes_any(entry))
+                missing = (
+                    reach & getattr(keyword, "where", ALL) & ~(entry.parameters[keyword.arg].present | takes_any(entry))
+                )
                 if missing:
                     self.absent(keyword, entry, keyword.arg, missing, "type", direct)
         if places and node.args and not entry.overloaded:
@@ -203,7 +202,7 @@ class Uses:
             present,
             missing,
             shim,
-            not self.in_function,
+            not self.state.in_function,
         )
 
     def _shim(self, entry: Entry, parameter: str, missing: int) -> str:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import ast
-from typing import TYPE_CHECKING, Any, NamedTuple, Sequence, Union
+from typing import Any, NamedTuple, Sequence, Union
 
 from ._minors import ALL, MINORS
 from .history import is_torch
-
-if TYPE_CHECKING:
-    from .scope import Scope
+from .scope import Scope
 
 
 class Ref(NamedTuple):
@@ -56,6 +54,28 @@ class Names(NamedTuple):
     owner: Any
 
 
+class Fields(NamedTuple):
+    """The fields of a data class or a named tuple of torch: `dataclasses.fields(CLASS)`, `CLASS.__annotations__`."""
+
+    path: str
+
+
+class Element(NamedTuple):
+    """Any one of several names: what a comprehension over a function's parameters binds."""
+
+    of: Any
+
+
+class ClassOf(NamedTuple):
+    """`type(self)`: the class of an instance, or one that comes from it, which may be made in another way."""
+
+    cls: Any
+
+
+class Rest(NamedTuple):
+    """What `*arguments` hands over in a call: none, one or several."""
+
+
 class Method(NamedTuple):
     """A method of a plain value."""
 
@@ -64,9 +84,19 @@ class Method(NamedTuple):
 
 
 class Mapping(NamedTuple):
-    """A dictionary that is written down with literals for keys: `{">=": operator.ge}`."""
+    """A dictionary with at least these keys: `{">=": operator.ge}`. *sure*: nobody else can have taken one away."""
 
     items: tuple[tuple[Any, Value], ...]
+    sure: bool = False
+
+
+class Partial(NamedTuple):
+    """`functools.partial(function, ...)`: what it is made of, *call*, and the values in that."""
+
+    function: Any
+    call: ast.Call
+    arguments: tuple[Value, ...]
+    keywords: tuple[tuple[Any, Value], ...]
 
 
 class Module(NamedTuple):
@@ -109,16 +139,28 @@ class Function:
         self.receivers: dict[str, ast.Call | None] = {}
 
 
+# Decorators that leave a function or a method what it is.
+TRANSPARENT = (
+    *("staticmethod", "classmethod", "abstractmethod", "override", "final", "overload", "lru_cache", "cache"),
+    *("no_grad", "enable_grad", "inference_mode", "wraps", "unused", "ignore", "export", "disable"),
+)
 # Bases that bring none of the names that are asked for.
 HARMLESS = ("abc.ABC", "typing.Generic", "typing.Protocol", "typing_extensions.Generic", "typing_extensions.Protocol")
 # Methods that bind an attribute whose name is their first argument, or their second: `setattr(self, "x", 1)`.
 BINDING = ("setattr", "__setattr__", "add_module", "register_module", "register_buffer", "register_parameter")
 
 
+# Methods that run before there is an instance, or instead.
+CONSTRUCTORS = ("__init__", "__new__", "__post_init__")
+
+
 class LocalClass:
     """A class of the project: its bases and what its body and its methods bind."""
 
-    def __init__(self, node: ast.ClassDef, bases: Sequence[Value]) -> None:
+    def __init__(self, node: ast.ClassDef, bases: Sequence[Value], is_private: bool = False) -> None:
+        self.is_private = is_private  # its methods run on the minors on which the module mentions it
+        self.reached = 0
+        self.made = ALL  # where its own `__init__` ends, and does not raise
         self.bases = [base for base in bases if not (isinstance(base, Ref) and base.path in HARMLESS)]
         self.names: dict[str, Value] = {}
         self.name = node.name
@@ -164,6 +206,13 @@ class LocalClass:
                 if found:
                     return True, value
         return False, None
+
+    def instances(self) -> int:
+        """The minors on which there are instances of it: on others the `__init__` that it has raises an error."""
+        for one in self.order():
+            if isinstance(one, LocalClass) and any(name in one.names for name in CONSTRUCTORS):
+                return one.made
+        return ALL
 
     def bind(self, name: str, value: Value) -> None:
         """Bind *name* in the class or in `self`; bound twice to different things it is not known."""
@@ -224,7 +273,12 @@ Value = Union[
     PerMinor,
     Parameters,
     Names,
+    Fields,
+    Element,
+    ClassOf,
     Mapping,
+    Partial,
+    Rest,
     Method,
     Module,
     Imported,
@@ -299,7 +353,7 @@ def truth(value: Value) -> Truth:
         return choice_truth(value)
     if isinstance(value, Ref):
         return certain(True) if is_torch(value.path) else UNKNOWN
-    return certain(True) if isinstance(value, (Module, Function, Bound, LocalClass, Parameters)) else UNKNOWN
+    return certain(True) if isinstance(value, (Module, Function, Bound, LocalClass, Parameters, Partial)) else UNKNOWN
 
 
 def choice_truth(value: Choice) -> Truth:

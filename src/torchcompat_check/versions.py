@@ -14,7 +14,21 @@ from typing import Any, Callable, Sequence
 from packaging.version import Version
 
 from ._minors import MINORS, PATCHES, mask_of
-from .values import Const, Mapping, Method, Names, Parameters, PerMinor, Truth, Value, certain, of_plain, plain
+from .values import (
+    Const,
+    Element,
+    Fields,
+    Mapping,
+    Method,
+    Names,
+    Parameters,
+    PerMinor,
+    Truth,
+    Value,
+    certain,
+    of_plain,
+    plain,
+)
 
 
 class TorchVersion(str):
@@ -80,7 +94,19 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "re.sub": re.sub,
     **{f"operator.{name}": getattr(operator, name) for name in ("ge", "gt", "le", "lt", "eq", "ne")},
 }
+# A longer range is none of the parts of a version.
+LONGEST_RANGE = 8
+
+
+def range_(*bounds: int) -> tuple[int, ...]:
+    """`range(3)`."""
+    if len(range(*bounds)) > LONGEST_RANGE:
+        raise ValueError
+    return tuple(range(*bounds))
+
+
 BUILTINS: dict[str, Callable[..., Any]] = {
+    "range": range_,
     "int": int,
     "float": float,
     "str": str,
@@ -176,7 +202,9 @@ def function(path: str) -> Callable[..., Any] | None:
 
 def member(value: Value, name: str) -> Value:
     """An attribute of a plain value: a part of a version, or a method of a string."""
-    if isinstance(value, (Parameters, Names)) or (isinstance(value, Mapping) and name == "keys"):
+    if isinstance(value, (Parameters, Names, Fields)) or (isinstance(value, Mapping) and name == "keys"):
+        return value
+    if isinstance(value, Element) and name == "name":
         return value
     if name in VERSION_PARTS:
         return apply(lambda one: getattr(one, name), value)
@@ -200,6 +228,8 @@ def subscript(value: Value, node: ast.AST, index: Value) -> Value:
     """One part of a plain value, or several: `[0]`, `[:2]`."""
     if isinstance(value, Mapping) and isinstance(index, Const):
         return next((one for key, one in value.items if key == index.value), None)
+    if isinstance(value, (Parameters, Names, Fields)) and isinstance(node, ast.Slice):
+        return value  # `f.__code__.co_varnames[:f.__code__.co_argcount]`
     if not isinstance(value, (PerMinor, Const)):
         return None
     if isinstance(node, ast.Slice):

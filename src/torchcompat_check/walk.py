@@ -3,33 +3,19 @@
 from __future__ import annotations
 
 import ast
-from typing import Any, Callable, Sequence
+from typing import Callable, Sequence
 
-from . import decorators, expressions, implicit, modules, statements, versions
-from ._minors import ALL
-from .callers import Callers, defaults
+from . import binding, comments, dictionaries, expressions, modules, statements
+from .bodies import Bodies
+from .callers import Callers
 from .finding import Finding
 from .history import History, is_torch
 from .project import Project
-from .scope import Scope, join
-from .uses import Frame, Uses
-from .values import (
-    Const,
-    Function,
-    Instance,
-    LocalClass,
-    LocalInstance,
-    Mapping,
-    PerMinor,
-    Ref,
-    Truth,
-    Value,
-    choice,
-    plain,
-    truth,
-)
+from .scope import Scope
+from .state import State, join
+from .uses import Uses
+from .values import Instance, LocalClass, LocalInstance, Ref, Truth, Value
 
-INLINE_DEPTH = 4
 # Where one of these is mentioned, `torch.stack(x)` may give an object of another class that takes part in torch's
 # functions by its own rules, and no tensor.
 OTHERS = ("__torch_function__", "tensordict", "TensorDict", "linear_operator", "LinearOperator")
@@ -40,43 +26,28 @@ def check_source(source: str, path: str, project: Project | None = None) -> list
 
     Raises SyntaxError where this Python cannot read the file.
     """
-    project = project or Project()
+    project = project or Project(Walk)
     walk = project.walk(path, source)
-    walk.functions()
+    walk.bodies.read()
     # Another file that imports this one may have had it read already, under the path that it found.
     findings = [finding._replace(path=path) for finding in walk.uses.findings.values()]
     findings = modules.settled(source, walk.uses.named, findings, walk.uses.history)
     return sorted(findings, key=lambda one: (one.line, one.column, one.name, one.parameter))
 
 
-class Deferred:
-    """A function whose body is read when the names around it are all bound; *cls* is the class whose method it is."""
-
-    def __init__(
-        self, node: Any, scope: Scope, reach: int, cls: LocalClass | None, kinds: frozenset[str] = frozenset()
-    ) -> None:
-        self.node = node
-        self.scope = scope
-        self.reach = reach
-        self.cls = cls
-        self.kinds = kinds  # what a `try` around its call catches
-
-
 class Walk:
-    """The state of reading one file. `uses.reach` is where the present statement runs; 0 after one that never ends."""
+    """The reading of one file."""
 
     def __init__(self, path: str, source: str, history: History, project: Project) -> None:
         self.path = path
         self.project = project
-        self.uses = Uses(path, source, history)
-        self.scope = Scope()
-        self.deferred: list[Deferred] = []
-        self._private: dict[Function, Deferred] = {}
-        self.returns: list[tuple[int, Value]] | None = None
-        self.depth = 0
+        self.state = State()
+        self.uses = Uses(path, source, history, self.state)
+        self.bodies = Bodies(self)
         self.lazy_annotations = False
         self.rebound: set[str] = set()  # names that a function may bind anew at any time
         self.callers = Callers()
+        self._handling: dict[ast.AST, dictionaries.Handling] = {}
         self.callee: ast.AST | None = None  # what is called, while it is read
         self.has_others = any(word in source for word in OTHERS)
 
@@ -89,40 +60,10 @@ class Walk:
             for one in tree.body
         )
         self.callers = Callers(tree)
+        self.state.scope.node = tree
         if "global " in self.uses.source or "nonlocal " in self.uses.source:
-            self.rebound = rebound(tree)
+            self.rebound = binding.rebound(tree)
         self.block(tree.body)
-
-    def functions(self) -> None:
-        """Read the bodies of the functions: outer ones first, private ones where something reaches them."""
-        self._drain()
-        for function, deferred in list(self._private.items()):
-            if not function.reached:
-                self.deferred.append(deferred)
-        self._private.clear()
-        self._drain()
-
-    def _drain(self) -> None:
-        while self.deferred:
-            waiting, self.deferred = self.deferred, []
-            for one in waiting:
-                self._function(one)
-
-    def reached(self, function: Function, is_called: bool) -> None:
-        """A private function of the module is mentioned on the present minors: its body runs on these alone.
-
-        Where it is called in a `try`, that catches what is missing in its body, too.
-        """
-        one = self._private.get(function)
-        if one is None or self.uses.quiet:
-            return
-        kinds = frozenset().union(*[frame.kinds for frame in self.uses.frames]) if is_called else frozenset()
-        new = self.uses.reach & ~function.reached.get(kinds, 0) & ~function.reached.get(frozenset(), 0)
-        if not new:
-            return
-        function.reached[kinds] = function.reached.get(kinds, 0) | new
-        if one.reach & new:
-            self.deferred.append(Deferred(one.node, one.scope, one.reach & new, one.cls, kinds))
 
     def block(self, body: Sequence[ast.stmt]) -> None:
         """Statements in order."""
@@ -134,14 +75,14 @@ class Walk:
 
     def _commented(self, statement: ast.stmt) -> None:
         """A statement that may have a comment on what it needs: on other minors it does not run."""
-        reach = self.uses.reach
-        mask = decorators.said(self.uses, statement)
-        self.uses.reach &= mask
+        reach = self.state.reach
+        mask = comments.said(self.uses, statement)
+        self.state.reach &= mask
         self._statement(statement)
-        self.uses.reach |= reach & ~mask
+        self.state.reach |= reach & ~mask
 
     def _statement(self, statement: ast.stmt) -> None:
-        if not isinstance(statement, (ast.Assign, ast.Return, ast.If)):  # these tell by themselves
+        if not isinstance(statement, (ast.Assign, ast.Return, ast.If)):  # their own handlers call note_sure
             statements.note_sure(self, None)
         handler = statements.HANDLERS.get(type(statement))
         if handler is not None:
@@ -154,58 +95,10 @@ class Walk:
         """The value of an expression."""
         return expressions.evaluate(self, node)
 
-    def defer(self, node: Any, function: Function | None = None) -> None:
-        """Read the body of a function later."""
-        if self.returns is not None:
-            return
-        is_method = self.scope.is_class and not isinstance(node, ast.Lambda)
-        one = Deferred(node, self.scope, self.uses.reach, self.scope.cls if is_method else None)
-        if function is not None and function.is_private:
-            self._private[function] = one
-        else:
-            self.deferred.append(one)
-
-    def _function(self, one: Deferred) -> None:
-        scope = Scope(outer_of(one.scope))
-        arguments = one.node.args
-        every = [*getattr(arguments, "posonlyargs", []), *arguments.args, *arguments.kwonlyargs]
-        for argument in every:
-            scope.names[argument.arg] = self.annotated(argument.annotation, one.scope)
-        self._flags(one, scope)
-        for rest in (arguments.vararg, arguments.kwarg):
-            if rest is not None:
-                scope.names[rest.arg] = None
-        if one.cls is not None and every and not decorators.is_static(one.node):
-            scope.names[every[0].arg] = one.cls if decorators.is_class_method(one.node) else LocalInstance(one.cls)
-            scope.cls = one.cls
-        before = self.scope, self.uses.reach, self.uses.in_function
-        self.scope, self.uses.reach, self.uses.in_function = scope, one.reach, True
-        frames, self.uses.frames = self.uses.frames, [Frame(one.node, set(one.kinds))] if one.kinds else []
-        if isinstance(one.node, ast.Lambda):
-            self.evaluate(one.node.body)
-        else:
-            self.block(one.node.body)
-        self.uses.frames = frames
-        self.scope, self.uses.reach, self.uses.in_function = before
-
-    def _flags(self, one: Deferred, scope: Scope) -> None:
-        """Parameters that are flags of the version by default, `new=HAS_NEW`, where no call passes another."""
-        for at, argument, default in defaults(one.node.args):
-            if isinstance(default, (ast.Name, ast.Attribute)):
-                value = self.quietly(default, one.scope)
-                if decorators.is_flag(value) and not self.callers.pass_(one.node, one.cls, at, argument.arg):
-                    scope.names[argument.arg] = value
-
     def quietly(self, node: ast.AST, scope: Scope) -> Value:
         """The value of an expression in another scope, without the uses in it."""
-        before, self.scope = self.scope, scope
-        self.uses.quiet += 1
-        frames, self.uses.frames = self.uses.frames, []
-        value = self.evaluate(node)
-        self.uses.frames = frames
-        self.uses.quiet -= 1
-        self.scope = before
-        return value
+        with self.state.at(scope=scope, quiet=True, frames=[]):
+            return self.evaluate(node)
 
     def annotated(self, node: ast.AST | None, scope: Scope) -> Value:
         """What an annotation says of a value, without a use of it: a class of torch."""
@@ -225,145 +118,26 @@ class Walk:
 
     def branches(self, condition: Truth, first: Callable[[], None], second: Callable[[], None]) -> None:
         """Two branches, each on the minors of the condition, and what is known after both."""
-        reach, names = self.uses.reach, self.scope.names
-        self.uses.reach, self.scope.names = reach & condition.true, dict(names)
+        reach, names = self.state.reach, self.state.scope.names
+        self.state.reach, self.state.scope.names = reach & condition.true, dict(names)
         first()
-        ended, after = self.uses.reach, self.scope.names
-        self.uses.reach, self.scope.names = reach & condition.false, dict(names)
+        ended, after = self.state.reach, self.state.scope.names
+        self.state.reach, self.state.scope.names = reach & condition.false, dict(names)
         second()
-        self.scope.names = join(after, ended, self.scope.names, self.uses.reach)
-        self.uses.reach |= ended
-
-    def comprehension(self, node: Any, elements: Sequence[ast.AST]) -> Value:
-        """A comprehension; its value where it runs over the parts of a version."""
-        scope, reach = self.scope, self.uses.reach
-        inner = Scope(scope)
-        inner.cls = scope.cls
-        known: list[Value] | None = None
-        for generator in node.generators:
-            value = self.evaluate(generator.iter)
-            implicit.asked(self, generator.iter, value, ("__aiter__",) if generator.is_async else implicit.ITERATED)
-            values = versions.elements(value)
-            self.scope = inner
-            self.bind(generator.target, None)
-            known = values if len(node.generators) == 1 else None
-            for condition in generator.ifs:
-                self.uses.reach &= truth(self.condition(condition)).true
-        for element in elements:
-            self.evaluate(element)
-        value = self._each(node, known) if known and len(elements) == 1 else None
-        self.scope, self.uses.reach = scope, reach
-        return value
-
-    def _each(self, node: Any, known: list[Value]) -> Value:
-        """The tuple that a comprehension over known values gives."""
-        generator, found = node.generators[0], []
-        if not isinstance(generator.target, ast.Name):
-            return None
-        for one in known:
-            self.scope.names[generator.target.id] = one
-            conditions = [truth(self.evaluate(condition)) for condition in generator.ifs]
-            if all(condition.false == 0 for condition in conditions):
-                found.append(self.evaluate(node.elt))
-            elif not any(condition.true == 0 for condition in conditions):
-                return None
-        return versions.combined(found)
+        self.state.scope.names = join(after, ended, self.state.scope.names, self.state.reach)
+        self.state.reach |= ended
 
     def condition(self, node: ast.AST) -> Value:
         """The value of an expression that is only asked whether it is true, which no method of torch's is asked."""
         if not isinstance(node, ast.Attribute) or not isinstance(node.value, ast.Name):
             return self.evaluate(node)
-        if not isinstance(self.scope.find(node.value.id)[1], LocalInstance):
+        if not isinstance(self.state.scope.find(node.value.id)[1], LocalInstance):
             return self.evaluate(node)
-        value = self.quietly(node, self.scope)
+        value = self.quietly(node, self.state.scope)
         return None if isinstance(value, Ref) and value.bound else self.evaluate(node)
 
-    def inline(self, function: Function, arguments: Sequence[Value], keywords: dict[Any, Value]) -> Value:
-        """What a function of the project gives, where that may depend on the version: `torch_ge("2.0")`."""
-        node = function.node
-        if not isinstance(node, (ast.FunctionDef, ast.Lambda)) or self.depth >= INLINE_DEPTH:
-            return None
-        given = any(isinstance(one, PerMinor) for one in arguments) and decorators.is_short(function)
-        if not given and not decorators.may_test_version(function):
-            return None
-        scope = Scope(outer_of(function.scope))
-        bind_arguments(self, scope, function, arguments, keywords)
-        before = self.scope, self.uses.reach, self.returns, self.uses.frames
-        self.scope, self.uses.reach, self.returns, self.uses.frames = scope, ALL, [], []
-        self.depth += 1
-        self.uses.quiet += 1
-        if isinstance(node, ast.Lambda):
-            self.returns.append((ALL, self.evaluate(node.body)))
-        else:
-            self.block(node.body)
-            self.returns.append((self.uses.reach, Const(None)))
-        found = choice([(mask, value) for mask, value in self.returns if mask])
-        self.uses.quiet -= 1
-        self.depth -= 1
-        self.scope, self.uses.reach, self.returns, self.uses.frames = before
-        return found
-
-    def bind(self, target: ast.AST, value: Value) -> None:
-        """An assignment to *target*."""
-        if isinstance(target, ast.Name):
-            self.scope.bind(target.id, None if target.id in self.rebound and is_constant(value) else value)
-        elif isinstance(target, (ast.Tuple, ast.List)):
-            parts = versions.elements(value) or []
-            for index, element in enumerate(target.elts):
-                self.bind(element, parts[index] if len(parts) == len(target.elts) else None)
-        elif isinstance(target, ast.Starred):
-            self.bind(target.value, None)
-        elif isinstance(target, ast.Attribute):
-            self._bind_attribute(target, value)
-        elif isinstance(target, ast.Subscript):
-            self.evaluate(target)
-            if isinstance(target.value, ast.Name) and isinstance(self.scope.find(target.value.id)[1], Mapping):
-                self.scope.settle(target.value.id, None)
-        else:
-            for child in ast.iter_child_nodes(target):
-                self.evaluate(child)
-
-    def _bind_attribute(self, target: ast.Attribute, value: Value) -> None:
-        """`self.x = value`; `torch.x = value`, which provides a name of torch's."""
-        owner = self.evaluate(target.value)
-        if isinstance(owner, LocalInstance):
-            owner.cls.bind(target.attr, value)
-        elif isinstance(owner, Ref) and is_torch(owner.path):
-            path = f"{owner.path}.{target.attr}"
-            self.uses.provided[path] = self.uses.provided.get(path, 0) | self.uses.reach
-
-
-def rebound(tree: ast.AST) -> set[str]:
-    """The names that functions of a file declare `global` or `nonlocal`."""
-    declared = (node for node in ast.walk(tree) if isinstance(node, (ast.Global, ast.Nonlocal)))
-    return {name for node in declared for name in node.names}
-
-
-def is_constant(value: Value) -> bool:
-    """Whether a value is the same on every minor, as a flag is that is set by hand."""
-    values = plain(value)
-    return values is not None and all(one == values[0] for one in values)
-
-
-def outer_of(scope: Scope) -> Scope:
-    """Where the names of a function are looked up: not in the class whose method it is."""
-    return scope.outer if scope.cls is not None and scope.is_class and scope.outer is not None else scope
-
-
-def bind_arguments(
-    walk: Walk, scope: Scope, function: Function, arguments: Sequence[Value], keywords: dict[Any, Value]
-) -> None:
-    """Bind the parameters of a function that is read in the place of its call."""
-    parameters: ast.arguments = function.node.args  # type: ignore[attr-defined]
-    names = [one.arg for one in [*getattr(parameters, "posonlyargs", []), *parameters.args]]
-    only = [one.arg for one in parameters.kwonlyargs]
-    for name, default in zip(names[len(names) - len(parameters.defaults) :], parameters.defaults):
-        scope.names[name] = walk.quietly(default, function.scope)
-    for name, given in zip(only, parameters.kw_defaults):
-        scope.names[name] = walk.quietly(given, function.scope) if given is not None else None
-    scope.names.update(zip(names, arguments))
-    if parameters.vararg is not None:
-        scope.names[parameters.vararg.arg] = versions.combined(arguments[len(names) :])
-    scope.names.update((name, value) for name, value in keywords.items() if name in names or name in only)
-    for name in (*names, *only):
-        scope.names.setdefault(name, None)
+    def handling(self, node: ast.AST) -> dictionaries.Handling:
+        """What the code of a function or module does with its names."""
+        if node not in self._handling:
+            self._handling[node] = dictionaries.Handling(node)
+        return self._handling[node]

@@ -551,22 +551,6 @@ def test_it_can_be_called_again(impl):
     same([gradient(double([1.0])), gradient(double([2.0, 3.0]))], [double([3.0]), double([12.0, 27.0])])
 
 
-@pytest.mark.limit("captured")
-def test_a_write_to_what_the_function_has_captured_is_refused(impl):
-    captured = normal(3)
-    before = captured.clone()
-    with pytest.raises(RuntimeError, match="captured"):
-        impl(lambda x: (captured.mul_(x) * x).sum())(normal(3))
-    same(captured, before)
-
-
-@pytest.mark.limit("captured")
-def test_batch_norm_in_training_is_refused_for_its_running_statistics(impl):
-    norm = torch.nn.BatchNorm1d(3)
-    with pytest.raises(RuntimeError, match="captured"):
-        impl(lambda x: norm(x).pow(3).sum())(torch.randn(4, 3))
-
-
 @pytest.mark.limit("autograd_functional")
 @pytest.mark.parametrize("name", ["jacobian", "hessian"])
 def test_the_derivatives_of_autograd_functional_are_refused(impl, name):

@@ -23,33 +23,8 @@ def run_python(code):
     return done.stdout.decode()
 
 
-def test_what_the_import_adds_and_that_it_starts_no_cuda():
-    added = json.loads(
-        run_python("""
-        import json, sys, warnings
-        import torch
-        before = set(sys.modules)
-        with warnings.catch_warnings():
-            warnings.simplefilter("error")
-            import torchcompat
-            for name in set(torchcompat._lazy.TABLES["torchcompat"]) - {"SHIMS"}:
-                getattr(torchcompat, name)
-        print(json.dumps(sorted(set(sys.modules) - before)))
-        assert not getattr(torch.cuda, "_initialized", False)
-        """)
-    )
-    foreign = [
-        name
-        for name in added
-        if name.split(".")[0] not in ("torchcompat", "packaging")
-        and name.split(".")[0] not in getattr(sys, "stdlib_module_names", [name.split(".")[0]])
-    ]
-    assert foreign == []
-    assert [name for name in added if name.startswith(("torch.", "functorch", "numpy", "caffe2"))] == []
-
-
 SNAPSHOT = """
-    import json, os, random, sys
+    import json, os, random, sys, warnings
     import torch
 
     def snapshot():
@@ -74,56 +49,86 @@ SNAPSHOT = """
             "cudnn": (torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark),
         }
 
-    names, state = snapshot(), settings()
-    import torchcompat
-    for name in set(torchcompat._lazy.TABLES["torchcompat"]) - {"SHIMS"}:
-        getattr(torchcompat, name)
+    names, state, modules = snapshot(), settings(), set(sys.modules)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        import torchcompat
+        for name in set(torchcompat._lazy.TABLES["torchcompat"]) - {"SHIMS"}:
+            getattr(torchcompat, name)
     after = snapshot()
-    print(json.dumps([sorted(k for k in names if after.get(k) != names[k]), sorted(set(after) - set(names))]))
+    print(json.dumps({
+        "modules": sorted(set(sys.modules) - modules),
+        "cuda": getattr(torch.cuda, "_initialized", False),
+        "changed": sorted(key for key in names if after.get(key) != names[key]),
+        "added": sorted(set(after) - set(names)),
+    }))
     assert settings() == state, (settings(), state)
 """
 
 
-def test_nothing_in_torch_is_patched():
-    changed, added = json.loads(run_python(SNAPSHOT))
-    assert changed == []
-    assert added == []
+@pytest.fixture(scope="module")
+def imported():
+    """What importing torchcompat, and asking for each of its names, does to a process."""
+    return json.loads(run_python(SNAPSHOT))
 
 
-def test_a_bare_import_loads_few_of_our_modules():
+def test_what_the_import_adds_and_that_it_starts_no_cuda(imported):
+    foreign = [
+        name
+        for name in imported["modules"]
+        if name.split(".")[0] not in ("torchcompat", "packaging")
+        and name.split(".")[0] not in getattr(sys, "stdlib_module_names", [name.split(".")[0]])
+    ]
+    assert foreign == []
+    parts_of_torch = ("torch.", "functorch", "numpy", "caffe2")
+    assert [name for name in imported["modules"] if name.startswith(parts_of_torch)] == []
+    assert not imported["cuda"]
+
+
+def test_nothing_in_torch_is_patched(imported):
+    assert imported["changed"] == []
+    assert imported["added"] == []
+
+
+FRESH = """
+    import os, sys
+    from functools import reduce
+    import torchcompat
+
+    print(*sorted(name for name in sys.modules if name.startswith("torchcompat")))
+
+    def reach(path):
+        return reduce(getattr, path.split("."), torchcompat)
+
+    def public(folder, prefix=""):
+        for entry in sorted(os.listdir(folder)):
+            name = entry[:-3] if entry.endswith(".py") else entry
+            if name.startswith("_") or "." in name:
+                continue
+            yield prefix + name
+            if os.path.isdir(os.path.join(folder, entry)):
+                yield from public(os.path.join(folder, entry), prefix + name + ".")
+
+    paths = public(os.path.dirname(torchcompat.__file__))
+    print(*(path for path in paths if reach(path).__name__ != "torchcompat." + path))
+"""
+
+
+@pytest.fixture(scope="module")
+def bare():
+    """The modules of ours that a bare import loads; and the public ones that it does not reach, by name."""
+    return run_python(FRESH).split("\n")
+
+
+def test_a_bare_import_loads_few_of_our_modules(bare):
     # How long an import takes depends on how many modules it loads. A new one belongs into the table of names that are
     # loaded when they are asked for.
-    loaded = run_python("""
-        import sys
-        import torchcompat
-        print(*sorted(name for name in sys.modules if name.startswith("torchcompat")))
-    """)
-    assert loaded.split() == ["torchcompat", "torchcompat._lazy", "torchcompat._shim", "torchcompat._torch"]
+    assert bare[0].split() == ["torchcompat", "torchcompat._lazy", "torchcompat._shim", "torchcompat._torch"]
 
 
-def test_the_import_alone_reaches_every_public_name():
+def test_the_import_alone_reaches_every_public_name(bare):
     # Each module is asked for in a process where nothing else has imported it.
-    missing = run_python("""
-        import os
-        from functools import reduce
-        import torchcompat
-
-        def reach(path):
-            return reduce(getattr, path.split("."), torchcompat)
-
-        def public(folder, prefix=""):
-            for entry in sorted(os.listdir(folder)):
-                name = entry[:-3] if entry.endswith(".py") else entry
-                if name.startswith("_") or "." in name:
-                    continue
-                yield prefix + name
-                if os.path.isdir(os.path.join(folder, entry)):
-                    yield from public(os.path.join(folder, entry), prefix + name + ".")
-
-        paths = public(os.path.dirname(torchcompat.__file__))
-        print(*(path for path in paths if reach(path).__name__ != "torchcompat." + path))
-    """)
-    assert missing.split() == []
+    assert bare[1].split() == []
 
 
 @pytest.mark.skipif(not COMPILES, reason="nothing compiles here")

@@ -7,11 +7,13 @@ import re
 import sys
 from functools import reduce
 from importlib import import_module
+from pathlib import Path
 from pkgutil import walk_packages
 
 import pytest
 
 import torchcompat
+import torchcompat_check
 from torchcompat import SHIMS, _lazy, _shim, _torch, torch_version
 from torchcompat._shim import NEWEST, OLDEST, Limit, Shim, is_forced, minor
 
@@ -128,12 +130,6 @@ def test_the_fallback_has_the_signature_of_the_contract(shim):
         assert _same(shim.fallback, shim.native)
 
 
-@pytest.mark.parametrize("shim", ROWS)
-def test_the_fallback_is_defined_where_it_is_public(shim):
-    assert shim.fallback.__name__ == shim.name.rpartition(".")[2]
-    assert shim.fallback.__module__.startswith("torchcompat")
-
-
 @pytest.mark.parametrize("name", PUBLIC_MODULES)
 def test_all_lists_what_a_module_offers(name):
     module = import_module(name)
@@ -173,7 +169,7 @@ def test_only_declared_names_are_loaded_when_asked_for_and_checkers_see_them(nam
     assert table == _shown_to_checkers(module)
     assert set(table) <= set(dir(module))
     # By attach() alone: checkers that saw a __getattr__ would take any name for one that is there.
-    assert "__getattr__" not in inspect.getsource(module)
+    assert "\ndef __getattr__" not in inspect.getsource(module)
 
 
 @pytest.mark.parametrize("path", ["nn.functional.gelu", "nn.Linear", "linspace", "utils.data", "cuda"])
@@ -202,11 +198,27 @@ def test_loading_every_module_declares_no_more_shims():
     assert set(SHIMS) == before
 
 
+def _longer_than(limit, *folders):
+    paths = [path for folder in folders for path in folder.rglob("*.py")]
+    assert len(paths) > 50
+    return {path.name for path in paths if path.read_text(encoding="utf-8").count("\n") > limit}
+
+
 def test_modules_are_small():
-    for module in walk_packages(torchcompat.__path__, "torchcompat."):
-        if not module.name.endswith("__main__"):
-            lines = inspect.getsource(import_module(module.name)).count("\n")
-            assert lines <= 400, f"{module.name} has {lines} lines"
+    assert not _longer_than(400, *(Path(package.__path__[0]) for package in (torchcompat, torchcompat_check)))
+
+
+# Whoever changes one of these next splits it by topic, and takes it off the list.
+TO_BE_SPLIT = {
+    *("test_grad.py", "test_jacobians.py", "test_jvp.py", "test_vmap.py", "test_vmap_ops_basic.py"),
+    *("test_multihead.py", "test_transformer.py"),
+    *("test_fix.py", "test_walk.py", "test_walk_uses.py"),
+}
+
+
+def test_test_modules_are_small():
+    root = Path(__file__).parents[2]
+    assert _longer_than(500, root / "tests", root / "tests_check") == TO_BE_SPLIT
 
 
 def test_decisions(monkeypatch):

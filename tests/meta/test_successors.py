@@ -7,6 +7,7 @@ from collections import namedtuple
 
 import pytest
 import torch
+from assertions import same
 
 from torchcompat._torch import at_least
 from torchcompat_check import history, shims
@@ -131,14 +132,6 @@ CALLS = {
     "torch.utils._pytree.tree_structure": None,
     "torch.utils._pytree.tree_unflatten": None,
 }
-
-
-def same(one, other):
-    if isinstance(one, torch.Tensor):
-        return isinstance(other, torch.Tensor) and torch.equal(one, other)
-    if isinstance(one, (tuple, list)):
-        return type(one) is type(other) and len(one) == len(other) and all(map(same, one, other))
-    return type(one) is type(other) and one == other
 
 
 def test_each_has_an_example():

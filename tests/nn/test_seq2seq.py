@@ -4,9 +4,10 @@ import warnings
 
 import pytest
 import torch
+from assertions import close
 from attention_reference import as_numpy, decoder_layer, encoder_layer, np_relu, randomised, saved_and_loaded
 from attention_reference import layer_norm as norm_of
-from attention_tools import DOUBLE, INF, as_float, causal, close, double, law
+from attention_tools import DOUBLE, INF, as_float, causal, double, law
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -3,8 +3,9 @@ import warnings
 
 import pytest
 import torch
+from assertions import close
 from attention_reference import ACTIVATIONS, encoder_layer, np_relu, randomised, saved_and_loaded
-from attention_tools import DOUBLE, INF, as_float, causal, close, double, law
+from attention_tools import DOUBLE, INF, as_float, causal, double, law
 from hypothesis import given
 from hypothesis import strategies as st
 from torch.autograd import gradcheck

@@ -3,6 +3,7 @@
 import numpy as np
 import optim_reference as reference
 import torch
+from assertions import close
 
 from torchcompat import at_least
 
@@ -212,3 +213,19 @@ def trajectory(shim, optimizer, param, steps=6, first=1):
         optimizer.step()
         after.append(param.detach().double().numpy().copy())
     return after
+
+
+def follows(actual, expected, tolerance, note=""):
+    """Assert that the parameters after each step are close."""
+    assert len(actual) == len(expected)
+    for step, (a, e) in enumerate(zip(actual, expected), 1):
+        close(a, e, tolerance, f"{note} step {step}")
+
+
+def one_step(case, shim, optimizer, rates):
+    """Step once, and hold each parameter to what its learning rate makes of it."""
+    for param in rates:
+        differentiate(shim, param, 1)
+    optimizer.step()
+    for param, lr in rates.items():
+        follows([param.detach().numpy()], case.expected({"lr": lr}, 1), case.bound({"lr": lr}))

@@ -22,8 +22,10 @@ def program(body, protocol=2):
     return b"\x80" + bytes([protocol]) + body + STOP
 
 
-def named(module, name):
-    """GLOBAL: the object *name* of *module*, both str or bytes."""
+def named(module, name=None):
+    """GLOBAL: the object *name* of *module*, both str or bytes; or an object by its whole dotted name."""
+    if name is None:
+        module, _, name = module.rpartition(".")
     module, name = (part if isinstance(part, bytes) else part.encode() for part in (module, name))
     return b"c" + module + b"\n" + name + b"\n"
 
@@ -68,14 +70,19 @@ def value(item):
     return number(item)
 
 
+def _function(function):
+    """What is to be called: instructions, or a dotted name."""
+    return named(function) if isinstance(function, str) else function
+
+
 def call(function, *arguments):
     """REDUCE."""
-    return function + value(tuple(arguments)) + b"R"
+    return _function(function) + value(tuple(arguments)) + b"R"
 
 
 def new(cls, *arguments):
     """NEWOBJ."""
-    return cls + value(tuple(arguments)) + b"\x81"
+    return _function(cls) + value(tuple(arguments)) + b"\x81"
 
 
 def build(instance, state):
@@ -86,6 +93,26 @@ def build(instance, state):
 def persistent(identity):
     """BINPERSID."""
     return value(identity) + b"Q"
+
+
+def keep(body, at):
+    """*body*, and LONG_BINPUT: it is noted in the memo under a number."""
+    return body + b"r" + struct.pack("<I", at)
+
+
+def get(at):
+    """LONG_BINGET: what is in the memo under a number."""
+    return b"j" + struct.pack("<I", at)
+
+
+def many(first, again, times):
+    """A list of *first*, and of *again* many times, for the same few bytes each."""
+    return b"](" + first + again * times + b"e"
+
+
+def calls(function, arguments, times, first=b""):
+    """The same call many times, for a few bytes each; *first* is what the arguments name."""
+    return many(first + keep(function, 901) + keep(value(arguments), 902), get(901) + get(902) + b"R", times)
 
 
 def utils(name):
@@ -182,13 +209,13 @@ def zipped(entries, prefix=b"", comment=b"", end=None, between=b"", suffix=b""):
     return out.getvalue() + directory + b"PK\5\6" + struct.pack("<4H2IH", *tail) + comment + suffix
 
 
-def records(pickle, storages=None, name="archive", order=b"little"):
+def records(pickle, storages=None, name="archive", order=b"little", method=0):
     """The entries torch writes for *pickle*: the storages are bytes by key."""
     storages = {"0": FLOATS} if storages is None else storages
-    entries = [Entry(name + "/data.pkl", pickle)]
-    entries += [Entry(name + "/byteorder", order)] if order is not None else []
-    entries += [Entry(f"{name}/data/{key}", data) for key, data in storages.items()]
-    return [*entries, Entry(name + "/version", b"3\n")]
+    entries = [Entry(name + "/data.pkl", pickle, method)]
+    entries += [Entry(name + "/byteorder", order, method)] if order is not None else []
+    entries += [Entry(f"{name}/data/{key}", data, method) for key, data in storages.items()]
+    return [*entries, Entry(name + "/version", b"3\n", method)]
 
 
 def archive(pickle, storages=None, name="archive", order=b"little", **lies):
@@ -242,8 +269,21 @@ class Form:
         return call(utils("_rebuild_tensor_v2"), data, offset, size, stride, needs_gradient, hooks or ordered())
 
     def file(self, pickle):
+        """*pickle* in its container, with those of the ready-made storages that it asks for."""
         asked_for = {key: each for key, each in {**STORAGES, **LARGER}.items() if text(key) in pickle}
+        # Torch does not take storages of the older format that the pickle does not ask for.
+        return self.holding(pickle, asked_for if self.is_legacy else {**STORAGES, **asked_for})
+
+    def holding(self, pickle, storages):
+        """*pickle* in its container, with *storages*: pairs of element count and bytes by key."""
         if self.is_legacy:
-            # Torch does not take storages that the pickle does not ask for.
-            return legacy(pickle, asked_for)
-        return archive(pickle, {key: data for key, (_, data) in {**STORAGES, **asked_for}.items()})
+            return legacy(pickle, storages)
+        return archive(pickle, {key: data for key, (_, data) in storages.items()})
+
+    def checkpoint(self, item, storages=None):
+        """An open file of a whole value, with those storages, or with the ready-made ones that it asks for."""
+        pickle = program(value(item))
+        return io.BytesIO(self.file(pickle) if storages is None else self.holding(pickle, storages))
+
+
+FORMS = {"zip": Form(False), "legacy": Form(True)}

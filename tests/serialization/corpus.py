@@ -10,14 +10,13 @@ import zipfile
 import zlib
 from pathlib import Path
 
-from assembler import Form, call, named, program
+from assembler import FORMS, call, named, program
 from corpus_code import CODE, SHELL
 from corpus_files import FILES
 from corpus_promises import PROMISES
 from corpus_structures import STRUCTURES
 from corpus_tensors import TENSORS
 
-FORMS = {"zip": Form(False), "legacy": Form(True)}
 HONEST = Path(__file__).parent / "data"
 
 

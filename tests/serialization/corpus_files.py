@@ -10,12 +10,12 @@ import zipfile
 from assembler import (
     FALSE,
     FLOATS,
+    FORMS,
     MAGIC,
     NONE,
     PROTOCOL,
     SYSTEM,
     Entry,
-    Form,
     archive,
     build,
     call,
@@ -34,7 +34,7 @@ from assembler import (
 )
 from corpus_code import SHELL
 
-NEW, OLD = Form(False), Form(True)
+NEW, OLD = FORMS["zip"], FORMS["legacy"]
 GOOD = program(value({"weight": NEW.tensor()}))
 GOOD_OLD = program(value({"weight": OLD.tensor()}))
 EVIL = program(call(named("os", "system"), SHELL))

@@ -2,21 +2,25 @@
 wrap around, and calls of a few bytes that each cost memory or time.
 """
 
-import struct
-
-from assembler import FALSE, NONE, TRUE, build, call, named, ordered, text, utils, value
+from assembler import (
+    FALSE,
+    NONE,
+    TRUE,
+    build,
+    call,
+    calls,
+    get,
+    keep,
+    many,
+    named,
+    ordered,
+    text,
+    utils,
+    value,
+)
 
 COMPRESSED = ("torch.sparse_csr", "torch.sparse_csc", "torch.sparse_bsr", "torch.sparse_bsc")
 AFFINE, CHANNEL = named("torch", "per_tensor_affine"), named("torch", "per_channel_affine")
-
-
-def keep(body, at):
-    """*body*, and note it in the memo."""
-    return body + b"r" + struct.pack("<I", at)
-
-
-def get(at):
-    return b"j" + struct.pack("<I", at)
 
 
 def layout(name):
@@ -104,16 +108,6 @@ def changed_after_the_check(form):
     yield value([keep(made, 2), build(get(2), (data, 0, (0,), (1,))), build(get(2), (data, 0, (4,), (1,)))])
 
 
-def _many(first, again, times):
-    """A list of *first*, which goes to the memo, and of *again* many times."""
-    return b"](" + first + again * times + b"e"
-
-
-def _calls(function, arguments, times, first=b""):
-    """The same call many times, for a few bytes each; *first* is what the arguments name."""
-    return _many(first + keep(function, 901) + keep(value(arguments), 902), get(901) + get(902) + b"R", times)
-
-
 def _bytes(form, *size):
     return form.tensor(form.storage("much", 2**20, "ByteStorage"), size=size, stride=(1,) * len(size))
 
@@ -132,47 +126,47 @@ def memory_that_is_not_in_the_file(form):
         yield sparse("torch.sparse_coo", *_row(form, 2**17)[1][:3], ordered_too)
     for kind in ("complex128", "float64", "uint8"):
         arguments = (_bytes(form, 2**20), named("torch", kind), "cpu", FALSE)
-        yield _calls(utils("_rebuild_device_tensor_from_cpu_tensor"), arguments, 200)
+        yield calls(utils("_rebuild_device_tensor_from_cpu_tensor"), arguments, 200)
     kinds = {"FloatStorage": 4, "IntStorage": 4, "ByteStorage": 16, "CharStorage": 16}
     identities = [
         keep(value(("storage", named("torch", kind), "0", "cpu", count) + ((NONE,) if form.is_legacy else ())), at)
         for at, (kind, count) in enumerate(kinds.items())
     ]
-    yield _many(b"".join(identities), b"".join(get(at) + b"Q" for at in range(4)), 20000)
+    yield many(b"".join(identities), b"".join(get(at) + b"Q" for at in range(4)), 20000)
     for flag in (FALSE, TRUE):
         wide = (form.storage(), 0, (1,) * 64, (1,) * 64, flag, ordered())
-        yield _calls(utils("_rebuild_tensor_v2"), wide, 90000)
-        yield _calls(utils("_rebuild_parameter"), (form.tensor(), flag, ordered()), 120000)
+        yield calls(utils("_rebuild_tensor_v2"), wide, 90000)
+        yield calls(utils("_rebuild_parameter"), (form.tensor(), flag, ordered()), 120000)
     numbers = b"(" + b"K\1" * 20000 + b"t"
-    yield _calls(named("torch", "Size"), (numbers,), 2000)
-    yield _calls(named("torch", "Size"), ([numbers],), 20)
+    yield calls(named("torch", "Size"), (numbers,), 2000)
+    yield calls(named("torch", "Size"), ([numbers],), 20)
     names = keep(value({f"name{number}": 1 for number in range(5000)}), 1)
-    yield _many(names, ordered() + get(1) + b"b", 1000)
-    yield _calls(utils("_rebuild_parameter_with_state"), (form.tensor(), FALSE, ordered(), get(1)), 1000, names)
+    yield many(names, ordered() + get(1) + b"b", 1000)
+    yield calls(utils("_rebuild_parameter_with_state"), (form.tensor(), FALSE, ordered(), get(1)), 1000, names)
     data = form.storage("4", kind="QUInt8Storage")
     scheme = (CHANNEL, [0.5] * 20000, [0] * 20000, 0)
-    yield _calls(utils("_rebuild_qtensor"), (data, 0, (20000, 0), (1, 1), scheme, FALSE, ordered()), 2000)
+    yield calls(utils("_rebuild_qtensor"), (data, 0, (20000, 0), (1, 1), scheme, FALSE, ordered()), 2000)
 
 
 def time_that_is_not_in_the_file(form):
     """Calls of a few bytes, each of which reads, or walks through, something that is larger."""
     for flag in (FALSE, TRUE):
-        yield _calls(utils("_rebuild_sparse_tensor"), _row(form, 2**17, 0, flag), 500)
+        yield calls(utils("_rebuild_sparse_tensor"), _row(form, 2**17, 0, flag), 500)
         rows = b"".join(call(utils("_rebuild_sparse_tensor"), *_row(form, 2**16, at, flag)) for at in range(600))
-        yield _many(b"", rows, 1)
+        yield many(b"", rows, 1)
     size = (2**17,) * 3 + (1,) * 27
     indices = form.tensor(form.storage("much", 2**17, "LongStorage"), size=(30, 1), stride=(1, 1))
-    yield _calls(utils("_rebuild_sparse_tensor"), (layout("torch.sparse_coo"), (indices, floats(form, 1), size)), 40000)
+    yield calls(utils("_rebuild_sparse_tensor"), (layout("torch.sparse_coo"), (indices, floats(form, 1), size)), 40000)
     walked = keep(value({"a": [[] for _ in range(5000)]}), 1)
-    yield _calls(utils("_rebuild_parameter_with_state"), (form.tensor(), FALSE, ordered(), get(1)), 5000, walked)
+    yield calls(utils("_rebuild_parameter_with_state"), (form.tensor(), FALSE, ordered(), get(1)), 5000, walked)
     data = form.storage("much", 2**20, "QUInt8Storage")
     scheme = (AFFINE, 1.0, 0)
-    yield _calls(utils("_rebuild_qtensor"), (data, 0, (2**20,), (1,), scheme, FALSE, ordered()), 20000)
+    yield calls(utils("_rebuild_qtensor"), (data, 0, (2**20,), (1,), scheme, FALSE, ordered()), 20000)
     for key in ("x" * 500000, "x" * 2000):
         name = keep(text(key), 1) + keep(named("torch", "FloatStorage"), 2)
         rest = (NONE,) if form.is_legacy else ()
-        yield _many(name, value(("storage", get(2), get(1), "cpu", 4, *rest)) + b"Q", 10000)
-        yield _many(name, value(("storage", get(2), "0", get(1), 4, *rest)) + b"Q", 10000)
+        yield many(name, value(("storage", get(2), get(1), "cpu", 4, *rest)) + b"Q", 10000)
+        yield many(name, value(("storage", get(2), "0", get(1), 4, *rest)) + b"Q", 10000)
 
 
 DEVICES = (

@@ -241,9 +241,9 @@ def read(function, number, data, canary):
 
 
 def _warm(function):
-    from assembler import Form, program, value
+    from assembler import FORMS, program, value
 
-    for form in (Form(False), Form(True)):
+    for form in FORMS.values():
         for body in (form.tensor(), form.tensor(form.storage(count=5)), b"cos\nsystem\n"):
             for mmap in (True, None):
                 Path("warm.pt").write_bytes(form.file(program(value([body]))))

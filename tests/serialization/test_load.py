@@ -4,11 +4,10 @@ import collections
 import gzip
 import io
 import pickle
-import zipfile
 
 import pytest
 import torch
-from forge import Call, Global, Storage, archive, legacy, tensor
+from assembler import FORMS, Form, archive, call, program, utils
 from writing import FORMATS, write
 
 from torchcompat import SHIMS, at_least
@@ -20,6 +19,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:Sparse CSR tensor support is in beta"),
     pytest.mark.filterwarnings("ignore:torch.quantize_per_tensor"),
 ]
+ZIP, LEGACY = FORMS["zip"], FORMS["legacy"]
 both_formats = pytest.mark.parametrize("form", FORMATS)
 
 
@@ -178,6 +178,11 @@ def test_from_a_compressed_file(impl, tmp_path):
         assert impl(file, weights_only=True).tolist() == [1, 1]
 
 
+def two_bytes_on(location):
+    data = ZIP.storage("0", 2, "ByteStorage", location)
+    return ZIP.checkpoint(call(utils("_rebuild_tensor"), data, 0, (2,), (1,)), {"0": (2, b"ab")})
+
+
 @both_formats
 def test_map_location(impl, form):
     calls = []
@@ -192,7 +197,7 @@ def test_map_location(impl, form):
     assert [item.tolist() for item in loaded] == [[1, 1], [1, 1, 1], [1, 1]]
     for place in ("cpu", torch.device("cpu"), {"cpu": "cpu"}, {"cuda:7": "cpu"}):
         assert impl(write(a, form), map_location=place, weights_only=True).tolist() == [1, 1]
-    file = archive(Call("torch._utils._rebuild_tensor", Storage("Byte", "0", 2, "cuda:7"), 0, (2,), (1,)), _0=b"ab")
+    file = two_bytes_on("cuda:7")
     assert impl(file, map_location={"cuda:7": "cpu"}, weights_only=True).tolist() == [97, 98]
 
 
@@ -206,7 +211,7 @@ def test_errors_of_map_location_are_the_callers(impl):
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 def test_cuda_is_asked_for_and_not_there(impl):
-    file = archive(Call("torch._utils._rebuild_tensor", Storage("Byte", "0", 2, "cuda:0"), 0, (2,), (1,)), _0=b"ab")
+    file = two_bytes_on("cuda:0")
     with pytest.raises(RuntimeError, match="map_location"):
         impl(file, weights_only=True)
 
@@ -239,16 +244,15 @@ def test_mmap(impl, tmp_path):
 @pytest.mark.parametrize("order", ["little", "big"])
 def test_byte_order(impl, order):
     data = b"".join(number.to_bytes(4, order) for number in (1, 2**20))
-    file = archive(tensor(2, (2,), (1,), kind="Int"), _0=data, byteorder=order.encode())
+    pickle = program(ZIP.tensor(ZIP.storage("0", 2, "IntStorage"), size=(2,)))
+    file = io.BytesIO(archive(pickle, {"0": data}, order=order.encode()))
     assert impl(file, weights_only=True).tolist() == [1, 2**20]
 
 
 def test_legacy_is_little_endian_and_may_hold_views_of_storages(impl):
     data = b"".join(number.to_bytes(8, "little") for number in range(5))
-    hooks = Call("collections.OrderedDict")
-    part = Storage("Long", "7", 5)
-    whole = Call("torch._utils._rebuild_tensor_v2", part, 1, (2, 2), (2, 1), False, hooks)
-    assert impl(legacy(whole, ("7", 5, data)), weights_only=True).tolist() == [[1, 2], [3, 4]]
+    part = LEGACY.tensor(LEGACY.storage("7", 5, "LongStorage"), 1, (2, 2), (2, 1))
+    assert impl(LEGACY.checkpoint(part, {"7": (5, data)}), weights_only=True).tolist() == [[1, 2], [3, 4]]
 
 
 @both_formats
@@ -288,7 +292,7 @@ def test_what_is_not_weights_only_is_the_users_choice(impl):
 
 
 def test_the_environment_decides(impl, monkeypatch):
-    file = write([Global], "zip")
+    file = write([Form], "zip")
     monkeypatch.setenv("TORCH_FORCE_WEIGHTS_ONLY_LOAD", "1")
     with pytest.raises(pickle.UnpicklingError):
         impl(file, weights_only=False)
@@ -298,7 +302,7 @@ def test_the_environment_decides(impl, monkeypatch):
     monkeypatch.delenv("TORCH_FORCE_WEIGHTS_ONLY_LOAD")
     file.seek(0)
     with pytest.warns(UserWarning, match="TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD"):
-        assert impl(file) == [Global]
+        assert impl(file) == [Form]
     file.seek(0)
     with pytest.raises(pickle.UnpicklingError):
         impl(file, weights_only=True)
@@ -310,15 +314,7 @@ def test_arguments_for_the_pickle_module_do_nothing_here(impl):
 
 
 def test_strings_of_python_2(impl):
-    old = archive({"a": 1})
-    with zipfile.ZipFile(old) as source:
-        data = source.read("archive/data.pkl").replace(b"X\x01\x00\x00\x00a", b"U\x01a")
-    file = io.BytesIO()
-    with zipfile.ZipFile(file, "w") as target:
-        target.writestr("archive/data.pkl", data)
-        target.writestr("archive/version", b"3\n")
-    file.seek(0)
-    assert impl(file, weights_only=True) == {"a": 1}
+    assert impl(ZIP.checkpoint({b"U\x01a": 1}), weights_only=True) == {"a": 1}
 
 
 @pytest.mark.parametrize("what", [3, None, [1]])

@@ -9,8 +9,23 @@ import sys
 import corpus_promises as kinds
 import pytest
 import torch
-from assembler import FALSE, Form, archive, build, call, named, ordered, program, utils, value
-from corpus_promises import get, keep
+from assembler import (
+    FALSE,
+    FORMS,
+    Form,
+    archive,
+    build,
+    call,
+    calls,
+    get,
+    keep,
+    many,
+    named,
+    ordered,
+    program,
+    utils,
+    value,
+)
 
 from torchcompat import SHIMS, UnsupportedError, at_least, has
 
@@ -22,7 +37,8 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:TypedStorage is deprecated"),
 ]
 load = SHIMS["load"].fallback
-FORMS = [pytest.param(Form(False), id="zip"), pytest.param(Form(True), id="legacy")]
+both_forms = pytest.mark.parametrize("form", list(FORMS.values()), ids=list(FORMS))
+ZIP = FORMS["zip"]
 REBUILD = "_rebuild_parameter_with_state"
 has_csr = pytest.mark.skipif(
     not has("torch.sparse_csr_tensor"), reason="torch has compressed sparse tensors since 1.10"
@@ -38,7 +54,7 @@ def refused(form, body, match):
         read(form, body)
 
 
-@pytest.mark.parametrize("form", FORMS)
+@both_forms
 def test_pointers_that_wrap_around(form):
     """Torch's own check takes the steps between them in 32 bits, and then reads what is not there."""
     for body in kinds.wrapping_pointers(form):
@@ -50,7 +66,7 @@ def test_pointers_that_wrap_around(form):
         assert loaded.layout != torch.sparse_coo or int(loaded._indices().max()) < max(loaded.shape)
 
 
-@pytest.mark.parametrize("form", FORMS)
+@both_forms
 def test_no_tensor_is_made_twice(form):
     for body in kinds.changed_after_the_check(form):
         with pytest.raises((pickle.UnpicklingError, UnsupportedError), match=r"made again|not a matrix|lacks"):
@@ -58,7 +74,7 @@ def test_no_tensor_is_made_twice(form):
 
 
 @has_csr
-@pytest.mark.parametrize("form", FORMS)
+@both_forms
 def test_a_bare_tensor_that_is_filled_afterwards_changes_nothing_else(form):
     """The oldest form of a tensor is made empty and filled by BUILD: a sparse tensor in between has its own."""
     empty = keep(call(named("torch", "Tensor")), 0)
@@ -69,14 +85,14 @@ def test_a_bare_tensor_that_is_filled_afterwards_changes_nothing_else(form):
     assert loaded[1].values().shape == (0,)
 
 
-@pytest.mark.parametrize("form", FORMS)
+@both_forms
 def test_indices_with_their_sign_turned(form):
     for body in kinds.parts_that_do_not_fit(form):
         with pytest.raises((pickle.UnpicklingError, RuntimeError)):
             read(form, body)
 
 
-@pytest.mark.parametrize("form", FORMS)
+@both_forms
 def test_what_was_checked_is_not_read_again_and_what_overlaps_is_not_read_for_ever(form):
     bodies = list(kinds.time_that_is_not_in_the_file(form))
     refused(form, bodies[1], "overlap so much")
@@ -85,23 +101,23 @@ def test_what_was_checked_is_not_read_again_and_what_overlaps_is_not_read_for_ev
         assert loaded._nnz() == 2**17
 
 
-@pytest.mark.parametrize("form", FORMS)
+@both_forms
 def test_copies_are_paid_for(form):
     data = form.tensor(form.storage("much", 2**20, "ByteStorage"), size=(2**20,))
     for times, kind, fits in ((2, "float64", True), (8, "float64", False), (200, "uint8", True)):
         arguments = (data, named("torch", kind), "cpu", FALSE)
-        body = kinds._calls(utils("_rebuild_device_tensor_from_cpu_tensor"), arguments, times)
+        body = calls(utils("_rebuild_device_tensor_from_cpu_tensor"), arguments, times)
         if fits:
             assert read(form, body)[-1].dtype == getattr(torch, kind)
         else:
             refused(form, body, "more memory")
 
 
-@pytest.mark.parametrize("form", FORMS)
+@both_forms
 def test_one_storage_as_two_types_is_two_objects_however_often_it_is_named(form):
     rest = (None,) if form.is_legacy else ()
     names = [("storage", named("torch", kind), "0", "cpu", 4, *rest) for kind in ("FloatStorage", "IntStorage")]
-    body = kinds._many(keep(value(names[0]), 0) + keep(value(names[1]), 1), (get(0) + b"Q" + get(1) + b"Q"), 20000)
+    body = many(keep(value(names[0]), 0) + keep(value(names[1]), 1), (get(0) + b"Q" + get(1) + b"Q"), 20000)
     if at_least(1, 13):
         assert len({id(part) for part in read(form, body)[2:]}) == 2
     else:
@@ -109,24 +125,24 @@ def test_one_storage_as_two_types_is_two_objects_however_often_it_is_named(form)
 
 
 def test_attributes_are_not_counted_but_paid_for():
-    form = Form(False)
+    form = FORMS["zip"]
     state = {"a": b"](" + b"K\1" * 11000 + b"e"}
     assert read(form, call(utils(REBUILD), form.tensor(), FALSE, ordered(), state)).a == [1] * 11000
     walked = keep(value({"a": [[] for _ in range(5000)]}), 1)
-    shared = kinds._calls(utils(REBUILD), (form.tensor(), FALSE, ordered(), get(1)), 3000, walked)
+    shared = calls(utils(REBUILD), (form.tensor(), FALSE, ordered(), get(1)), 3000, walked)
     assert len(read(form, shared)[-1].a) == 5000
 
 
 @pytest.mark.parametrize("name", sorted(set(kinds.CHAINS) - {"slots"}))
 def test_chains_through_any_container(name):
-    form = Form(False)
+    form = FORMS["zip"]
     loaded = read(form, kinds.chain(form, name, 100))
     assert isinstance(loaded[2], torch.nn.Parameter)
     refused(form, kinds.chain(form, name, 101), "100 deep")
 
 
 def test_chains_that_are_filled_afterwards():
-    form = Form(False)
+    form = FORMS["zip"]
     assert len(read(form, kinds.filled_later(form, 50))) > 50
     refused(form, kinds.filled_later(form, 102), "100 deep")
     refused(form, kinds.filled_later(form, 20000) + b"\0", "100 deep")
@@ -134,7 +150,7 @@ def test_chains_that_are_filled_afterwards():
 
 def test_a_list_whose_tensors_know_it():
     """Honest: ``parameter.siblings = siblings`` for each parameter of a list, and the list is saved."""
-    form = Form(False)
+    form = FORMS["zip"]
     start = keep(utils(REBUILD), 1) + keep(form.tensor(), 2)
     item = get(1) + value((get(2), FALSE, ordered(), {"all": get(3)})) + b"R"
     loaded = read(form, value([start, keep(b"]", 3) + b"(" + item * 300 + b"e"]))[-1]
@@ -147,7 +163,7 @@ def test_a_list_whose_tensors_know_it():
 @pytest.mark.parametrize("name", kinds.DEVICES)
 def test_devices_that_are_not_there(name, monkeypatch):
     monkeypatch.setenv("CUDA_MODULE_LOADING", "LAZY")  # torch 1.13 sets it when it looks for CUDA
-    form = Form(False)
+    form = FORMS["zip"]
     move = utils("_rebuild_device_tensor_from_cpu_tensor")
     for body in (
         call(move, form.tensor(), named("torch", "float32"), name, FALSE),
@@ -160,6 +176,17 @@ def test_devices_that_are_not_there(name, monkeypatch):
             lines = str(error).splitlines()
             assert len(lines) == 1 + isinstance(error, pickle.UnpicklingError)
             assert lines[0]
+            assert "ModuleNotFound" not in str(error)
+
+
+def test_a_device_that_is_not_there_is_named_with_what_to_do():
+    form = Form(False)
+    move = utils("_rebuild_device_tensor_from_cpu_tensor")
+    error = error_of(form, call(move, form.tensor(), named("torch", "float32"), "privateuseone", FALSE))
+    assert isinstance(error, (RuntimeError, pickle.UnpicklingError))
+    assert "privateuseone" in str(error) or "PrivateUse" in str(error)
+    if isinstance(error.__cause__, (ImportError, AssertionError, AttributeError)):
+        assert 'map_location="cpu"' in str(error)
 
 
 def error_of(form, body):
@@ -171,13 +198,13 @@ def error_of(form, body):
 
 
 def test_calls_in_calls():
-    for body in kinds.calls_in_calls(Form(False)):
-        refused(Form(False), body, "subclass is made of a tensor of a subclass")
+    for body in kinds.calls_in_calls(ZIP):
+        refused(ZIP, body, "subclass is made of a tensor of a subclass")
 
 
 @pytest.mark.skipif(not at_least(2, 0), reason="torch before 2.0 has no sparse tensors without data")
 def test_a_sparse_tensor_without_data_imports_nothing():
-    form = Form(False)
+    form = FORMS["zip"]
     meta = utils("_rebuild_meta_tensor_no_storage")
     indices = call(meta, named("torch", "int64"), (1, 2), (2, 1), FALSE)
     values = call(meta, named("torch", "float32"), (2,), (1,), FALSE)
@@ -216,7 +243,7 @@ def test_files_whose_readinto_lies(answer):
             return answer
 
     with pytest.raises(RuntimeError, match="readinto"):
-        load(Lying(Form(False).file(program(Form(False).tensor()))))
+        load(Lying(ZIP.file(program(ZIP.tensor()))))
 
 
 @pytest.mark.parametrize("answer", [None, "text", b"x" * 10**6])
@@ -226,11 +253,11 @@ def test_files_whose_read_lies(answer):
             return answer
 
     with pytest.raises(RuntimeError, match="read"):
-        load(Lying(Form(False).file(program(Form(False).tensor()))))
+        load(Lying(ZIP.file(program(ZIP.tensor()))))
 
 
 def honest_sparse():
-    form = Form(False)
+    form = FORMS["zip"]
     coo = kinds.sparse(
         "torch.sparse_coo", kinds.longs(form, size=(1, 2), stride=(2, 1)), kinds.floats(form, 2), (3,), True
     )
@@ -272,7 +299,7 @@ def test_under_another_default_dtype():
 def test_without_gradients():
     with torch.no_grad():
         check_sparse(load(honest_sparse()))
-    form = Form(False)
+    form = FORMS["zip"]
     with torch.no_grad():
         assert read(form, form.tensor(needs_gradient=True)).requires_grad
 
@@ -288,7 +315,7 @@ def test_with_deterministic_algorithms():
 
 
 def test_channels_have_scales_of_their_own():
-    form = Form(False)
+    form = FORMS["zip"]
     data = form.storage("4", kind="QUInt8Storage")
     scales = named("torch", "per_channel_affine"), [0.5, 2.0], [0, 1], 0
     body = call(utils("_rebuild_qtensor"), data, 0, (2, 2), (2, 1), scales, FALSE, ordered())

@@ -8,12 +8,13 @@ import threading
 
 import pytest
 import torch
-from forge import Call, archive, legacy, tensor
+from assembler import FORMS, Entry, archive, call, ordered, program, records, value, zipped
 from writing import write
 
 from torchcompat import SHIMS, serialization
 
 ADD, CLEAR = SHIMS["serialization.add_safe_globals"], SHIMS["serialization.clear_safe_globals"]
+ZIP = FORMS["zip"]
 
 
 class Point:
@@ -72,13 +73,13 @@ def refuses(read, file):
 @pytest.mark.shim("serialization.add_safe_globals")
 def test_classes_and_functions_by_their_names_or_by_another(impl):
     read = reader(impl)
-    files = {Point: write([Point(3)], "zip"), twice: archive([Call(f"{__name__}.twice", 4)])}
+    files = {Point: write([Point(3)], "zip"), twice: ZIP.checkpoint([call(f"{__name__}.twice", 4)])}
     for file in files.values():
         refuses(read, file)
     assert impl([Point, twice]) is None
     assert read(files[Point])[0].x == 3
     assert read(files[twice]) == [8]
-    other = archive([Call("elsewhere.double", 5)])
+    other = ZIP.checkpoint([call("elsewhere.double", 5)])
     refuses(read, other)
     impl([(twice, "elsewhere.double")])
     assert read(other) == [10]
@@ -99,7 +100,7 @@ def test_what_is_blocked_stays_blocked(impl):
     impl([os.getpid, (os.getpid, "os.getpid")])
     for name in ("os.getpid", "posix.getpid"):
         with pytest.raises(pickle.UnpicklingError, match="blocked"):
-            reader(impl)(archive(Call(name)))
+            reader(impl)(ZIP.checkpoint(call(name)))
 
 
 @pytest.mark.shim("serialization.add_safe_globals")
@@ -107,14 +108,14 @@ def test_broken_pairs(impl):
     for wrong, error in (((Point,), ValueError), ((Point, "a", "b"), ValueError), ((Point, 3), TypeError)):
         impl([wrong])
         with pytest.raises(error):
-            reader(impl)(archive(Call("torch.unknown")))
+            reader(impl)(ZIP.checkpoint(call("torch.unknown")))
         of(impl, "clear_safe_globals")()
 
 
 def test_an_error_of_the_users_code_is_the_users():
     ADD.fallback([twice])
     with pytest.raises(TypeError, match="unsupported operand"):
-        SHIMS["load"].fallback(archive(Call(f"{__name__}.twice", None)))
+        SHIMS["load"].fallback(ZIP.checkpoint(call(f"{__name__}.twice", None)))
 
 
 @pytest.mark.shim("serialization.get_safe_globals")
@@ -122,13 +123,13 @@ def test_the_list(impl):
     before = impl()
     of(impl, "add_safe_globals")([Point, (twice, "elsewhere.double"), Point])
     assert sorted(map(str, impl())) == sorted(map(str, [*before, Point, (twice, "elsewhere.double")]))
-    assert reader(impl)(archive(Call("elsewhere.double", 5))) == 10
+    assert reader(impl)(ZIP.checkpoint(call("elsewhere.double", 5))) == 10
 
 
 @pytest.mark.shim("serialization.clear_safe_globals")
 def test_clearing(impl):
     of(impl, "add_safe_globals")([(twice, "elsewhere.double")])
-    file = archive(Call("elsewhere.double", 5))
+    file = ZIP.checkpoint(call("elsewhere.double", 5))
     assert reader(impl)(file) == 10
     impl()
     assert of(impl, "get_safe_globals")() == []
@@ -139,7 +140,7 @@ def test_clearing(impl):
 @pytest.mark.shim("serialization.safe_globals")
 def test_for_a_block(impl):
     read = reader(impl)
-    file = archive(Call("elsewhere.double", 5))
+    file = ZIP.checkpoint(call("elsewhere.double", 5))
     with impl([(twice, "elsewhere.double")]):
         assert read(file) == 10
     file.seek(0)
@@ -158,7 +159,7 @@ def test_what_was_allowed_before_the_block_is_allowed_after_it(impl):
 @pytest.mark.shim("serialization.safe_globals")
 @pytest.mark.limit("overlap")
 def test_blocks_that_overlap(impl):
-    read, file = reader(impl), archive(Call("elsewhere.double", 5))
+    read, file = reader(impl), ZIP.checkpoint(call("elsewhere.double", 5))
     first, second = impl([(twice, "elsewhere.double")]), impl([(twice, "elsewhere.double")])
     first.__enter__()
     second.__enter__()
@@ -173,7 +174,7 @@ def test_blocks_that_overlap(impl):
 
 def test_one_block_entered_twice():
     shim = SHIMS["serialization.safe_globals"].fallback
-    block, file = shim([(twice, "elsewhere.double")]), archive(Call("elsewhere.double", 5))
+    block, file = shim([(twice, "elsewhere.double")]), ZIP.checkpoint(call("elsewhere.double", 5))
     with block:
         with block:
             pass
@@ -194,7 +195,7 @@ def test_clearing_within_a_block():
 def test_blocks_in_many_threads():
     """Each thread's globals are there as long as its own block, whatever blocks of others end meanwhile."""
     shim, failures = SHIMS["serialization.safe_globals"].fallback, []
-    data = archive(Call("elsewhere.double", 5)).getvalue()
+    data = ZIP.checkpoint(call("elsewhere.double", 5)).getvalue()
 
     def work():
         for _ in range(50):
@@ -215,7 +216,7 @@ def test_blocks_in_many_threads():
 
 @pytest.mark.shim("serialization.get_unsafe_globals_in_checkpoint")
 def test_unsafe_names(impl):
-    file = archive([torch_part, Call("os.system", "x"), Call("a.b.c"), Call("__builtin__.eval", "1")])
+    file = ZIP.checkpoint([ordered(), call("os.system", "x"), call("a.b.c"), call("__builtin__.eval", "1")])
     assert sorted(impl(file)) == ["a.b.c", "builtins.eval", "os.system"]
     file = write({"a": torch.ones(2), "p": Point()}, "zip")
     assert impl(file) == [f"{__name__}.Point"]
@@ -224,12 +225,10 @@ def test_unsafe_names(impl):
     assert impl(file) == []
 
 
-torch_part = Call("collections.OrderedDict")
-
-
 @pytest.mark.shim("serialization.get_unsafe_globals_in_checkpoint")
 def test_unsafe_names_of_other_files(impl):
-    for file in (legacy([1]), archive([1], **{"constants.pkl": b""})):
+    script = zipped([*records(program(value([1])), {}), Entry("archive/constants.pkl", b"")])
+    for file in (FORMS["legacy"].checkpoint([1]), io.BytesIO(script)):
         with pytest.raises(ValueError, match="checkpoint"):
             impl(file)
 
@@ -239,7 +238,8 @@ def test_the_byte_order_of_files_that_do_not_say(impl):
     read, ask = reader(impl), of(impl, "get_default_load_endianness")
     if read is SHIMS["load"].fallback and serialization.get_default_load_endianness is not ask:
         pytest.skip("our load asks torch's function here, which ours does not set")
-    file = archive(tensor(1, (1,), (1,), kind="Short"), _0=b"\x01\x00")
+    body = ZIP.tensor(ZIP.storage("0", 1, "ShortStorage"), size=(1,))
+    file = io.BytesIO(archive(program(body), {"0": b"\x01\x00"}, order=None))
     kinds = serialization.LoadEndianness
     assert ask() is None
     with pytest.raises(TypeError):

@@ -454,7 +454,7 @@ ANY = st.recursive(
 
 
 @given(tree=ANY)
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 def test_any_tree(tree):
     leaves, spec = pytree.tree_flatten(tree)
     assert pytree.tree_unflatten(leaves, spec) == tree
@@ -465,7 +465,7 @@ def test_any_tree(tree):
 
 @pytest.mark.skipif(not at_least(2, 4), reason="torch's pytrees have all these functions since 2.4")
 @given(tree=ANY)
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 def test_any_tree_as_torch_has_it(tree):
     theirs = _torchs_own()
     assert pytree.tree_leaves(tree) == theirs.tree_leaves(tree)

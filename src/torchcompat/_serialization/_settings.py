@@ -4,18 +4,10 @@ from __future__ import annotations
 
 import sys
 import threading
-from enum import Enum
 from typing import Any
 
+from .. import _moved
 from .._torch import find
-
-
-class LoadEndianness(Enum):
-    """The byte order of files that do not say which they have."""
-
-    NATIVE = 1
-    LITTLE = 2
-    BIG = 3
 
 
 class Settings:
@@ -52,3 +44,6 @@ def maps_by_default() -> bool:
     """What torch takes ``mmap=None`` for; it can be set from torch 2.7 on."""
     config = sys.modules.get("torch.utils.serialization.config")
     return bool(config.load.mmap) if config is not None else False
+
+
+_moved.attach(globals())

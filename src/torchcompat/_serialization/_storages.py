@@ -122,10 +122,11 @@ def on_device(move: Callable[[], Any], what: str, device: Any) -> Any:
     try:
         return move()
     except (AssertionError, ImportError, AttributeError, NotImplementedError) as error:
-        # Torch asks the backend, which may not have been compiled, or be a package that is not there.
-        reason = (str(error).splitlines() or [""])[0]
+        # Torch asks the backend, which may not have been compiled, or be a package that is not there: what it then says
+        # is about a module of its own.
         raise RuntimeError(
-            f"{what} was at {str(device)!r}, no device here: {type(error).__name__}: {reason}; see map_location"
+            f"{what} was at {str(device)!r}, and this torch has no such device. Load to one that is here, as with "
+            'map_location="cpu", or import the package that adds the device'
         ) from error
 
 

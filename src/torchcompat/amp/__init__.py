@@ -15,8 +15,8 @@ import torch
 from .._lazy import attach as _attach
 from .._shim import Limit, polyfill
 from .._torch import at_least
+from . import _grad_scaler
 from ._casts import cast, effective
-from ._grad_scaler import GradScaler
 from ._state import castable, dtype_now, is_on, kind_of, switch_of
 
 __all__ = ["GradScaler", "autocast", "custom_bwd", "custom_fwd", "is_autocast_available"]
@@ -200,6 +200,38 @@ def custom_bwd(bwd: Callable[..., Any] | None = None, *, device_type: str) -> An
             return function(*args, **kwargs)
 
     return backward
+
+
+@polyfill(
+    "torch.amp.GradScaler",
+    since="2.3",
+    link="https://github.com/pytorch/pytorch/pull/109993",
+    limits=[
+        Limit("grad_scale", "replaces a `grad_scale` that an optimizer has, and deletes it", "native", "2.3", "2.4"),
+    ],
+)
+class GradScaler(_grad_scaler.GradScalerBase):
+    """Scale the loss so that small gradients survive float16, and skip a step whose gradients are not finite.
+
+    In torch since 2.3. Fallback: the same in torch's public operations, on tensors of any device, with the same state
+    dict. It is no instance of ``torch.cuda.amp.GradScaler``.
+    https://docs.pytorch.org/docs/stable/amp.html#torch.amp.GradScaler
+
+    ``scale(loss).backward()``, ``step(optimizer)`` for every optimizer, ``update()``; with clipping in between,
+    ``unscale_(optimizer)`` comes before it.
+
+    Args:
+        device: the type of the device that the gradients are on. ``"cuda"`` without CUDA is disabled, with a
+            UserWarning; any other really scales.
+        init_scale: the factor to start with.
+        growth_factor: what the scale is multiplied with after *growth_interval* steps in a row that were not skipped.
+        backoff_factor: what it is multiplied with after a step that was.
+        growth_interval: see *growth_factor*.
+        enabled: False: every method does nothing, but ``step``, which steps.
+
+    Raises:
+        AssertionError: *growth_factor* is not above 1, or *backoff_factor* not below.
+    """
 
 
 _attach(globals())

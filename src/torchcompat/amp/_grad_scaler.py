@@ -9,43 +9,13 @@ from typing import Any
 
 import torch
 
-from .._shim import Limit, polyfill
+from .. import _moved
 from ._casts import no_cuda
 from ._scaling import Progress, Stage, grads_of, inverse, next_scale, unscale
 
-_ADDED = "https://github.com/pytorch/pytorch/pull/109993"
 
-
-@polyfill(
-    "torch.amp.GradScaler",
-    since="2.3",
-    link=_ADDED,
-    limits=[
-        Limit("grad_scale", "replaces a `grad_scale` that an optimizer has, and deletes it", "native", "2.3", "2.4"),
-    ],
-)
-class GradScaler:
-    """Scale the loss so that small gradients survive float16, and skip a step whose gradients are not finite.
-
-    In torch since 2.3. Fallback: the same in torch's public operations, on tensors of any device, with the same state
-    dict. It is no instance of ``torch.cuda.amp.GradScaler``.
-    https://docs.pytorch.org/docs/stable/amp.html#torch.amp.GradScaler
-
-    ``scale(loss).backward()``, ``step(optimizer)`` for every optimizer, ``update()``; with clipping in between,
-    ``unscale_(optimizer)`` comes before it.
-
-    Args:
-        device: the type of the device that the gradients are on. ``"cuda"`` without CUDA is disabled, with a
-            UserWarning; any other really scales.
-        init_scale: the factor to start with.
-        growth_factor: what the scale is multiplied with after *growth_interval* steps in a row that were not skipped.
-        backoff_factor: what it is multiplied with after a step that was.
-        growth_interval: see *growth_factor*.
-        enabled: False: every method does nothing, but ``step``, which steps.
-
-    Raises:
-        AssertionError: *growth_factor* is not above 1, or *backoff_factor* not below.
-    """
+class GradScalerBase:
+    """What :class:`torchcompat.amp.GradScaler` does."""
 
     def __init__(
         self,
@@ -305,3 +275,6 @@ class GradScaler:
 
     def _found_inf_per_device(self, optimizer: Any) -> dict[torch.device, Any]:
         return self._progress_of(optimizer).found_inf
+
+
+_moved.attach(globals())

@@ -62,7 +62,7 @@ def _float16_only(dtype: Any) -> None:
 
 
 def _set_cpu_dtype(dtype: Any) -> None:  # torchcompat: needs torch >= 1.10
-    # Torch 1.10 to 2.1 raise for another one, also where autocast is off. None is ever asked for where it is on.
+    # Torch 1.10 to 2.1 raise for another dtype, also where autocast is off. Where it is on, none other gets here.
     if dtype == torch.bfloat16:
         torch.set_autocast_cpu_dtype(dtype)
 

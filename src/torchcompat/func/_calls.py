@@ -44,7 +44,7 @@ _NATIVE_FAULTS = [
     Limit("lazy", "A lazy module that was never called is left half initialized.", on="native", first="2.0"),
     Limit(
         "forwarded",
-        "A name that a wrapper forwards to its child with __getattr__: KeyError or TypeError amid the swap.",
+        "KeyError or TypeError for a name that a wrapper forwards to its child with __getattr__.",
         on="native",
         first="2.0",
     ),

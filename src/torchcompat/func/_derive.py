@@ -112,7 +112,7 @@ class Variables:
             return self.leaf(batch.clone() if is_inference(batch) else batch.detach())
 
     def leaf(self, tensor: Any) -> Any:
-        """*tensor*, which has no graph, as one that requires a gradient and that every graph knows for ours."""
+        """*tensor*, which has no graph, as a leaf that requires a gradient and that we recognise in every graph."""
         variable = tensor.requires_grad_()
         with recording():
             node = variable.view_as(variable).grad_fn.next_functions[0][0]

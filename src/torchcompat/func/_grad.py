@@ -10,6 +10,8 @@ import torch
 from .._shim import Limit, polyfill
 from . import _pytree
 from ._batched import levels_of, physical_of, rank, spread, wrap
+from ._captured import LIMITS as CAPTURED
+from ._captured import called
 from ._derive import Variables, backward, pull_back
 from ._mode import unseen
 
@@ -57,12 +59,7 @@ _LIMITS = [
     *_SECOND,
     Limit("complex", "A complex output is not refused.", on="native", first="2.0", last="2.0"),
     Limit("aux_none", "An auxiliary output of None is not refused.", on="native", first="2.0", last="2.2"),
-    Limit(
-        "captured",
-        "A write to a tensor that the function captured, such as the running mean of a batch norm in training, is not "
-        "refused. If what was written depends on the argument, the tensor then keeps the graph.",
-        on="fallback",
-    ),
+    *CAPTURED,
     Limit(
         "autograd_functional",
         "`torch.autograd.functional` within the function is not refused; without its *create_graph* it gives "
@@ -71,8 +68,7 @@ _LIMITS = [
     ),
     Limit(
         "norm_penalty",
-        "Of a function of gradients for each sample, `vmap(grad)`, through layer, batch or instance norm: silently "
-        "wrong.",
+        "Silently wrong for a function of per-sample gradients (`vmap(grad)`) through layer, batch or instance norm.",
         on="native",
         first="2.0",
     ),
@@ -158,7 +154,7 @@ def value_and_grad(func: Any, argnums: Any, has_aux: bool, args: Any, kwargs: An
         arguments = Arguments(argnums, args, name)
     variables = arguments.variables
     with variables.calling():
-        result = func(*arguments.args, **kwargs)
+        result = called(name, func, arguments.args, kwargs)
         with unseen():
             output, aux = split_aux(result, has_aux, name)
             _check_scalar(output, name)
@@ -249,7 +245,7 @@ class PullBack:
     integers_out = False
     may_write = False
 
-    def __init__(self, func: Any, primals: Any, has_aux: bool, name: str) -> None:
+    def __init__(self, func: Any, primals: Any, has_aux: bool, name: str, others: Any = ()) -> None:
         self.name = name
         with unseen():
             leaves, self.spec = _pytree.flatten(primals)
@@ -258,7 +254,7 @@ class PullBack:
             given = self.variables.copies() if self.may_write else self.variables.tensors
         with self.variables.calling():
             arguments = _pytree.unflatten(given, self.spec)
-            result = func(*arguments)
+            result = called(name, func, arguments, {}, others)
             with unseen():
                 output, aux = split_aux(result, has_aux, name)
                 outputs, self.output_spec = self._outputs(output)
@@ -304,6 +300,7 @@ class PullBack:
 
 _VJP_LIMITS = [
     _INFERENCE,
+    *CAPTURED,
     Limit(
         "no_grad",
         "Called in `torch.no_grad`, it returns a function whose results have a part of their graph only: their "

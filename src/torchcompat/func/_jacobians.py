@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, Callable, Iterator, Sequence
 import torch
 
 from .._shim import Limit, polyfill
-from . import _draws, _pytree
+from . import _draws, _pytree, _reachable
 from ._batched import move_dim, wrap
+from ._captured import LIMITS as CAPTURED
 from ._derive import Variables, batched_backward, naming_the_operation
-from ._generators import reachable
 from ._grad import PullBack, check_argnums, is_complex
 from ._jvp import PushForward
 from ._mode import unseen
@@ -31,6 +31,7 @@ _INFERENCE = Limit(
 _TRACE = Limit("trace", "`torch.jit.trace` cannot trace it: RuntimeError.", on="fallback")
 _FORWARD_LIMITS = [
     _INFERENCE,
+    *CAPTURED,
     Limit("negative", "Negative *argnums* give zeros, without an error.", on="native", first="2.0"),
     Limit("expanded", "An argument that is expanded (of stride 0) is refused: RuntimeError.", on="native", first="2.0"),
 ]
@@ -124,7 +125,7 @@ def _finish(variables: Variables, block: Any, known: dict[Any, bool]) -> Any:
 
 def _jacrev(func: Any, argnums: Any, has_aux: bool, chunk_size: int | None, args: Any) -> Any:
     chosen = _choose(argnums, args, "jacrev")
-    pulled = PullBack(_of_chosen(func, argnums, args), chosen, has_aux, "jacrev")
+    pulled = PullBack(_of_chosen(func, argnums, args), chosen, has_aux, "jacrev", args)
     variables, k = pulled.variables, len(pulled.variables.levels)
     found: list[list[Any]] = [[] for _ in pulled.physical]
     known: dict[Any, bool] = {}
@@ -149,7 +150,7 @@ def _in_structure(pulled: PullBack, found: list[list[Any]], argnums: Any) -> Any
 
 def _jacfwd(func: Any, argnums: Any, has_aux: bool, args: Any) -> Any:
     chosen = _choose(argnums, args, "jacfwd")
-    pushed = PushForward(_of_chosen(func, argnums, args), chosen, has_aux, "jacfwd")
+    pushed = PushForward(_of_chosen(func, argnums, args), chosen, has_aux, "jacfwd", args)
     variables, k = pushed.variables, len(pushed.variables.levels)
     found: list[list[Any]] = [[] for _ in pushed.physical]
     known: dict[Any, bool] = {}
@@ -176,7 +177,7 @@ def _jacfwd_different(func: Any, argnums: Any, has_aux: bool, args: Any) -> Any:
     sizes = [leaf.numel() for leaf in leaves]
 
     def column(*tangents: Any) -> Any:
-        pushed = PushForward(of_chosen, chosen, has_aux, "jacfwd")
+        pushed = PushForward(of_chosen, chosen, has_aux, "jacfwd", args)
         return pushed.push(_pytree.unflatten(tangents, spec)), pushed.aux if has_aux else ()
 
     units = [unit.reshape([sum(sizes)] + list(leaf.shape)) for unit, leaf in zip(_units(leaves, 0, sum(sizes)), leaves)]
@@ -196,7 +197,7 @@ def _check_chunk_size(chunk_size: Any) -> None:
         raise ValueError(f"jacrev: chunk_size must be None or a positive int, got {chunk_size!r}")
 
 
-@polyfill("torch.func.jacrev", since="2.0", link=_LINK, limits=[_INFERENCE])
+@polyfill("torch.func.jacrev", since="2.0", link=_LINK, limits=[_INFERENCE, *CAPTURED])
 def jacrev(
     func: Callable[..., Any],
     argnums: Argnums = 0,
@@ -263,7 +264,7 @@ def jacfwd(
         if randomness == "different":
             found, aux = _jacfwd_different(func, argnums, has_aux, args)
         else:
-            with _draws.watched(randomness, reachable(func, args)):
+            with _draws.watched(randomness, _reachable.generators(func, args)):
                 found, aux = _jacfwd(func, argnums, has_aux, args)
         return (found, aux) if has_aux else found
 
@@ -292,7 +293,7 @@ def hessian(func: Callable[..., Any], argnums: Argnums = 0) -> Callable[..., Any
 
     @functools.wraps(func)
     def second(*args: Any) -> Any:
-        with _draws.watched("error", reachable(func, args)):
+        with _draws.watched("error", _reachable.generators(func, args)):
             return _jacfwd(gradient, argnums, False, args)[0]
 
     return second

@@ -13,6 +13,7 @@ import torch
 
 from .._shim import Limit, polyfill
 from . import _pytree
+from ._captured import LIMITS as CAPTURED
 from ._derive import backward, naming_the_operation, pull_back, recording, refuse_once_differentiable
 from ._grad import PullBack, check_tensors, is_complex
 from ._mode import unseen
@@ -29,10 +30,13 @@ _JVP_LIMITS = [
     ),
     Limit("expanded", "A primal that is expanded (of stride 0) is refused: RuntimeError.", on="native", first="2.0"),
     Limit(
-        "no_grad", "`torch.no_grad` within the function makes constants, which torch's does not heed.", on="fallback"
+        "no_grad",
+        "What is computed under `torch.no_grad` within the function is a constant; torch's own differentiates it.",
+        on="fallback",
     ),
 ]
 _JVP_LIMITS += [
+    *CAPTURED,
     Limit(
         "padding_idx",
         "`embedding` by its table: the row *padding_idx* is taken for a constant.",
@@ -48,6 +52,13 @@ _JVP_LIMITS += [
     ),
 ]
 _LINEARIZE_LIMITS = [
+    *CAPTURED,
+    Limit(
+        "writes",
+        "A write to a tensor that the function captured is not refused, and made three times.",
+        on="native",
+        first="2.0",
+    ),
     Limit("constant", "An output that does not depend on the primals: an error.", on="native", first="2.0", last="2.4"),
     Limit(
         "nested",
@@ -74,8 +85,8 @@ class PushForward(PullBack):
     may_write = True
     same_dtype = False
 
-    def __init__(self, func: Any, primals: Any, has_aux: bool, name: str) -> None:
-        super().__init__(func, primals, has_aux, name)
+    def __init__(self, func: Any, primals: Any, has_aux: bool, name: str, others: Any = ()) -> None:
+        super().__init__(func, primals, has_aux, name, others)
         with unseen(), recording(), naming_the_operation():
             self.seeds = [self.variables.leaf(_seed(output)) for output in self.physical]
             products = backward(self.physical, self.variables.physical, self.seeds, create_graph=True, forward=True)

@@ -1,6 +1,7 @@
-"""What is called without a mapped tensor, and yet has to know of vmap: draws, and ``torch.autograd.grad``.
+"""What is called without a mapped tensor, and yet has to know of a transform: draws, ``torch.autograd.grad``, writes.
 
-From torch 1.13 on a torch-function mode sees every call; below, see :class:`torchcompat.func._draws.Unseen`.
+From torch 1.13 on a torch-function mode sees every call; below, see :class:`torchcompat.func._draws.Unseen` and
+:mod:`torchcompat.func._captured`.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import Any, Iterator
 import torch
 
 from .._torch import at_least, at_most
-from . import _draws
+from . import _captured, _draws
 from ._batched import BatchedTensor, Rule, active_levels, without_out
 
 # TorchFunctionMode as a context: https://github.com/pytorch/pytorch/pull/82772
@@ -71,9 +72,26 @@ if SEES_ALL:
 
     class _Mode(torch.overrides.TorchFunctionMode):  # type: ignore[misc]
         def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-            if types or func in _rules:
+            if _captured.calling():
+                _captured.refuse(func, args, kwargs)
+            if (types or func in _rules) and active_levels():
                 return pass_on(func, types, args, kwargs or {})
             return func(*args, **kwargs) if kwargs else func(*args)
+
+
+class _Stack:
+    """As ``torch.overrides._TorchFunctionStackMode``, by which torch 1.13 calls a mode, and a fourth of its time."""
+
+    def __torch_function__(  # torchcompat: needs torch >= 1.13, < 2.0
+        self, func: Any, types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
+        mode = torch.overrides._pop_torch_function_stack()  # type: ignore[attr-defined]
+        if torch.overrides._len_torch_function_stack():
+            torch._C._set_torch_function_mode(self)  # type: ignore[attr-defined]
+        try:
+            return mode.__torch_function__(func, types, args, kwargs)
+        finally:
+            torch.overrides._push_on_torch_function_stack(mode)  # type: ignore[attr-defined]
 
 
 class _Unseen:
@@ -88,7 +106,7 @@ class _Unseen:
 
     def __exit__(self, *exception: Any) -> None:  # torchcompat: needs torch >= 1.13, < 2.0
         if self.active:
-            torch._C._set_torch_function_mode(torch.overrides._TorchFunctionStackMode())  # type: ignore[attr-defined]
+            torch._C._set_torch_function_mode(_STACK)  # type: ignore[attr-defined]
 
 
 class _AsEver:
@@ -99,24 +117,33 @@ class _AsEver:
         pass
 
 
+_STACK = _Stack()
+_HAS_STACK = SEES_ALL and at_most(1, 13)
 # For our own work on whole batches, between calls of the user's: it draws nothing. A mode makes each call, even to ask
-# for a dtype, 6 microseconds longer on torch 1.13, the one version that has modes and lacks torch.func; 2.0 has none of
+# for a dtype, microseconds longer on torch 1.13, the one version that has modes and lacks torch.func; 2.0 has none of
 # what this pauses it with.
-unseen = _Unseen if SEES_ALL and at_most(1, 13) else _AsEver
+unseen = _Unseen if _HAS_STACK else _captured.paused if SEES_ALL else _AsEver
 
 
 @contextmanager
-def seeing() -> Iterator[None]:
-    """A context in which rules see what is called without a mapped tensor, from torch 1.13 on."""
-    listening = _here.listening
-    if listening or not SEES_ALL:
-        yield
-        return
-    if not _rules:
-        _load()
+def _entered() -> Iterator[None]:  # torchcompat: needs torch >= 1.13
     _here.listening = True
     try:
         with _Mode():
+            if _HAS_STACK:
+                torch._C._set_torch_function_mode(_STACK)  # type: ignore[attr-defined]
             yield
     finally:
-        _here.listening = listening
+        _here.listening = False
+
+
+def listening() -> Any:
+    """A context in which writes to captured tensors are seen before they are made, from torch 1.13 on."""
+    return _entered() if SEES_ALL and not _here.listening else _AsEver()
+
+
+def seeing() -> Any:
+    """A context in which rules see what is called without a mapped tensor, from torch 1.13 on."""
+    if SEES_ALL and not _rules:
+        _load()
+    return listening()

@@ -27,7 +27,7 @@ class Node(NamedTuple):
 REGISTERED: dict[type, Any] = {}
 
 
-class Spec:
+class TreeSpec:
     """The structure of a pytree without its leaves.
 
     Two structures are equal if the types, the keys in their order, and the lengths are.
@@ -41,7 +41,7 @@ class Spec:
 
     __slots__ = ("children", "context", "count", "kind")
 
-    def __init__(self, kind: Any, context: Any, children: tuple[Spec, ...]) -> None:
+    def __init__(self, kind: Any, context: Any, children: tuple[TreeSpec, ...]) -> None:
         self.kind: Any = kind
         self.context: Any = context
         self.children: tuple[Spec, ...] = children
@@ -49,7 +49,7 @@ class Spec:
 
     def __eq__(self, other: object) -> bool:
         return (
-            isinstance(other, Spec)
+            isinstance(other, TreeSpec)
             and self.kind is other.kind
             and bool(self.context == other.context)
             and self.children == other.children
@@ -69,7 +69,9 @@ class Spec:
         )
 
 
-LEAF = Spec(None, None, ())
+# Pickles of earlier releases name it.
+Spec = TreeSpec
+LEAF = TreeSpec(None, None, ())
 
 
 def _is_namedtuple(kind: type) -> bool:
@@ -145,27 +147,27 @@ def build(kind: Any, context: Any, children: list[Any]) -> Any:
 IsLeaf = Callable[[Any], bool]
 
 
-def _flatten_into(tree: Any, leaves: list[Any], is_leaf: IsLeaf | None) -> Spec:
+def _flatten_into(tree: Any, leaves: list[Any], is_leaf: IsLeaf | None) -> TreeSpec:
     parts = None if is_leaf is not None and is_leaf(tree) else take_apart(tree)
     if parts is None:
         leaves.append(tree)
         return LEAF
     children, context = parts
-    return Spec(type(tree), context, tuple([_flatten_into(child, leaves, is_leaf) for child in children]))
+    return TreeSpec(type(tree), context, tuple([_flatten_into(child, leaves, is_leaf) for child in children]))
 
 
-def flatten(tree: Any, is_leaf: IsLeaf | None = None) -> tuple[list[Any], Spec]:
+def flatten(tree: Any, is_leaf: IsLeaf | None = None) -> tuple[list[Any], TreeSpec]:
     """The leaves of *tree*, in order, and its structure. None is a leaf, and so is what *is_leaf* says is one."""
     leaves: list[Any] = []
     return leaves, _flatten_into(tree, leaves, is_leaf)
 
 
-def unflatten(leaves: Any, spec: Spec) -> Any:
+def unflatten(leaves: Any, spec: TreeSpec) -> Any:
     """The pytree of structure *spec* with these *leaves*."""
     return _unflatten_from(iter(leaves), spec)
 
 
-def _unflatten_from(leaves: Iterator[Any], spec: Spec) -> Any:
+def _unflatten_from(leaves: Iterator[Any], spec: TreeSpec) -> Any:
     if spec.kind is None:
         return next(leaves)
     return build(spec.kind, spec.context, [_unflatten_from(leaves, child) for child in spec.children])
@@ -177,7 +179,7 @@ def tree_map(function: Callable[[Any], Any], tree: Any) -> Any:
     return unflatten([function(leaf) for leaf in leaves], spec)
 
 
-def broadcast(prefix: Any, spec: Spec) -> list[Any] | None:
+def broadcast(prefix: Any, spec: TreeSpec) -> list[Any] | None:
     """One value of *prefix* for each leaf of *spec*, or None where *prefix* is not the upper part of that structure.
 
     A leaf of *prefix* (an int or None) stands for all leaves below it.

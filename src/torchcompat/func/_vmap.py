@@ -9,7 +9,7 @@ import torch
 
 from .._shim import polyfill
 from .._torch import at_least, refuse_trace
-from . import _draws, _generators, _mode, _pytree
+from . import _draws, _mode, _pytree, _reachable
 from ._batched import VECTORISES, entered, levels_of, move_dim, physical_of, rank, wrap
 from ._derive import is_inference
 from ._vmap_limits import LIMITS
@@ -189,7 +189,7 @@ def mapped(func: Any, in_dims: Any, out_dims: Any, randomness: str, chunk_size: 
         inputs = _inputs(name, in_dims, args)
         chunked = chunk_size is not None and chunk_size < inputs.size
         if chunked or not _mode.SEES_ALL:
-            inputs.generators = _generators.reachable(func, args, kwargs)
+            inputs.generators = _reachable.generators(func, args, kwargs)
 
         def run(args: Any) -> Any:
             return func(*args, **kwargs)

@@ -67,14 +67,14 @@ LIMITS = [
     Limit("select_scatter", "`select_scatter`: wrong gradients.", on="native", first="2.0"),
     Limit(
         "lenient",
-        "`expand` takes -1 for a new dimension, `tril` and `triu` a vector: the batch's dimension stands in.",
+        "`expand` accepts -1 for a new dimension, and `tril` and `triu` accept a vector: the batch dimension is used.",
         on="native",
         first="2.0",
     ),
     Limit(
         "logical_scalar",
-        "An operand of no dimensions but the mapped one: `where` and `addcmul` promote the dtype as if it had "
-        "some; a negative one beside uint8 wraps around.",
+        "`where` and `addcmul` promote the dtype as if a scalar operand that is mapped had dimensions; a negative "
+        "one beside uint8 wraps around.",
         on="native",
         first="2.0",
     ),

@@ -28,7 +28,7 @@ _amax: Any = find("torch.amax")  # since 1.7
 
 
 class Options(NamedTuple):
-    """What is no tensor.
+    """The options of one attention call that are numbers.
 
     Attributes:
         scale: what the scores are multiplied by.
@@ -147,7 +147,7 @@ class _Blocks:
         return scores
 
     def kept(self, scores: Any) -> Any:
-        """What to multiply the next block's weights with: 0, or what makes up for those that are dropped."""
+        """The dropout mask of the next block: 0, or the factor that makes up for the weights that are dropped."""
         return _kept(tuple(scores.size()), scores, self.options.dropout_p, self.generator)
 
 

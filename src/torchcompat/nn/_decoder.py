@@ -8,55 +8,16 @@ from typing import Any, Callable
 import torch
 from torch.nn.functional import relu
 
-from .._shim import SHIMS, Limit, polyfill
+from .. import _moved
+from .._shim import SHIMS
 from ._masks import check_kind
 from ._multihead import HAS_FACTORY_KEYWORDS, HAS_NESTED
 from ._states import activation_of, refuse_too_old, restore, state_of
-from ._transformer import LINK, causal_hint, layer_norm
+from ._transformer import causal_hint, layer_norm
 
 
-def _native(key: str, text: str) -> Limit:
-    return Limit(key, text, on="native", first="2.5")
-
-
-LIMITS = [
-    _native("fast-path-fully-masked", "in inference a target of nothing but padding gives NaN"),
-    _native("fast-path-causal-hint", "in inference tgt_is_causal=True without tgt_mask is ignored instead of refused"),
-]
-
-
-@polyfill(
-    "torch.nn.TransformerDecoderLayer",
-    since="2.5",
-    link=LINK,
-    limits=[
-        *LIMITS,
-        _native("copied-activation", "a copy, or what is loaded from a pickle, has relu in place of a module"),
-    ],
-)
-class TransformerDecoderLayer(torch.nn.TransformerDecoderLayer):  # type: ignore[misc]
-    """Self-attention, attention to a memory, and a feed-forward network, each with a residual connection and a norm.
-
-    In torch since 2.5. Fallback: a subclass of this torch's own class with the same state dict, whose forward always
-    calls its submodules one by one.
-
-    Args:
-        d_model: width of the target, of the memory and of the output.
-        nhead: number of heads; divides *d_model*.
-        dim_feedforward: width of the hidden layer.
-        dropout: probability of dropping in training: attention weights, hidden units and what is added to the residual.
-        activation: ``"relu"``, ``"gelu"`` or a callable.
-        layer_norm_eps: added to the variance.
-        batch_first: tensors are (B, T, d_model) instead of (T, B, d_model).
-        norm_first: normalise before attention and feed-forward instead of after the residual sum.
-        bias: whether linear layers and norms have biases.
-        device: where the parameters are made.
-        dtype: dtype of the parameters.
-
-    Raises:
-        RuntimeError: *activation* is another string.
-        ValueError, AssertionError: as :class:`torchcompat.nn.MultiheadAttention` does.
-    """
+class TransformerDecoderLayerBase(torch.nn.TransformerDecoderLayer):  # type: ignore[misc]
+    """What :class:`torchcompat.nn.TransformerDecoderLayer` does."""
 
     def __init__(
         self,
@@ -158,28 +119,8 @@ class TransformerDecoderLayer(torch.nn.TransformerDecoderLayer):  # type: ignore
         return self.dropout3(self.linear2(self.dropout(self.activation(self.linear1(x)))))
 
 
-@polyfill(
-    "torch.nn.TransformerDecoder",
-    since="2.5",
-    link=LINK,
-    limits=[
-        *LIMITS,
-        _native("copied-activation", "an activation that is a module is computed as relu, since the layer is copied"),
-    ],
-)
-class TransformerDecoder(torch.nn.TransformerDecoder):  # type: ignore[misc]
-    """A stack of decoder layers.
-
-    In torch since 2.5. Fallback: a subclass of this torch's own class with the same state dict.
-
-    Args:
-        decoder_layer: the layer to copy *num_layers* times. All copies start with the same parameters.
-        num_layers: number of layers.
-        norm: applied at the end, if given.
-
-    Raises:
-        TypeError: *decoder_layer* is the own layer of a torch below 2.0, whose forward takes no causal hints.
-    """
+class TransformerDecoderBase(torch.nn.TransformerDecoder):  # type: ignore[misc]
+    """What :class:`torchcompat.nn.TransformerDecoder` does."""
 
     def __init__(self, decoder_layer: Any, num_layers: int, norm: Any = None) -> None:
         refuse_too_old("decoder_layer", decoder_layer)
@@ -239,3 +180,6 @@ class TransformerDecoder(torch.nn.TransformerDecoder):  # type: ignore[misc]
                 memory_is_causal=memory_is_causal,
             )
         return output if self.norm is None else self.norm(output)
+
+
+_moved.attach(globals())

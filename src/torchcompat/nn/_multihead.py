@@ -7,7 +7,8 @@ from typing import Any
 import torch
 from torch.nn.functional import dropout, linear, pad
 
-from .._shim import Limit, polyfill
+from .. import _moved
+from .._shim import at_home
 from .._torch import at_least, find
 from ._autocast import autocast_dtype
 from ._masks import additive_pair
@@ -24,6 +25,9 @@ class _PlainLinear(torch.nn.Linear):  # type: ignore[misc]
 
     Torch's own class for this is missing before 1.9; with ours a saved module loads on every torch.
     """
+
+
+at_home(_PlainLinear, "torchcompat.nn")
 
 
 def _shape(tensor: Any) -> tuple[int, ...]:
@@ -102,56 +106,8 @@ def _with_weights(query: Any, key: Any, value: Any, mask: Any, dropout_p: float,
     return torch.matmul(weights, value).to(dtype), weights.to(dtype)
 
 
-@polyfill(
-    "torch.nn.MultiheadAttention",
-    since="2.5",
-    link="https://github.com/pytorch/pytorch/pull/133882",
-    limits=[
-        Limit(
-            "fast-path-fully-masked",
-            "in inference a query that may see no key gives NaN, in training the bias of out_proj",
-            on="native",
-            first="2.5",
-        ),
-        Limit(
-            "fast-path-causal-hint",
-            "in inference is_causal=True without attn_mask is ignored instead of refused",
-            on="native",
-            first="2.5",
-        ),
-        Limit(
-            "causal-hint-extra-keys",
-            "is_causal=True with need_weights=False hides the keys of add_bias_kv and add_zero_attn",
-            on="native",
-            first="2.5",
-        ),
-    ],
-)
-class MultiheadAttention(torch.nn.MultiheadAttention):  # type: ignore[misc]
-    """Multi-head attention, https://arxiv.org/abs/1706.03762 .
-
-    In torch since 2.5. Fallback: a subclass of this torch's own class with the same state dict, whose forward is linear
-    layers around ``torchcompat.nn.functional.scaled_dot_product_attention``; nested tensors go to torch's own forward.
-
-    Below, L is the query's length, S the source's, B the batch size and H *num_heads*.
-
-    Args:
-        embed_dim: width of the query and of the output; a multiple of *num_heads*.
-        num_heads: number of heads.
-        dropout: probability with which a weight is dropped while training.
-        bias: whether the projections have biases.
-        add_bias_kv: append a learned key and value to every source.
-        add_zero_attn: append a key and value of zeros to every source.
-        kdim: width of the keys; None for *embed_dim*.
-        vdim: width of the values; None for *embed_dim*.
-        batch_first: tensors are (B, L, width) instead of (L, B, width).
-        device: where the parameters are made.
-        dtype: dtype of the parameters.
-
-    Raises:
-        ValueError: *embed_dim* or *num_heads* is not positive.
-        AssertionError: *num_heads* does not divide *embed_dim*.
-    """
+class MultiheadAttentionBase(torch.nn.MultiheadAttention):  # type: ignore[misc]
+    """What :class:`torchcompat.nn.MultiheadAttention` does."""
 
     def __init__(
         self,
@@ -319,3 +275,6 @@ class MultiheadAttention(torch.nn.MultiheadAttention):  # type: ignore[misc]
         out = out.transpose(1, 2) if unbatched or self.batch_first else out.permute(2, 0, 1, 3)
         out = linear(out.flatten(2), self.out_proj.weight, self.out_proj.bias)
         return (out.squeeze(0) if unbatched else out), weights
+
+
+_moved.attach(globals())

@@ -7,11 +7,12 @@ from typing import Any, Callable
 import torch
 from torch.nn.functional import relu
 
-from .._shim import SHIMS, Limit, polyfill
+from .. import _moved
+from .._shim import SHIMS
 from ._masks import MINUS_INF
 from ._multihead import HAS_FACTORY_KEYWORDS
 from ._states import refuse_too_old, restore
-from ._transformer import LINK, layer_norm
+from ._transformer import layer_norm
 
 
 def _check_inputs(src: Any, tgt: Any, d_model: int, batch_first: bool) -> None:
@@ -23,66 +24,8 @@ def _check_inputs(src: Any, tgt: Any, d_model: int, batch_first: bool) -> None:
             raise RuntimeError(f"{name} must have width d_model={d_model}, got shape {tuple(tensor.size())}")
 
 
-@polyfill(
-    "torch.nn.Transformer",
-    since="2.5",
-    link=LINK,
-    limits=[
-        Limit(
-            "default-dtype",
-            "generate_square_subsequent_mask ignores the default dtype and device",
-            on="native",
-            first="2.5",
-            last="2.5",  # https://github.com/pytorch/pytorch/pull/137654
-        ),
-        Limit(
-            "nested-float-padding",
-            "in inference a float src_key_padding_mask other than 0 and -inf raises RuntimeError",
-            on="native",
-            first="2.5",
-        ),
-        Limit(
-            "copied-activation",
-            "an activation that is a module is computed as relu in the decoder, since its layer is copied",
-            on="native",
-            first="2.5",
-        ),
-    ],
-)
-class Transformer(torch.nn.Transformer):  # type: ignore[misc]
-    """An encoder and a decoder, https://arxiv.org/abs/1706.03762 .
-
-    In torch since 2.5. Fallback: a subclass of this torch's own class with the same state dict, made of the fallbacks
-    of :class:`torchcompat.nn.TransformerEncoder` and :class:`torchcompat.nn.TransformerDecoder`.
-
-    Args:
-        d_model: width of source, target and output.
-        nhead: number of heads; divides *d_model*.
-        num_encoder_layers: number of layers of the encoder.
-        num_decoder_layers: number of layers of the decoder.
-        dim_feedforward: width of the layers' hidden layers.
-        dropout: probability of dropping in training: attention weights, hidden units and what is added to the residual.
-        activation: ``"relu"``, ``"gelu"`` or a callable.
-        custom_encoder: takes the encoder's place; called with *src* and the keywords of
-            ``TransformerEncoder.forward``.
-        custom_decoder: takes the decoder's place; called with *tgt*, the memory and the keywords of
-            ``TransformerDecoder.forward``.
-        layer_norm_eps: added to the variance.
-        batch_first: tensors are (B, length, d_model) instead of (length, B, d_model).
-        norm_first: normalise before attention and feed-forward instead of after the residual sum.
-        bias: whether linear layers and norms have biases.
-        device: where the parameters are made.
-        dtype: dtype of the parameters.
-
-    Raises:
-        RuntimeError: *activation* is another string.
-        ValueError, AssertionError: as :class:`torchcompat.nn.MultiheadAttention` does.
-        TypeError: *custom_encoder* or *custom_decoder* is the own class of a torch whose forward takes no causal hints:
-            below 2.0 and 2.1.
-
-    Warns:
-        UserWarning: from the encoder, which can only skip padding with *batch_first*.
-    """
+class TransformerBase(torch.nn.Transformer):  # type: ignore[misc]
+    """What :class:`torchcompat.nn.Transformer` does."""
 
     def __init__(
         self,
@@ -205,3 +148,6 @@ class Transformer(torch.nn.Transformer):  # type: ignore[misc]
         if dtype is not torch.bool and not dtype.is_floating_point and not getattr(dtype, "is_complex", False):
             raise RuntimeError(f"dtype must be floating point or bool, got {dtype}")
         return mask.to(dtype)
+
+
+_moved.attach(globals())

@@ -1,7 +1,6 @@
 """What lets a pickled attention module of one torch come back under another.
 
-A pickle names a class by the module that defines it, so ``_multihead``, ``_transformer``, ``_decoder`` and ``_seq2seq``
-must keep their names. Where torch's own class is the public one, that name leads to torch's own.
+A pickle names a class by its public name. Where torch's own class is the public one, that name leads to torch's own.
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ from typing import Any
 import torch
 from torch.nn.functional import gelu, relu
 
-from .._shim import SHIMS
+from .._shim import SHIMS, at_home
 from .._torch import at_least, find
 
 ACTIVATIONS = {"relu": relu, "gelu": gelu}
@@ -55,7 +54,15 @@ class _ByName:
         self.name = name
 
     def __reduce__(self) -> tuple[Any, tuple[str]]:
-        return activation_of, (self.name,)
+        return _activation, (self.name,)
+
+
+def _activation(name: str) -> Any:
+    """The activation that a pickle gives by its *name*."""
+    return ACTIVATIONS[name]
+
+
+at_home(_activation, "torchcompat.nn")
 
 
 def state_of(module: Any) -> dict[str, Any]:

@@ -9,13 +9,12 @@ from typing import Any, Callable
 import torch
 from torch.nn.functional import relu
 
-from .._shim import SHIMS, Limit, polyfill
+from .. import _moved
+from .._shim import SHIMS
 from .._torch import compiling, find
 from ._masks import MINUS_INF, additive_pair
 from ._multihead import HAS_FACTORY_KEYWORDS, HAS_NESTED
 from ._states import activation_of, kernel_of, refuse_too_old, restore, state_of
-
-LINK = "https://github.com/pytorch/pytorch/pull/133882"
 
 
 def layer_norm(width: int, eps: float, bias: bool, factory: dict[str, Any]) -> Any:
@@ -26,47 +25,8 @@ def layer_norm(width: int, eps: float, bias: bool, factory: dict[str, Any]) -> A
     return norm
 
 
-def _native(key: str, text: str, last: str = "") -> Limit:
-    return Limit(key, text, on="native", first="2.5", last=last)
-
-
-@polyfill(
-    "torch.nn.TransformerEncoderLayer",
-    since="2.5",
-    link=LINK,
-    limits=[
-        _native("fast-path-float-mask", "in inference a float src_mask is read as bool; where it hides a query, NaN"),
-        _native("fast-path-causal-hint", "in inference is_causal=True without src_mask is ignored instead of refused"),
-        _native("fast-path-fully-masked", "in inference a sequence of nothing but padding gives NaN"),
-        _native("fast-path-tanh-gelu", "in inference nn.GELU(approximate='tanh') is computed as the exact GELU"),
-        _native("fast-path-replaced-modules", "in inference replaced modules, activations and methods are not called"),
-        _native("fast-path-quantised", "in inference a layer with quantised linear layers raises AttributeError"),
-        _native("fast-path-autocast", "in inference CPU autocast raises RuntimeError", last="2.5"),
-    ],
-)
-class TransformerEncoderLayer(torch.nn.TransformerEncoderLayer):  # type: ignore[misc]
-    """Self-attention and a feed-forward network, each with a residual connection and a layer norm.
-
-    In torch since 2.5. Fallback: a subclass of this torch's own class with the same state dict, whose forward always
-    calls its submodules one by one; nested tensors go to torch's own forward.
-
-    Args:
-        d_model: width of the input and of the output.
-        nhead: number of heads; divides *d_model*.
-        dim_feedforward: width of the hidden layer.
-        dropout: probability of dropping in training: attention weights, hidden units and what is added to the residual.
-        activation: ``"relu"``, ``"gelu"`` or a callable.
-        layer_norm_eps: added to the variance.
-        batch_first: tensors are (B, S, d_model) instead of (S, B, d_model).
-        norm_first: normalise before attention and feed-forward instead of after the residual sum.
-        bias: whether linear layers and norms have biases.
-        device: where the parameters are made.
-        dtype: dtype of the parameters.
-
-    Raises:
-        RuntimeError: *activation* is another string.
-        ValueError, AssertionError: as :class:`torchcompat.nn.MultiheadAttention` does.
-    """
+class TransformerEncoderLayerBase(torch.nn.TransformerEncoderLayer):  # type: ignore[misc]
+    """What :class:`torchcompat.nn.TransformerEncoderLayer` does."""
 
     def __init__(
         self,
@@ -179,37 +139,8 @@ def causal_hint(mask: Any, is_causal: bool | None, length: int) -> bool:
 _fast_path_enabled = find("torch.backends.mha.get_fastpath_enabled") or (lambda: True)
 
 
-@polyfill(
-    "torch.nn.TransformerEncoder",
-    since="2.5",
-    link=LINK,
-    limits=[
-        _native("nested-all-padded", "in inference a batch of nothing but padding raises RuntimeError"),
-        _native("nested-float-padding", "in inference a float padding mask other than 0 and -inf raises RuntimeError"),
-        _native("nested-mixed-modes", "a padded batch raises AssertionError if only the first layers are in inference"),
-        _native("nested-autocast", "in inference CPU autocast with padding raises RuntimeError"),
-    ],
-)
-class TransformerEncoder(torch.nn.TransformerEncoder):  # type: ignore[misc]
-    """A stack of encoder layers.
-
-    In torch since 2.5. Fallback: a subclass of this torch's own class with the same state dict. It never packs a padded
-    batch, which only saves time, but its padded positions are 0 where those of a packed batch would be.
-
-    Args:
-        encoder_layer: the layer to copy *num_layers* times. All copies start with the same parameters.
-        num_layers: number of layers.
-        norm: applied at the end, if given.
-        enable_nested_tensor: in inference, where the layers can, do not compute padded positions: they are then 0
-            (before *norm*).
-        mask_check: do so only if every sequence is padded at its end.
-
-    Raises:
-        TypeError: *encoder_layer* is the own layer of a torch below 2.0, whose forward takes no *is_causal*.
-
-    Warns:
-        UserWarning: *enable_nested_tensor* is wanted, but not possible with this layer.
-    """
+class TransformerEncoderBase(torch.nn.TransformerEncoder):  # type: ignore[misc]
+    """What :class:`torchcompat.nn.TransformerEncoder` does."""
 
     def __init__(
         self,
@@ -282,3 +213,6 @@ class TransformerEncoder(torch.nn.TransformerEncoder):  # type: ignore[misc]
         if not bool((kept | padded).all()):
             return False
         return not (self.mask_check and bool((kept[:, 1:] & padded[:, :-1]).any()))
+
+
+_moved.attach(globals())

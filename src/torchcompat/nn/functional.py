@@ -27,7 +27,7 @@ __all__ = ["scaled_dot_product_attention"]
             "native",
             "2.5",
         ),
-        Limit("double-backward-gqa", "neither do they with enable_gqa", "native", "2.9"),
+        Limit("double-backward-gqa", "with enable_gqa the fused kernels have no second derivative", "native", "2.9"),
         Limit("forward-mode", "the fused kernels have no forward-mode derivative", "native", "2.5"),
         Limit("nested", "no nested tensors", "fallback"),
         Limit("script", "torch.jit.script cannot compile it", "fallback"),

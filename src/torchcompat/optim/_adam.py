@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from .._shim import SHIMS, polyfill
+from .. import _moved
 from . import _checks
 from ._base import twin
 from ._engine import (
@@ -23,36 +23,11 @@ from ._engine import (
     sparse_like,
     value_of,
 )
-from ._since import NAMES, TENSOR_LR
 from ._states import scalar
 
 
-@polyfill("torch.optim.Adam", since="2.8", link=TENSOR_LR)
-class Adam(Engine, twin("Adam")):  # type: ignore[misc]
-    """Gradient descent scaled by running averages of the gradient and of its square.
-
-    In torch since 2.8. Fallback: the same steps, one parameter at a time; with *foreach*,
-    *capturable* or *fused*, and on CUDA, by torch's own class where that does what is asked for (2.0 and later).
-    https://arxiv.org/abs/1412.6980, https://openreview.net/forum?id=ryQu7f-RZ (AMSGrad)
-
-    Args:
-        params: an iterable of tensors, of (name, tensor) pairs, or of dicts that describe groups.
-        lr: learning rate, a number or a tensor of one element.
-        betas: how much of each average is kept in a step: two floats, or two tensors of one element.
-        eps: added to the denominator.
-        weight_decay: factor of the L2 penalty, or of the decay of the weights.
-        amsgrad: divide by the largest average of squares so far.
-        foreach: changes speed only.
-        maximize: go up instead of down.
-        capturable: changes speed only; needs parameters on an accelerator.
-        differentiable: let autograd go back through the step; parameters need not be leaves then.
-        fused: changes speed only.
-        decoupled_weight_decay: shrink the weights themselves, as AdamW does.
-
-    Raises:
-        ValueError: a number is out of its range; *betas* are of two kinds, or no floats; a tensor with *foreach*.
-        RuntimeError: *fused* together with *foreach* or *differentiable*; a sparse gradient.
-    """
+class AdamBase(Engine, twin("Adam")):  # type: ignore[misc]
+    """What :class:`torchcompat.optim.Adam` does."""
 
     _name = "Adam"
 
@@ -72,6 +47,26 @@ class Adam(Engine, twin("Adam")):  # type: ignore[misc]
         fused: bool | None = None,
         decoupled_weight_decay: bool = False,
     ) -> None:
+        """Make one for *params*.
+
+        Args:
+            params: an iterable of tensors, of (name, tensor) pairs, or of dicts that describe groups.
+            lr: learning rate, a number or a tensor of one element.
+            betas: how much of each average is kept in a step: two floats, or two tensors of one element.
+            eps: added to the denominator.
+            weight_decay: factor of the L2 penalty, or of the decay of the weights.
+            amsgrad: divide by the largest average of squares so far.
+            foreach: changes speed only.
+            maximize: go up instead of down.
+            capturable: changes speed only; needs parameters on an accelerator.
+            differentiable: let autograd go back through the step; parameters need not be leaves then.
+            fused: changes speed only.
+            decoupled_weight_decay: shrink the weights themselves, as AdamW does.
+
+        Raises:
+            ValueError: a number is out of its range; *betas* are of two kinds, or no floats; a tensor with *foreach*.
+            RuntimeError: *fused* together with *foreach* or *differentiable*; a sparse gradient.
+        """
         _checks.not_negative(lr=lr, eps=eps, weight_decay=weight_decay)
         _checks.decay_rates(betas)
         if not any(all(isinstance(beta, kind) for beta in betas) for kind in (float, torch.Tensor)):
@@ -119,30 +114,8 @@ class Adam(Engine, twin("Adam")):  # type: ignore[misc]
         )
 
 
-@polyfill("torch.optim.AdamW", since="2.8", link=TENSOR_LR)
-class AdamW(SHIMS["optim.Adam"].fallback, twin("AdamW")):  # type: ignore[misc]
-    """Adam whose weight decay shrinks the weights themselves and leaves the averages alone.
-
-    In torch since 2.8. Fallback: the same steps, one parameter at a time; with *foreach*,
-    *capturable* or *fused*, and on CUDA, by torch's own class where that does what is asked for (2.0 and later).
-    https://arxiv.org/abs/1711.05101
-
-    Args:
-        params: an iterable of tensors, of (name, tensor) pairs, or of dicts that describe groups.
-        lr: learning rate, a number or a tensor of one element.
-        betas: how much of each average is kept in a step: two floats, or two tensors of one element.
-        eps: added to the denominator.
-        weight_decay: times *lr*, the part of each weight that is taken off in a step.
-        amsgrad: divide by the largest average of squares so far.
-        maximize: go up instead of down.
-        foreach: changes speed only.
-        capturable: changes speed only; needs parameters on an accelerator.
-        differentiable: let autograd go back through the step; parameters need not be leaves then.
-        fused: changes speed only.
-
-    Raises:
-        ValueError, RuntimeError: as :class:`torchcompat.optim.Adam`.
-    """
+class AdamWBase(AdamBase, twin("AdamW")):  # type: ignore[misc]
+    """What :class:`torchcompat.optim.AdamW` does."""
 
     _name = "AdamW"
 
@@ -161,6 +134,24 @@ class AdamW(SHIMS["optim.Adam"].fallback, twin("AdamW")):  # type: ignore[misc]
         differentiable: bool = False,
         fused: bool | None = None,
     ) -> None:
+        """Make one for *params*.
+
+        Args:
+            params: an iterable of tensors, of (name, tensor) pairs, or of dicts that describe groups.
+            lr: learning rate, a number or a tensor of one element.
+            betas: how much of each average is kept in a step: two floats, or two tensors of one element.
+            eps: added to the denominator.
+            weight_decay: times *lr*, the part of each weight that is taken off in a step.
+            amsgrad: divide by the largest average of squares so far.
+            maximize: go up instead of down.
+            foreach: changes speed only.
+            capturable: changes speed only; needs parameters on an accelerator.
+            differentiable: let autograd go back through the step; parameters need not be leaves then.
+            fused: changes speed only.
+
+        Raises:
+            ValueError, RuntimeError: as :class:`torchcompat.optim.Adam`.
+        """
         super().__init__(
             params,
             lr,
@@ -182,29 +173,8 @@ class AdamW(SHIMS["optim.Adam"].fallback, twin("AdamW")):  # type: ignore[misc]
             group["decoupled_weight_decay"] = True
 
 
-@polyfill("torch.optim.Adamax", since="2.8", link=TENSOR_LR)
-class Adamax(Engine, twin("Adamax")):  # type: ignore[misc]
-    """Adam with the largest recent gradient in place of the average of squares.
-
-    In torch since 2.8. Fallback: the same steps, one parameter at a time; with *foreach* or
-    *capturable*, and on CUDA, by torch's own class where that does what is asked for (2.0 and later).
-    https://arxiv.org/abs/1412.6980, section 7.1
-
-    Args:
-        params: an iterable of tensors, of (name, tensor) pairs, or of dicts that describe groups.
-        lr: learning rate, a number or a tensor of one element.
-        betas: how much of the average and of the largest gradient is kept in a step.
-        eps: added to the size of the gradient.
-        weight_decay: factor of the L2 penalty.
-        foreach: changes speed only.
-        maximize: go up instead of down.
-        differentiable: let autograd go back through the step.
-        capturable: changes speed only; needs parameters on an accelerator.
-
-    Raises:
-        ValueError: a number is out of its range.
-        RuntimeError: a sparse gradient.
-    """
+class AdamaxBase(Engine, twin("Adamax")):  # type: ignore[misc]
+    """What :class:`torchcompat.optim.Adamax` does."""
 
     _name = "Adamax"
 
@@ -221,6 +191,23 @@ class Adamax(Engine, twin("Adamax")):  # type: ignore[misc]
         differentiable: bool = False,
         capturable: bool = False,
     ) -> None:
+        """Make one for *params*.
+
+        Args:
+            params: an iterable of tensors, of (name, tensor) pairs, or of dicts that describe groups.
+            lr: learning rate, a number or a tensor of one element.
+            betas: how much of the average and of the largest gradient is kept in a step.
+            eps: added to the size of the gradient.
+            weight_decay: factor of the L2 penalty.
+            foreach: changes speed only.
+            maximize: go up instead of down.
+            differentiable: let autograd go back through the step.
+            capturable: changes speed only; needs parameters on an accelerator.
+
+        Raises:
+            ValueError: a number is out of its range.
+            RuntimeError: a sparse gradient.
+        """
         _checks.not_negative(lr=lr, eps=eps, weight_decay=weight_decay)
         _checks.decay_rates(betas)
         super().__init__(
@@ -253,24 +240,8 @@ class Adamax(Engine, twin("Adamax")):  # type: ignore[misc]
         move_ratio_(param, mean, denominator, -(value_of(group["lr"]) / (1 - beta1**step)))
 
 
-@polyfill("torch.optim.SparseAdam", since="2.6", link=NAMES)
-class SparseAdam(Engine, twin("SparseAdam")):  # type: ignore[misc]
-    """Adam for sparse gradients: only what they name is averaged and moved.
-
-    In torch since 2.6. Fallback: the same steps.
-    https://arxiv.org/abs/1412.6980
-
-    Args:
-        params: an iterable of dense real tensors, of (name, tensor) pairs, or of dicts that describe groups.
-        lr: learning rate above 0, a number or a tensor of one element.
-        betas: how much of each average is kept in a step.
-        eps: above 0; added to the denominator.
-        maximize: go up instead of down.
-
-    Raises:
-        ValueError: a number is out of its range; a parameter is sparse or complex.
-        RuntimeError: a dense gradient.
-    """
+class SparseAdamBase(Engine, twin("SparseAdam")):  # type: ignore[misc]
+    """What :class:`torchcompat.optim.SparseAdam` does."""
 
     _name = "SparseAdam"
     _scalars = ()
@@ -284,6 +255,19 @@ class SparseAdam(Engine, twin("SparseAdam")):  # type: ignore[misc]
         eps: float = 1e-8,
         maximize: bool = False,
     ) -> None:
+        """Make one for *params*.
+
+        Args:
+            params: an iterable of dense real tensors, of (name, tensor) pairs, or of dicts that describe groups.
+            lr: learning rate above 0, a number or a tensor of one element.
+            betas: how much of each average is kept in a step.
+            eps: above 0; added to the denominator.
+            maximize: go up instead of down.
+
+        Raises:
+            ValueError: a number is out of its range; a parameter is sparse or complex.
+            RuntimeError: a dense gradient.
+        """
         _checks.positive(lr=lr, eps=eps)
         _checks.decay_rates(betas)
         super().__init__(params, {"lr": lr, "betas": betas, "eps": eps, "maximize": maximize})
@@ -322,3 +306,6 @@ def _averaged(average: Any, grad: Any, values: Any, weight: float) -> Any:
     change = (values - old).mul_(weight)
     average.add_(sparse_like(grad, change))
     return old + change
+
+
+_moved.attach(globals())

@@ -6,39 +6,15 @@ from typing import Any
 
 import torch
 
-from .._shim import polyfill
+from .. import _moved
 from . import _checks
 from ._base import twin
 from ._engine import Engine, add_square_, decay, lerp_, move_, move_ratio_, next_step, plus_, value_of
-from ._since import NAMES, TENSOR_LR
 from ._states import scalar
 
 
-@polyfill("torch.optim.NAdam", since="2.8", link=TENSOR_LR)
-class NAdam(Engine, twin("NAdam")):  # type: ignore[misc]
-    """Adam with Nesterov's momentum.
-
-    In torch since 2.8. Fallback: the same steps, one parameter at a time; with *foreach* or
-    *capturable*, and on CUDA, by torch's own class where that does what is asked for (2.0 and later).
-    https://openreview.net/forum?id=OM0jvwB8jIp57ZJjtNEZ
-
-    Args:
-        params: an iterable of tensors, of (name, tensor) pairs, or of dicts that describe groups.
-        lr: learning rate, a number or a tensor of one element.
-        betas: how much of each average is kept in a step.
-        eps: added to the denominator.
-        weight_decay: factor of the L2 penalty, or of the decay of the weights.
-        momentum_decay: how fast the momentum comes near the first of *betas*.
-        decoupled_weight_decay: shrink the weights themselves, as AdamW does.
-        foreach: changes speed only.
-        maximize: go up instead of down.
-        capturable: changes speed only; needs parameters on an accelerator.
-        differentiable: let autograd go back through the step.
-
-    Raises:
-        ValueError: a number is out of its range.
-        RuntimeError: a sparse gradient.
-    """
+class NAdamBase(Engine, twin("NAdam")):  # type: ignore[misc]
+    """What :class:`torchcompat.optim.NAdam` does."""
 
     _name = "NAdam"
     _scalars = ("step", "mu_product")
@@ -58,6 +34,25 @@ class NAdam(Engine, twin("NAdam")):  # type: ignore[misc]
         capturable: bool = False,
         differentiable: bool = False,
     ) -> None:
+        """Make one for *params*.
+
+        Args:
+            params: an iterable of tensors, of (name, tensor) pairs, or of dicts that describe groups.
+            lr: learning rate, a number or a tensor of one element.
+            betas: how much of each average is kept in a step.
+            eps: added to the denominator.
+            weight_decay: factor of the L2 penalty, or of the decay of the weights.
+            momentum_decay: how fast the momentum comes near the first of *betas*.
+            decoupled_weight_decay: shrink the weights themselves, as AdamW does.
+            foreach: changes speed only.
+            maximize: go up instead of down.
+            capturable: changes speed only; needs parameters on an accelerator.
+            differentiable: let autograd go back through the step.
+
+        Raises:
+            ValueError: a number is out of its range.
+            RuntimeError: a sparse gradient.
+        """
         _checks.not_negative(lr=lr, eps=eps, weight_decay=weight_decay, momentum_decay=momentum_decay)
         _checks.decay_rates(betas)
         super().__init__(
@@ -98,30 +93,8 @@ class NAdam(Engine, twin("NAdam")):  # type: ignore[misc]
         move_ratio_(param, mean, denominator, -lr * then / (1 - product * then))
 
 
-@polyfill("torch.optim.RAdam", since="2.6", link=NAMES)
-class RAdam(Engine, twin("RAdam")):  # type: ignore[misc]
-    """Adam that does without the average of squares as long as too few steps have gone into it.
-
-    In torch since 2.6. Fallback: the same steps, one parameter at a time; with *foreach* or
-    *capturable*, and on CUDA, by torch's own class where that does what is asked for (2.0 and later).
-    https://arxiv.org/abs/1908.03265
-
-    Args:
-        params: an iterable of tensors, of (name, tensor) pairs, or of dicts that describe groups.
-        lr: learning rate, a number or a tensor of one element.
-        betas: how much of each average is kept in a step.
-        eps: added to the denominator.
-        weight_decay: factor of the L2 penalty, or of the decay of the weights.
-        decoupled_weight_decay: shrink the weights themselves, as AdamW does.
-        foreach: changes speed only.
-        maximize: go up instead of down.
-        capturable: changes speed only; needs parameters on an accelerator.
-        differentiable: let autograd go back through the step.
-
-    Raises:
-        ValueError: a number is out of its range.
-        RuntimeError: a sparse gradient.
-    """
+class RAdamBase(Engine, twin("RAdam")):  # type: ignore[misc]
+    """What :class:`torchcompat.optim.RAdam` does."""
 
     _name = "RAdam"
 
@@ -139,6 +112,24 @@ class RAdam(Engine, twin("RAdam")):  # type: ignore[misc]
         capturable: bool = False,
         differentiable: bool = False,
     ) -> None:
+        """Make one for *params*.
+
+        Args:
+            params: an iterable of tensors, of (name, tensor) pairs, or of dicts that describe groups.
+            lr: learning rate, a number or a tensor of one element.
+            betas: how much of each average is kept in a step.
+            eps: added to the denominator.
+            weight_decay: factor of the L2 penalty, or of the decay of the weights.
+            decoupled_weight_decay: shrink the weights themselves, as AdamW does.
+            foreach: changes speed only.
+            maximize: go up instead of down.
+            capturable: changes speed only; needs parameters on an accelerator.
+            differentiable: let autograd go back through the step.
+
+        Raises:
+            ValueError: a number is out of its range.
+            RuntimeError: a sparse gradient.
+        """
         _checks.not_negative(lr=lr, eps=eps, weight_decay=weight_decay)
         _checks.decay_rates(betas)
         super().__init__(
@@ -176,3 +167,6 @@ class RAdam(Engine, twin("RAdam")):  # type: ignore[misc]
             rectified = (length - 4) * (length - 2) * longest / ((longest - 4) * (longest - 2) * length)
             direction = direction * (left2**0.5 / plus_(square.sqrt(), group["eps"])) * rectified**0.5
         move_(param, direction, -1)
+
+
+_moved.attach(globals())

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from .._shim import polyfill
+from .. import _moved
 from . import _checks
 from ._base import twin
 from ._engine import (
@@ -22,33 +22,11 @@ from ._engine import (
     sparse_like,
     value_of,
 )
-from ._since import LATE_GROUPS, TENSOR_LR
 from ._states import scalar
 
 
-@polyfill("torch.optim.Adadelta", since="2.8", link=TENSOR_LR)
-class Adadelta(Engine, twin("Adadelta")):  # type: ignore[misc]
-    """Steps in the proportion of the recent steps to the recent gradients.
-
-    In torch since 2.8. Fallback: the same steps, one parameter at a time; with *foreach* or
-    *capturable*, and on CUDA, by torch's own class where that does what is asked for (2.0 and later).
-    https://arxiv.org/abs/1212.5701
-
-    Args:
-        params: an iterable of tensors, of (name, tensor) pairs, or of dicts that describe groups.
-        lr: factor of the step, a number or a tensor of one element.
-        rho: how much of both averages of squares is kept in a step, from 0 to 1.
-        eps: added to both averages.
-        weight_decay: factor of the L2 penalty.
-        foreach: changes speed only.
-        capturable: changes speed only; needs parameters on an accelerator.
-        maximize: go up instead of down.
-        differentiable: let autograd go back through the step.
-
-    Raises:
-        ValueError: a number is out of its range.
-        RuntimeError: a sparse gradient.
-    """
+class AdadeltaBase(Engine, twin("Adadelta")):  # type: ignore[misc]
+    """What :class:`torchcompat.optim.Adadelta` does."""
 
     _name = "Adadelta"
 
@@ -65,6 +43,23 @@ class Adadelta(Engine, twin("Adadelta")):  # type: ignore[misc]
         maximize: bool = False,
         differentiable: bool = False,
     ) -> None:
+        """Make one for *params*.
+
+        Args:
+            params: an iterable of tensors, of (name, tensor) pairs, or of dicts that describe groups.
+            lr: factor of the step, a number or a tensor of one element.
+            rho: how much of both averages of squares is kept in a step, from 0 to 1.
+            eps: added to both averages.
+            weight_decay: factor of the L2 penalty.
+            foreach: changes speed only.
+            capturable: changes speed only; needs parameters on an accelerator.
+            maximize: go up instead of down.
+            differentiable: let autograd go back through the step.
+
+        Raises:
+            ValueError: a number is out of its range.
+            RuntimeError: a sparse gradient.
+        """
         _checks.not_negative(lr=lr, rho=rho, eps=eps, weight_decay=weight_decay)
         if rho > 1:
             raise ValueError(f"rho must be at most 1, got {rho!r}")
@@ -97,30 +92,8 @@ class Adadelta(Engine, twin("Adadelta")):  # type: ignore[misc]
         move_(param, delta, -value_of(group["lr"]))
 
 
-@polyfill("torch.optim.Adagrad", since="2.12", link=LATE_GROUPS)
-class Adagrad(Engine, twin("Adagrad")):  # type: ignore[misc]
-    """Gradient descent scaled by the sum of all squared gradients so far.
-
-    In torch since 2.12. Fallback: the same steps, one parameter at a time; with *foreach* or
-    *fused*, and on CUDA, by torch's own class where that does what is asked for (2.0 and later).
-    https://jmlr.org/papers/v12/duchi11a.html
-
-    Args:
-        params: an iterable of tensors, of (name, tensor) pairs, or of dicts that describe groups.
-        lr: learning rate, a number or a tensor of one element.
-        lr_decay: how fast it falls.
-        weight_decay: factor of the L2 penalty; not with sparse gradients.
-        initial_accumulator_value: what the sums start from.
-        eps: added to the denominator.
-        foreach: changes speed only.
-        maximize: go up instead of down.
-        differentiable: let autograd go back through the step.
-        fused: changes speed only.
-
-    Raises:
-        ValueError: a number is negative.
-        RuntimeError: *fused* together with *foreach* or *differentiable*; *weight_decay* with a sparse gradient.
-    """
+class AdagradBase(Engine, twin("Adagrad")):  # type: ignore[misc]
+    """What :class:`torchcompat.optim.Adagrad` does."""
 
     _name = "Adagrad"
     # In 2.0 foreach=True rounds the learning rate to float32.
@@ -141,6 +114,24 @@ class Adagrad(Engine, twin("Adagrad")):  # type: ignore[misc]
         differentiable: bool = False,
         fused: bool | None = None,
     ) -> None:
+        """Make one for *params*.
+
+        Args:
+            params: an iterable of tensors, of (name, tensor) pairs, or of dicts that describe groups.
+            lr: learning rate, a number or a tensor of one element.
+            lr_decay: how fast it falls.
+            weight_decay: factor of the L2 penalty; not with sparse gradients.
+            initial_accumulator_value: what the sums start from.
+            eps: added to the denominator.
+            foreach: changes speed only.
+            maximize: go up instead of down.
+            differentiable: let autograd go back through the step.
+            fused: changes speed only.
+
+        Raises:
+            ValueError: a number is negative.
+            RuntimeError: *fused* together with *foreach* or *differentiable*; *weight_decay* with a sparse gradient.
+        """
         _checks.not_negative(lr=lr, lr_decay=lr_decay, weight_decay=weight_decay, eps=eps)
         _checks.not_negative(initial_accumulator_value=initial_accumulator_value)
         _checks.fused(fused, foreach, differentiable)
@@ -197,31 +188,8 @@ class Adagrad(Engine, twin("Adagrad")):  # type: ignore[misc]
         move_(param, sparse_like(grad, values / roots), size)
 
 
-@polyfill("torch.optim.RMSprop", since="2.8", link=TENSOR_LR)
-class RMSprop(Engine, twin("RMSprop")):  # type: ignore[misc]
-    """Gradient descent scaled by a running average of the squared gradient.
-
-    In torch since 2.8. Fallback: the same steps, one parameter at a time; with *foreach* or
-    *capturable*, and on CUDA, by torch's own class where that does what is asked for (2.0 and later).
-    https://www.cs.toronto.edu/~tijmen/csc321/slides/lecture_slides_lec6.pdf, https://arxiv.org/abs/1308.0850 (centered)
-
-    Args:
-        params: an iterable of tensors, of (name, tensor) pairs, or of dicts that describe groups.
-        lr: learning rate, a number or a tensor of one element.
-        alpha: how much of the averages is kept in a step.
-        eps: added to the denominator.
-        weight_decay: factor of the L2 penalty.
-        momentum: how much of the last direction is kept.
-        centered: scale by the variance, for which the gradient is averaged too.
-        capturable: changes speed only; needs parameters on an accelerator.
-        foreach: changes speed only.
-        maximize: go up instead of down.
-        differentiable: let autograd go back through the step.
-
-    Raises:
-        ValueError: a number is negative.
-        RuntimeError: a sparse gradient.
-    """
+class RMSpropBase(Engine, twin("RMSprop")):  # type: ignore[misc]
+    """What :class:`torchcompat.optim.RMSprop` does."""
 
     _name = "RMSprop"
 
@@ -239,6 +207,25 @@ class RMSprop(Engine, twin("RMSprop")):  # type: ignore[misc]
         maximize: bool = False,
         differentiable: bool = False,
     ) -> None:
+        """Make one for *params*.
+
+        Args:
+            params: an iterable of tensors, of (name, tensor) pairs, or of dicts that describe groups.
+            lr: learning rate, a number or a tensor of one element.
+            alpha: how much of the averages is kept in a step.
+            eps: added to the denominator.
+            weight_decay: factor of the L2 penalty.
+            momentum: how much of the last direction is kept.
+            centered: scale by the variance, for which the gradient is averaged too.
+            capturable: changes speed only; needs parameters on an accelerator.
+            foreach: changes speed only.
+            maximize: go up instead of down.
+            differentiable: let autograd go back through the step.
+
+        Raises:
+            ValueError: a number is negative.
+            RuntimeError: a sparse gradient.
+        """
         _checks.not_negative(lr=lr, alpha=alpha, eps=eps, weight_decay=weight_decay, momentum=momentum)
         super().__init__(
             params,
@@ -280,3 +267,6 @@ class RMSprop(Engine, twin("RMSprop")):  # type: ignore[misc]
             move_(param, buffer, size)
         else:
             move_ratio_(param, grad, root, size)
+
+
+_moved.attach(globals())

@@ -15,7 +15,7 @@ from typing import Any, Callable, Iterable
 import torch
 from torch.utils.hooks import RemovableHandle
 
-from .._shim import SHIMS
+from .._shim import SHIMS, at_home
 from .._torch import at_least, find
 from ._states import add_keywords, scalar
 
@@ -32,9 +32,12 @@ def twin(name: str) -> Any:
 
 
 def _blank(name: str) -> Any:
-    """What a pickled optimiser starts as."""
+    """What a pickled optimiser starts as whose class has no public name on the torch that wrote it."""
     cls = SHIMS["optim." + name].fallback
     return cls.__new__(cls)
+
+
+at_home(_blank, "torchcompat.optim")
 
 
 def _hooked(step: Any) -> Any:
@@ -116,7 +119,7 @@ class Base(torch.optim.Optimizer):  # type: ignore[misc]
         # A pickle names a class by its module and name, which lead to torch's own class where that is the public one.
         name = type(self).__name__
         shim = SHIMS.get("optim." + name)
-        if shim is None or shim.fallback is not type(self):
+        if shim is None or shim.fallback is not type(self) or shim.public is type(self):
             return super().__reduce_ex__(protocol)
         return _blank, (name,), self.__getstate__()
 

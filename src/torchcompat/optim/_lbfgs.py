@@ -6,42 +6,14 @@ from typing import Any
 
 import torch
 
-from .._shim import Limit, polyfill
+from .. import _moved
 from . import _checks
 from ._base import Base
 from ._engine import _real, bare, is_complex, value_of
 
 
-@polyfill(
-    "torch.optim.LBFGS",
-    since="2.14",
-    link="https://github.com/pytorch/pytorch/pull/187309",
-    limits=[
-        Limit("max-eval", "a line search may call the closure up to 25 times past max_eval", "fallback", "1.2", "2.9")
-    ],
-)
-class LBFGS(Base, torch.optim.LBFGS):  # type: ignore[misc]
-    """Quasi-Newton steps from the last changes of gradient and parameters, each step several iterations.
-
-    In torch since 2.14. Fallback: this torch's own iterations and line search, on real and complex parameters, with
-    *maximize*.
-    https://doi.org/10.1007/BF01589116
-
-    Args:
-        params: an iterable of tensors or of (name, tensor) pairs; one group.
-        lr: factor of the step, a number or a tensor of one element.
-        max_iter: iterations in a step.
-        max_eval: calls of the closure in a step; None for 1.25 times *max_iter*.
-        tolerance_grad: stop when no gradient is larger.
-        tolerance_change: stop when neither the loss nor a parameter changes by more.
-        history_size: how many changes are remembered.
-        line_search_fn: ``"strong_wolfe"`` or None.
-        maximize: go up instead of down.
-
-    Raises:
-        ValueError: *lr* is negative, or there are several groups.
-        RuntimeError: *line_search_fn* is another string; raised by the first step.
-    """
+class LBFGSBase(Base, torch.optim.LBFGS):  # type: ignore[misc]
+    """What :class:`torchcompat.optim.LBFGS` does."""
 
     _scalars = ()
 
@@ -58,6 +30,23 @@ class LBFGS(Base, torch.optim.LBFGS):  # type: ignore[misc]
         *,
         maximize: bool = False,
     ) -> None:
+        """Make one for *params*.
+
+        Args:
+            params: an iterable of tensors or of (name, tensor) pairs; one group.
+            lr: factor of the step, a number or a tensor of one element.
+            max_iter: iterations in a step.
+            max_eval: calls of the closure in a step; None for 1.25 times *max_iter*.
+            tolerance_grad: stop when no gradient is larger.
+            tolerance_change: stop when neither the loss nor a parameter changes by more.
+            history_size: how many changes are remembered.
+            line_search_fn: ``"strong_wolfe"`` or None.
+            maximize: go up instead of down.
+
+        Raises:
+            ValueError: *lr* is negative, or there are several groups.
+            RuntimeError: *line_search_fn* is another string; raised by the first step.
+        """
         _checks.not_negative(lr=lr)
         super().__init__(
             params,
@@ -144,3 +133,6 @@ class LBFGS(Base, torch.optim.LBFGS):  # type: ignore[misc]
         flat = self._gather_flat_grad()
         self._set_param(x)
         return loss, flat
+
+
+_moved.attach(globals())

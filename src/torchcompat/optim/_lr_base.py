@@ -1,6 +1,6 @@
 """What all learning rate schedulers share, with the semantics of torch 2.15 on any torch.
 
-Nothing is inherited from torch's base class but the kinship: every method that torch has is here.
+Our classes define every method themselves. They name torch's base class only so that `isinstance` holds.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ from .._shim import Limit, polyfill
 from .._torch import at_most, find
 from ._states import of_scheduler
 
-PUBLIC = "torchcompat.optim.lr_scheduler"
 TORCHS = "torch.optim.lr_scheduler."
 C = TypeVar("C", bound=Callable[..., Any])
 Lrs = List[Any]
@@ -49,13 +48,12 @@ def torchs(name: str) -> Any:
 
 
 def scheduler(since: str, link: str, limits: Sequence[Limit] = (), wrong: str | None = None) -> Callable[[C], C]:
-    """As polyfill, for a class of ``torch.optim.lr_scheduler``, whichever module it is written in.
+    """As polyfill, for a class of ``torch.optim.lr_scheduler``, of which torch's own class is a kind.
 
-    Pickles find it under its public name: what one torch wrote is then read as torch's own class on another.
+    What one torch pickled is read as torch's own class on another, since a pickle names the class by its public name.
     """
 
     def declare(fallback: C) -> C:
-        fallback.__module__ = PUBLIC
         name = fallback.__name__
         native = find(TORCHS + name)
         if native and "_kin" not in vars(fallback):

@@ -6,7 +6,7 @@ import warnings
 from bisect import bisect_right
 from typing import Any, Sequence
 
-from ._lr_base import Scheduler, put, scheduler, torchs, values_of
+from ._lr_base import Scheduler, put, torchs, values_of
 from ._lr_plateau import Plateau
 
 
@@ -72,23 +72,8 @@ def _undo_first_step(each: Any) -> None:
         each.last_epoch -= 1
 
 
-@scheduler(since="2.13", link="https://github.com/pytorch/pytorch/pull/185986")
-class SequentialLR(_Group, torchs("SequentialLR")):  # type: ignore[misc]
-    """Use one scheduler after the other, each from its own epoch 0.
-
-    In torch since 2.13. Fallback: the same; torch's own schedulers can be among them, on any torch.
-    https://docs.pytorch.org/docs/stable/generated/torch.optim.lr_scheduler.SequentialLR.html
-
-    Args:
-        optimizer: of all the schedulers.
-        schedulers: schedulers of that optimizer, not ``ReduceLROnPlateau``; one made of others only as the first.
-        milestones: the epochs at which the second, third, ... scheduler takes over.
-        last_epoch: the last epoch seen.
-
-    Raises:
-        ValueError: no scheduler, one of another optimizer, a ``ReduceLROnPlateau``, or a wrong number of milestones.
-        TypeError: what is no scheduler.
-    """
+class SequentialLRBase(_Group, torchs("SequentialLR")):  # type: ignore[misc]
+    """What :class:`torchcompat.optim.lr_scheduler.SequentialLR` does."""
 
     def __init__(self, optimizer: Any, schedulers: list[Any], milestones: list[int], last_epoch: int = -1) -> None:
         self.optimizer = _check(schedulers, optimizer)
@@ -117,22 +102,8 @@ class SequentialLR(_Group, torchs("SequentialLR")):  # type: ignore[misc]
         self._last_lr = values_of(self.optimizer, "lr")
 
 
-@scheduler(since="2.10", link="https://github.com/pytorch/pytorch/pull/163120")
-class ChainedScheduler(_Group, torchs("ChainedScheduler")):  # type: ignore[misc]
-    """Step several schedulers at once, each acting on what the one before has made of the learning rate.
-
-    In torch since 2.10. Fallback: the same; torch's own schedulers can be among them, but those of torch 1.2 and 1.3
-    do not look at what others did.
-    https://docs.pytorch.org/docs/stable/generated/torch.optim.lr_scheduler.ChainedScheduler.html
-
-    Args:
-        schedulers: schedulers of one optimizer, not ``ReduceLROnPlateau``.
-        optimizer: theirs; the first one's where None.
-
-    Raises:
-        ValueError: no scheduler, one of another optimizer, or a ``ReduceLROnPlateau``.
-        TypeError: what is no scheduler.
-    """
+class ChainedSchedulerBase(_Group, torchs("ChainedScheduler")):  # type: ignore[misc]
+    """What :class:`torchcompat.optim.lr_scheduler.ChainedScheduler` does."""
 
     def __init__(self, schedulers: Sequence[Any], optimizer: Any = None) -> None:
         self.optimizer = _check(schedulers, optimizer)

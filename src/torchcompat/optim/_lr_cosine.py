@@ -5,11 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from .._shim import Limit
-from ._lr_base import Lrs, Scheduler, positive_int, scheduler, torchs, values_of
-
-_SINCE = "2.10"
-_LINK = "https://github.com/pytorch/pytorch/pull/163120"
+from ._lr_base import Lrs, Scheduler, positive_int, torchs, values_of
 
 
 def _wave(done: float) -> float:
@@ -17,19 +13,8 @@ def _wave(done: float) -> float:
     return (1 + math.cos(math.pi * done)) / 2
 
 
-@scheduler(since=_SINCE, link=_LINK)
-class CosineAnnealingLR(Scheduler, torchs("CosineAnnealingLR")):  # type: ignore[misc]
-    """Let the learning rate fall to *eta_min* along half a cosine wave of *T_max* epochs, and rise again, and so on.
-
-    In torch since 2.10. Fallback: the same formula, which from step to step scales what the learning rate is above
-    *eta_min*, so that other schedulers can act on it too.
-    https://docs.pytorch.org/docs/stable/generated/torch.optim.lr_scheduler.CosineAnnealingLR.html
-
-    Args:
-        optimizer, last_epoch: as in :class:`LRScheduler`.
-        T_max: epochs from the highest learning rate to the lowest.
-        eta_min: the lowest learning rate.
-    """
+class CosineAnnealingLRBase(Scheduler, torchs("CosineAnnealingLR")):  # type: ignore[misc]
+    """What :class:`torchcompat.optim.lr_scheduler.CosineAnnealingLR` does."""
 
     def __init__(self, optimizer: Any, T_max: int, eta_min: float = 0.0, last_epoch: int = -1) -> None:
         self.T_max = T_max
@@ -54,33 +39,8 @@ class CosineAnnealingLR(Scheduler, torchs("CosineAnnealingLR")):  # type: ignore
         return [self.eta_min + (base - self.eta_min) * height for base in self.base_lrs]
 
 
-@scheduler(
-    since=_SINCE,
-    link=_LINK,
-    limits=[
-        Limit(
-            "restart",
-            "step(epoch) at the start of a wave may give eta_min: T_0=1, T_mult=3, epoch 121",
-            "native",
-            _SINCE,
-        )
-    ],
-)
-class CosineAnnealingWarmRestarts(Scheduler, torchs("CosineAnnealingWarmRestarts")):  # type: ignore[misc]
-    """Let the learning rate fall towards *eta_min* along half a cosine wave, start again at the top, and so on.
-
-    In torch since 2.10. Fallback: the same formula; ``step(epoch)`` finds its wave by whole numbers.
-    https://docs.pytorch.org/docs/stable/generated/torch.optim.lr_scheduler.CosineAnnealingWarmRestarts.html
-
-    Args:
-        optimizer, last_epoch: as in :class:`LRScheduler`.
-        T_0: epochs of the first wave.
-        T_mult: each wave has this many times the epochs of the one before.
-        eta_min: the learning rate at the end of a wave.
-
-    Raises:
-        ValueError: *T_0* or *T_mult* is no positive int, or *eta_min* no number.
-    """
+class CosineAnnealingWarmRestartsBase(Scheduler, torchs("CosineAnnealingWarmRestarts")):  # type: ignore[misc]
+    """What :class:`torchcompat.optim.lr_scheduler.CosineAnnealingWarmRestarts` does."""
 
     def __init__(self, optimizer: Any, T_0: int, T_mult: int = 1, eta_min: float = 0.0, last_epoch: int = -1) -> None:
         positive_int("T_0", T_0)

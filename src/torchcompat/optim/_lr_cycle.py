@@ -5,12 +5,9 @@ from __future__ import annotations
 import math
 from typing import Any, Callable, List, Union
 
-from .._shim import Limit
-from ._lr_base import Lrs, Scheduler, check_optimizer, per_group, positive_int, put, scheduler, torchs
+from ._lr_base import Lrs, Scheduler, check_optimizer, per_group, positive_int, put, torchs
 from ._states import function_state
 
-_SINCE = "2.10"
-_LINK = "https://github.com/pytorch/pytorch/pull/163120"
 _Floats = Union[float, List[float]]
 
 
@@ -42,31 +39,8 @@ _SCALES: dict[str, Callable[[float, float], float]] = {
 }
 
 
-_MUTATES = Limit("mutates", "load_state_dict takes a key out of the dict that it is given", "native", _SINCE)
-
-
-@scheduler(since=_SINCE, link=_LINK, limits=[_MUTATES])
-class CyclicLR(Scheduler, torchs("CyclicLR")):  # type: ignore[misc]
-    """Move the learning rate up and down between two bounds, in straight lines, batch by batch.
-
-    In torch since 2.10. Fallback: the same formula. It can be pickled, also on torch up to 2.0, where torch's own
-    cannot. https://docs.pytorch.org/docs/stable/generated/torch.optim.lr_scheduler.CyclicLR.html
-
-    Args:
-        optimizer, last_epoch: as in :class:`LRScheduler`.
-        base_lr, max_lr: the bounds; a float, or a list with one for each group.
-        step_size_up, step_size_down: steps from bound to bound; down as up where None.
-        mode: "triangular": all cycles are alike. "triangular2": each is half as high as the one before.
-            "exp_range": ``gamma ** step`` times as high.
-        gamma: for "exp_range".
-        scale_fn: gives the height instead of *mode*; takes the cycle, from 1, or the step, from 0.
-        scale_mode: which of these *scale_fn* takes: "cycle" or "iterations".
-        cycle_momentum: move the momentum, or the first of the betas, the other way.
-        base_momentum, max_momentum: its bounds; a float, or a list with one for each group.
-
-    Raises:
-        ValueError: *mode* is unknown; a list has another length; the optimizer has neither momentum nor betas.
-    """
+class CyclicLRBase(Scheduler, torchs("CyclicLR")):  # type: ignore[misc]
+    """What :class:`torchcompat.optim.lr_scheduler.CyclicLR` does."""
 
     def __init__(
         self,
@@ -173,29 +147,8 @@ def _all_steps(total_steps: Any, epochs: Any, steps_per_epoch: Any) -> int:
     return positive_int("epochs", epochs) * positive_int("steps_per_epoch", steps_per_epoch)
 
 
-@scheduler(since=_SINCE, link=_LINK)
-class OneCycleLR(Scheduler, torchs("OneCycleLR")):  # type: ignore[misc]
-    """Let the learning rate rise to *max_lr* and fall far below where it began, once, batch by batch.
-
-    In torch since 2.10. Fallback: the same formula.
-    https://docs.pytorch.org/docs/stable/generated/torch.optim.lr_scheduler.OneCycleLR.html
-
-    Args:
-        optimizer, last_epoch: as in :class:`LRScheduler`.
-        max_lr: the top; a float, or a list with one for each group.
-        total_steps: steps in all; where None, *epochs* times *steps_per_epoch*.
-        pct_start: which part of the steps rises; a float from 0 to 1.
-        anneal_strategy: "cos" or "linear".
-        cycle_momentum: move the momentum, or the first of the betas, the other way.
-        base_momentum, max_momentum: its bounds; a float, or a list with one for each group.
-        div_factor: it begins at ``max_lr / div_factor``.
-        final_div_factor: it ends at ``max_lr / div_factor / final_div_factor``.
-        three_phase: fall to the beginning as steeply as it rose, then to the end.
-
-    Raises:
-        ValueError: an argument is out of range, a list has another length, the optimizer has neither momentum nor
-            betas; or, from ``step``, it is past *total_steps*.
-    """
+class OneCycleLRBase(Scheduler, torchs("OneCycleLR")):  # type: ignore[misc]
+    """What :class:`torchcompat.optim.lr_scheduler.OneCycleLR` does."""
 
     def __init__(
         self,

@@ -6,49 +6,10 @@ from bisect import bisect_right
 from collections import Counter
 from typing import Any, Callable, Iterable, List, Union
 
-from .._shim import Limit
-from .._torch import find
-from ._lr_base import TORCHS, Factors, Lrs, Scheduler, check_optimizer, scheduler, torchs, values_of
+from ._lr_base import Factors, Lrs, Scheduler, check_optimizer, torchs, values_of
 from ._states import function_state
 
-_SINCE = "2.10"
-_LINK = "https://github.com/pytorch/pytorch/pull/163120"
 _Lambdas = Union[Callable[[int], float], List[Callable[[int], float]]]
-_RATES = Limit(
-    "rates",
-    "sets the first groups before it sees that get_lr returned too few; may not say so at all",
-    "native",
-    _SINCE,
-)
-
-
-@scheduler(since=_SINCE, link=_LINK, limits=[_RATES])
-class LRScheduler(Scheduler):
-    """The base class of all learning rate schedulers, torch's and yours: isinstance knows them on every torch.
-
-    In torch since 2.10. Fallback: torch's base class under either of its names (``_LRScheduler`` up to 1.13) is a
-    kind of it, and so is ``ReduceLROnPlateau``, which stands alone up to torch 2.1. What you derive from it is derived
-    from torch's base class. https://docs.pytorch.org/docs/stable/generated/torch.optim.lr_scheduler.LRScheduler.html
-
-    A subclass defines ``get_lr(self)``, which returns the learning rate of each parameter group for
-    ``self.last_epoch``; ``self.base_lrs`` are the initial ones. A method ``_get_closed_form_lr(self)`` is used instead
-    by ``step(epoch)``.
-
-    Args:
-        optimizer: a ``torch.optim.Optimizer``. A learning rate that is a tensor is changed in place.
-        last_epoch: the last epoch seen, when training goes on; the groups then need their ``"initial_lr"``.
-
-    Raises:
-        TypeError: *optimizer* is none.
-        KeyError: there is no ``"initial_lr"`` although *last_epoch* is not -1.
-    """
-
-    _kin = tuple(
-        filter(None, map(find, (TORCHS + "LRScheduler", TORCHS + "_LRScheduler", TORCHS + "ReduceLROnPlateau")))
-    )
-
-    def __init__(self, optimizer: Any, last_epoch: int = -1) -> None:
-        super().__init__(optimizer, last_epoch)
 
 
 class _PerGroup(Scheduler):
@@ -81,20 +42,8 @@ class _PerGroup(Scheduler):
         return [lr * function(self.last_epoch) for lr, function in zip(lrs, self.lr_lambdas)]
 
 
-@scheduler(since=_SINCE, link=_LINK)
-class LambdaLR(_PerGroup, torchs("LambdaLR")):  # type: ignore[misc]
-    """Multiply the initial learning rate by a function of the epoch.
-
-    In torch since 2.10. Fallback: the same formula.
-    https://docs.pytorch.org/docs/stable/generated/torch.optim.lr_scheduler.LambdaLR.html
-
-    Args:
-        optimizer, last_epoch: as in :class:`LRScheduler`.
-        lr_lambda: takes the epoch, from 0, and returns the factor; or a list of such functions, one for each group.
-
-    Raises:
-        ValueError: the list has another length.
-    """
+class LambdaLRBase(_PerGroup, torchs("LambdaLR")):  # type: ignore[misc]
+    """What :class:`torchcompat.optim.lr_scheduler.LambdaLR` does."""
 
     def __init__(self, optimizer: Any, lr_lambda: _Lambdas, last_epoch: int = -1) -> None:
         super().__init__(optimizer, lr_lambda, last_epoch)
@@ -104,21 +53,8 @@ class LambdaLR(_PerGroup, torchs("LambdaLR")):  # type: ignore[misc]
         return self._multiples(self.base_lrs)
 
 
-@scheduler(since=_SINCE, link=_LINK)
-class MultiplicativeLR(_PerGroup, torchs("MultiplicativeLR")):  # type: ignore[misc]
-    """Multiply the learning rate, at each step but the first, by a function of the epoch.
-
-    In torch since 2.10. Fallback: the same formula.
-    https://docs.pytorch.org/docs/stable/generated/torch.optim.lr_scheduler.MultiplicativeLR.html
-
-    Args:
-        optimizer, last_epoch: as in :class:`LRScheduler`.
-        lr_lambda: takes the epoch, from 1, and returns the factor; or a list of such functions, one for each group.
-
-    Raises:
-        ValueError: the list has another length.
-        TypeError: what should be a function cannot be called.
-    """
+class MultiplicativeLRBase(_PerGroup, torchs("MultiplicativeLR")):  # type: ignore[misc]
+    """What :class:`torchcompat.optim.lr_scheduler.MultiplicativeLR` does."""
 
     def __init__(self, optimizer: Any, lr_lambda: _Lambdas, last_epoch: int = -1) -> None:
         for function in lr_lambda if isinstance(lr_lambda, (list, tuple)) else [lr_lambda]:
@@ -132,18 +68,8 @@ class MultiplicativeLR(_PerGroup, torchs("MultiplicativeLR")):  # type: ignore[m
         return lrs if self._is_initial else self._multiples(lrs)
 
 
-@scheduler(since=_SINCE, link=_LINK)
-class StepLR(Factors, torchs("StepLR")):  # type: ignore[misc]
-    """Multiply the learning rate by *gamma* every *step_size* epochs.
-
-    In torch since 2.10. Fallback: the same formula.
-    https://docs.pytorch.org/docs/stable/generated/torch.optim.lr_scheduler.StepLR.html
-
-    Args:
-        optimizer, last_epoch: as in :class:`LRScheduler`.
-        step_size: epochs between two changes.
-        gamma: the factor.
-    """
+class StepLRBase(Factors, torchs("StepLR")):  # type: ignore[misc]
+    """What :class:`torchcompat.optim.lr_scheduler.StepLR` does."""
 
     def __init__(self, optimizer: Any, step_size: int, gamma: float = 0.1, last_epoch: int = -1) -> None:
         self.step_size = step_size
@@ -157,18 +83,8 @@ class StepLR(Factors, torchs("StepLR")):  # type: ignore[misc]
         return float(self.gamma ** (self.last_epoch // self.step_size))
 
 
-@scheduler(since=_SINCE, link=_LINK)
-class MultiStepLR(Factors, torchs("MultiStepLR")):  # type: ignore[misc]
-    """Multiply the learning rate by *gamma* at each of the *milestones*.
-
-    In torch since 2.10. Fallback: the same formula; it also reads the states of torch 1.2 and 1.3.
-    https://docs.pytorch.org/docs/stable/generated/torch.optim.lr_scheduler.MultiStepLR.html
-
-    Args:
-        optimizer, last_epoch: as in :class:`LRScheduler`.
-        milestones: epochs, in any order; one that comes twice counts twice.
-        gamma: the factor.
-    """
+class MultiStepLRBase(Factors, torchs("MultiStepLR")):  # type: ignore[misc]
+    """What :class:`torchcompat.optim.lr_scheduler.MultiStepLR` does."""
 
     def __init__(self, optimizer: Any, milestones: Iterable[int], gamma: float = 0.1, last_epoch: int = -1) -> None:
         self.milestones = Counter(milestones)
@@ -183,21 +99,8 @@ class MultiStepLR(Factors, torchs("MultiStepLR")):  # type: ignore[misc]
         return float(self.gamma ** bisect_right(sorted(self.milestones.elements()), self.last_epoch))
 
 
-@scheduler(since=_SINCE, link=_LINK)
-class ConstantLR(Factors, torchs("ConstantLR")):  # type: ignore[misc]
-    """Multiply the learning rate by *factor* until epoch *total_iters*, and then give it back.
-
-    In torch since 2.10. Fallback: the same formula.
-    https://docs.pytorch.org/docs/stable/generated/torch.optim.lr_scheduler.ConstantLR.html
-
-    Args:
-        optimizer, last_epoch: as in :class:`LRScheduler`.
-        factor: from 0 to 1; with 0 nothing can be given back, and epoch *total_iters* raises ZeroDivisionError.
-        total_iters: epochs.
-
-    Raises:
-        ValueError: *factor* is out of range.
-    """
+class ConstantLRBase(Factors, torchs("ConstantLR")):  # type: ignore[misc]
+    """What :class:`torchcompat.optim.lr_scheduler.ConstantLR` does."""
 
     def __init__(self, optimizer: Any, factor: float = 1.0 / 3, total_iters: int = 5, last_epoch: int = -1) -> None:
         if not 0 <= factor <= 1:
@@ -215,22 +118,8 @@ class ConstantLR(Factors, torchs("ConstantLR")):  # type: ignore[misc]
         return self.factor + (self.last_epoch >= self.total_iters) * (1 - self.factor)
 
 
-@scheduler(since=_SINCE, link=_LINK)
-class LinearLR(Factors, torchs("LinearLR")):  # type: ignore[misc]
-    """Change the factor of the learning rate linearly, from *start_factor* to *end_factor* at epoch *total_iters*.
-
-    In torch since 2.10. Fallback: the same formula.
-    https://docs.pytorch.org/docs/stable/generated/torch.optim.lr_scheduler.LinearLR.html
-
-    Args:
-        optimizer, last_epoch: as in :class:`LRScheduler`.
-        start_factor: at epoch 0; above 0, at most 1.
-        end_factor: from 0 to 1.
-        total_iters: epochs.
-
-    Raises:
-        ValueError: a factor is out of range.
-    """
+class LinearLRBase(Factors, torchs("LinearLR")):  # type: ignore[misc]
+    """What :class:`torchcompat.optim.lr_scheduler.LinearLR` does."""
 
     def __init__(
         self,
@@ -262,17 +151,8 @@ class LinearLR(Factors, torchs("LinearLR")):  # type: ignore[misc]
         return self.start_factor + (self.end_factor - self.start_factor) * done
 
 
-@scheduler(since=_SINCE, link=_LINK)
-class ExponentialLR(Factors, torchs("ExponentialLR")):  # type: ignore[misc]
-    """Multiply the learning rate by *gamma* at each step but the first.
-
-    In torch since 2.10. Fallback: the same formula.
-    https://docs.pytorch.org/docs/stable/generated/torch.optim.lr_scheduler.ExponentialLR.html
-
-    Args:
-        optimizer, last_epoch: as in :class:`LRScheduler`.
-        gamma: the factor.
-    """
+class ExponentialLRBase(Factors, torchs("ExponentialLR")):  # type: ignore[misc]
+    """What :class:`torchcompat.optim.lr_scheduler.ExponentialLR` does."""
 
     def __init__(self, optimizer: Any, gamma: float, last_epoch: int = -1) -> None:
         self.gamma = gamma
@@ -285,18 +165,8 @@ class ExponentialLR(Factors, torchs("ExponentialLR")):  # type: ignore[misc]
         return float(self.gamma**self.last_epoch)
 
 
-@scheduler(since=_SINCE, link=_LINK)
-class PolynomialLR(Factors, torchs("PolynomialLR")):  # type: ignore[misc]
-    """Let the learning rate fall to 0 at epoch *total_iters*, as ``(1 - epoch / total_iters) ** power``.
-
-    In torch since 2.10. Fallback: the same formula.
-    https://docs.pytorch.org/docs/stable/generated/torch.optim.lr_scheduler.PolynomialLR.html
-
-    Args:
-        optimizer, last_epoch: as in :class:`LRScheduler`.
-        total_iters: epochs.
-        power: of the polynomial; 1 is a straight line.
-    """
+class PolynomialLRBase(Factors, torchs("PolynomialLR")):  # type: ignore[misc]
+    """What :class:`torchcompat.optim.lr_scheduler.PolynomialLR` does."""
 
     def __init__(self, optimizer: Any, total_iters: int = 5, power: float = 1.0, last_epoch: int = -1) -> None:
         self.total_iters = total_iters

@@ -6,34 +6,13 @@ import math
 import warnings
 from typing import Any
 
-from ._lr_base import EPOCH_MESSAGE, Lrs, Scheduler, check_optimizer, put, scheduler, torchs, values_of
+from ._lr_base import EPOCH_MESSAGE, Lrs, Scheduler, check_optimizer, put, torchs, values_of
 
 Plateau = torchs("ReduceLROnPlateau")
 
 
-@scheduler(since="2.10", link="https://github.com/pytorch/pytorch/pull/163098")
-class ReduceLROnPlateau(Scheduler, Plateau):  # type: ignore[misc, valid-type]
-    """Multiply the learning rate by *factor* when a metric has not improved for more than *patience* epochs.
-
-    In torch since 2.10. Fallback: the same.
-    https://docs.pytorch.org/docs/stable/generated/torch.optim.lr_scheduler.ReduceLROnPlateau.html
-
-    Args:
-        optimizer: as in :class:`LRScheduler`.
-        mode: "min": lower is better; "max": higher is.
-        factor: below 1.
-        patience: epochs without improvement that are allowed.
-        threshold: what counts as an improvement: by more than this part of the best ("rel"), or than this ("abs").
-        threshold_mode: "rel" or "abs".
-        cooldown: epochs after a change in which nothing counts.
-        min_lr: no learning rate gets lower; a float, or a list with one for each group.
-        eps: a smaller change of a learning rate is not made.
-
-    Raises:
-        ValueError: an argument is out of range, or a list has another length.
-        TypeError: *optimizer* is none.
-        RuntimeError: from ``step``, where *min_lr* was a list and the optimizer has other groups by now.
-    """
+class ReduceLROnPlateauBase(Scheduler, Plateau):  # type: ignore[misc, valid-type]
+    """What :class:`torchcompat.optim.lr_scheduler.ReduceLROnPlateau` does."""
 
     def __init__(
         self,

@@ -7,37 +7,16 @@ from typing import Any
 
 import torch
 
-from .._shim import polyfill
+from .. import _moved
 from .._torch import at_least
 from . import _checks
 from ._base import twin
 from ._engine import Engine, is_complex, lerp_, next_step, value_of
-from ._since import TENSOR_LR
 from ._states import scalar
 
 
-@polyfill("torch.optim.Adafactor", since="2.8", link=TENSOR_LR)
-class Adafactor(Engine, twin("Adafactor")):  # type: ignore[misc]
-    """Steps scaled by averages of squared gradients of which, for matrices, only those of rows and columns are kept.
-
-    In torch since 2.8. Fallback: the same steps; *foreach* changes nothing.
-    https://arxiv.org/abs/1804.04235, from which torch departs: *lr* bounds the relative step size, and the first of
-    *eps* is a lower bound of the denominator.
-
-    Args:
-        params: an iterable of real tensors, of (name, tensor) pairs, or of dicts that describe groups.
-        lr: largest relative step size, and factor of the weight decay: a number or a tensor of one element.
-        beta2_decay: the power of the step number with which an average takes up the newest square; 0 or below.
-        eps: the least denominator, or None for the machine epsilon, and the least scale of a parameter.
-        d: what the root of the mean square of an update is clipped to, 1 or above.
-        weight_decay: times *lr*, the part of each weight that is taken off in a step.
-        foreach: changes speed only.
-        maximize: go up instead of down.
-
-    Raises:
-        ValueError: a number is out of its range.
-        RuntimeError: a complex parameter, or a sparse gradient.
-    """
+class AdafactorBase(Engine, twin("Adafactor")):  # type: ignore[misc]
+    """What :class:`torchcompat.optim.Adafactor` does."""
 
     _name = "Adafactor"
 
@@ -53,6 +32,22 @@ class Adafactor(Engine, twin("Adafactor")):  # type: ignore[misc]
         foreach: bool | None = None,
         maximize: bool = False,
     ) -> None:
+        """Make one for *params*.
+
+        Args:
+            params: an iterable of real tensors, of (name, tensor) pairs, or of dicts that describe groups.
+            lr: largest relative step size, and factor of the weight decay: a number or a tensor of one element.
+            beta2_decay: the power of the step number with which an average takes up the newest square; 0 or below.
+            eps: the least denominator, or None for the machine epsilon, and the least scale of a parameter.
+            d: what the root of the mean square of an update is clipped to, 1 or above.
+            weight_decay: times *lr*, the part of each weight that is taken off in a step.
+            foreach: changes speed only.
+            maximize: go up instead of down.
+
+        Raises:
+            ValueError: a number is out of its range.
+            RuntimeError: a complex parameter, or a sparse gradient.
+        """
         _checks.not_negative(lr=lr, weight_decay=weight_decay)
         if not beta2_decay <= 0:
             raise ValueError(f"beta2_decay must be at most 0, got {beta2_decay!r}")
@@ -118,31 +113,8 @@ def _mean_square(tensor: Any, dim: int) -> Any:
     return torch.norm(tensor, p=2, dim=dim, keepdim=True).pow_(2).div_(tensor.size(dim))
 
 
-@polyfill("torch.optim.Muon", since="2.15", link="https://github.com/pytorch/pytorch/pull/194664")
-class Muon(Engine, twin("Muon")):  # type: ignore[misc]
-    """Momentum whose steps are made nearly orthogonal. For the matrices inside a network; use AdamW for the rest.
-
-    In torch since 2.15. Fallback: the same steps; where this torch does not multiply bfloat16 matrices on the CPU, in
-    float32, rounded to bfloat16 after each operation.
-    https://kellerjordan.github.io/posts/muon/, https://arxiv.org/abs/2502.16982 ("match_rms_adamw")
-
-    Args:
-        params: an iterable of real matrices, of (name, matrix) pairs, or of dicts that describe groups.
-        lr: learning rate, a number or a tensor of one element.
-        weight_decay: times *lr*, the part of each weight that is taken off in a step.
-        momentum: how much of the average of gradients is kept in a step.
-        nesterov: look ahead along the average.
-        ns_coefficients: of the first, third and fifth power in the Newton-Schulz iteration.
-        eps: the least norm of a step before it is made orthogonal.
-        ns_steps: number of iterations, below 100.
-        adjust_lr_fn: how *lr* depends on the shape (rows, columns): None or ``"original"``, the root of rows / columns
-            but at least 1; ``"match_rms_adamw"``, 0.2 times the root of the larger; ``"spectral_unclamped"``, the root
-            of rows / columns.
-
-    Raises:
-        ValueError: a number is out of its range; *adjust_lr_fn* is another string; a parameter is no matrix.
-        RuntimeError: a complex parameter, or a sparse gradient.
-    """
+class MuonBase(Engine, twin("Muon")):  # type: ignore[misc]
+    """What :class:`torchcompat.optim.Muon` does."""
 
     _name = "Muon"
     _scalars = ()
@@ -159,6 +131,25 @@ class Muon(Engine, twin("Muon")):  # type: ignore[misc]
         ns_steps: int = 5,
         adjust_lr_fn: str | None = None,
     ) -> None:
+        """Make one for *params*.
+
+        Args:
+            params: an iterable of real matrices, of (name, matrix) pairs, or of dicts that describe groups.
+            lr: learning rate, a number or a tensor of one element.
+            weight_decay: times *lr*, the part of each weight that is taken off in a step.
+            momentum: how much of the average of gradients is kept in a step.
+            nesterov: look ahead along the average.
+            ns_coefficients: of the first, third and fifth power in the Newton-Schulz iteration.
+            eps: the least norm of a step before it is made orthogonal.
+            ns_steps: number of iterations, below 100.
+            adjust_lr_fn: how *lr* depends on the shape (rows, columns): None or ``"original"``, the root of
+                rows / columns but at least 1; ``"match_rms_adamw"``, 0.2 times the root of the larger;
+                ``"spectral_unclamped"``, the root of rows / columns.
+
+        Raises:
+            ValueError: a number is out of its range; *adjust_lr_fn* is another string; a parameter is no matrix.
+            RuntimeError: a complex parameter, or a sparse gradient.
+        """
         _checks.not_negative(lr=lr, momentum=momentum, weight_decay=weight_decay)
         if adjust_lr_fn not in _RATIOS:
             raise ValueError(f"adjust_lr_fn must be one of {list(_RATIOS)}, got {adjust_lr_fn!r}")
@@ -234,3 +225,6 @@ def _bfloat16(tensor: Any) -> Any:
 
 def _round(tensor: Any) -> Any:
     return tensor.float().to(torch.bfloat16).float()
+
+
+_moved.attach(globals())

@@ -6,38 +6,15 @@ from typing import Any
 
 import torch
 
-from .._shim import polyfill
+from .. import _moved
 from . import _checks
 from ._base import twin
 from ._engine import Engine, decay, is_complex, move_, moved, next_step, value_of
-from ._since import NAMES, TENSOR_LR
 from ._states import scalar
 
 
-@polyfill("torch.optim.SGD", since="2.8", link=TENSOR_LR)
-class SGD(Engine, twin("SGD")):  # type: ignore[misc]
-    """Stochastic gradient descent, with momentum if asked for.
-
-    In torch since 2.8. Fallback: the same steps, one parameter at a time; with *foreach* or
-    *fused*, and on CUDA, by torch's own class where that does what is asked for (2.0 and later).
-    https://www.cs.toronto.edu/~hinton/absps/momentum.pdf
-
-    Args:
-        params: an iterable of tensors, of (name, tensor) pairs, or of dicts that describe groups.
-        lr: learning rate, a number or a tensor of one element.
-        momentum: how much of the last direction is kept.
-        dampening: how much of the gradient is left out of the direction.
-        weight_decay: factor of the L2 penalty.
-        nesterov: look ahead along the direction; needs *momentum*, and no *dampening*.
-        maximize: go up instead of down.
-        foreach: changes speed only.
-        differentiable: let autograd go back through the step; parameters need not be leaves then.
-        fused: changes speed only.
-
-    Raises:
-        ValueError: a number is out of its range, or *nesterov* lacks momentum.
-        RuntimeError: *fused* together with *foreach* or *differentiable*.
-    """
+class SGDBase(Engine, twin("SGD")):  # type: ignore[misc]
+    """What :class:`torchcompat.optim.SGD` does."""
 
     _name = "SGD"
     _scalars = ()
@@ -60,6 +37,24 @@ class SGD(Engine, twin("SGD")):  # type: ignore[misc]
         fused: bool | None = None,
     ) -> None:
         # Torch's own lets NaN pass here, and in no other optimiser.
+        """Make one for *params*.
+
+        Args:
+            params: an iterable of tensors, of (name, tensor) pairs, or of dicts that describe groups.
+            lr: learning rate, a number or a tensor of one element.
+            momentum: how much of the last direction is kept.
+            dampening: how much of the gradient is left out of the direction.
+            weight_decay: factor of the L2 penalty.
+            nesterov: look ahead along the direction; needs *momentum*, and no *dampening*.
+            maximize: go up instead of down.
+            foreach: changes speed only.
+            differentiable: let autograd go back through the step; parameters need not be leaves then.
+            fused: changes speed only.
+
+        Raises:
+            ValueError: a number is out of its range, or *nesterov* lacks momentum.
+            RuntimeError: *fused* together with *foreach* or *differentiable*.
+        """
         _checks.not_below_zero(lr=lr, momentum=momentum, weight_decay=weight_decay)
         _checks.fused(fused, foreach, differentiable)
         if nesterov and (momentum <= 0 or dampening != 0):
@@ -96,29 +91,8 @@ class SGD(Engine, twin("SGD")):  # type: ignore[misc]
         move_(param, grad, -value_of(group["lr"]))
 
 
-@polyfill("torch.optim.ASGD", since="2.6", link=NAMES)
-class ASGD(Engine, twin("ASGD")):  # type: ignore[misc]
-    """Stochastic gradient descent that also keeps the average of its parameters, as ``state[param]["ax"]``.
-
-    In torch since 2.6. Fallback: the same steps, one parameter at a time; with *foreach* or
-    *capturable*, and on CUDA, by torch's own class where that does what is asked for (2.0 and later).
-    https://dl.acm.org/doi/10.1137/0330046
-
-    Args:
-        params: an iterable of tensors, of (name, tensor) pairs, or of dicts that describe groups.
-        lr: learning rate of the first step, a number or a tensor of one element.
-        lambd: how fast it falls, and how much the parameters shrink.
-        alpha: the power with which it falls.
-        t0: the step from which on the average is taken.
-        weight_decay: factor of the L2 penalty.
-        foreach: changes speed only.
-        maximize: go up instead of down.
-        differentiable: let autograd go back through the step.
-        capturable: changes speed only; needs parameters on an accelerator.
-
-    Raises:
-        ValueError: a number is negative.
-    """
+class ASGDBase(Engine, twin("ASGD")):  # type: ignore[misc]
+    """What :class:`torchcompat.optim.ASGD` does."""
 
     _name = "ASGD"
     # Before, foreach=True is off by 1e-5.
@@ -138,6 +112,23 @@ class ASGD(Engine, twin("ASGD")):  # type: ignore[misc]
         differentiable: bool = False,
         capturable: bool = False,
     ) -> None:
+        """Make one for *params*.
+
+        Args:
+            params: an iterable of tensors, of (name, tensor) pairs, or of dicts that describe groups.
+            lr: learning rate of the first step, a number or a tensor of one element.
+            lambd: how fast it falls, and how much the parameters shrink.
+            alpha: the power with which it falls.
+            t0: the step from which on the average is taken.
+            weight_decay: factor of the L2 penalty.
+            foreach: changes speed only.
+            maximize: go up instead of down.
+            differentiable: let autograd go back through the step.
+            capturable: changes speed only; needs parameters on an accelerator.
+
+        Raises:
+            ValueError: a number is negative.
+        """
         _checks.not_negative(lr=lr, lambd=lambd, alpha=alpha, weight_decay=weight_decay)
         super().__init__(
             params,
@@ -175,27 +166,8 @@ class ASGD(Engine, twin("ASGD")):  # type: ignore[misc]
         state["mu"].fill_(1 / max(1, step - group["t0"]))
 
 
-@polyfill("torch.optim.Rprop", since="2.8", link=TENSOR_LR)
-class Rprop(Engine, twin("Rprop")):  # type: ignore[misc]
-    """Resilient backpropagation: only the signs of the gradients count. For full batches.
-
-    In torch since 2.8. Fallback: the same steps, one parameter at a time; with *foreach* or
-    *capturable*, and on CUDA, by torch's own class where that does what is asked for (2.0 and later).
-    https://doi.org/10.1109/ICNN.1993.298623
-
-    Args:
-        params: an iterable of tensors, of (name, tensor) pairs, or of dicts that describe groups.
-        lr: size of the first step, a number or a tensor of one element.
-        etas: factors of the step size where the sign has changed, and where not: below 1 and above 1.
-        step_sizes: the smallest and the largest step size.
-        capturable: changes speed only; needs parameters on an accelerator.
-        foreach: changes speed only.
-        maximize: go up instead of down.
-        differentiable: let autograd go back through the step.
-
-    Raises:
-        ValueError: *lr* is negative, or *etas* are not on the two sides of 1.
-    """
+class RpropBase(Engine, twin("Rprop")):  # type: ignore[misc]
+    """What :class:`torchcompat.optim.Rprop` does."""
 
     _name = "Rprop"
 
@@ -211,6 +183,21 @@ class Rprop(Engine, twin("Rprop")):  # type: ignore[misc]
         maximize: bool = False,
         differentiable: bool = False,
     ) -> None:
+        """Make one for *params*.
+
+        Args:
+            params: an iterable of tensors, of (name, tensor) pairs, or of dicts that describe groups.
+            lr: size of the first step, a number or a tensor of one element.
+            etas: factors of the step size where the sign has changed, and where not: below 1 and above 1.
+            step_sizes: the smallest and the largest step size.
+            capturable: changes speed only; needs parameters on an accelerator.
+            foreach: changes speed only.
+            maximize: go up instead of down.
+            differentiable: let autograd go back through the step.
+
+        Raises:
+            ValueError: *lr* is negative, or *etas* are not on the two sides of 1.
+        """
         _checks.not_negative(lr=lr)
         if not 0 < etas[0] < 1 < etas[1]:
             raise ValueError(f"etas must be a number between 0 and 1 and one above 1, got {etas!r}")
@@ -246,3 +233,6 @@ class Rprop(Engine, twin("Rprop")):  # type: ignore[misc]
         grad = grad.masked_fill(turned < 0, 0)
         param.addcmul_(grad.sign(), state["step_size"], value=-1)
         state["prev"].copy_(grad)
+
+
+_moved.attach(globals())

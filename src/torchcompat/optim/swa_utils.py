@@ -28,7 +28,8 @@ __all__ = [
 
 Tensors = Any
 _MULTI = "https://github.com/pytorch/pytorch/pull/94820"
-_DECAY = "https://github.com/pytorch/pytorch/pull/133773"
+# https://github.com/pytorch/pytorch/pull/133773
+_DECAY = Limit("decay", "a decay below 0 or above 1 is no error", "native", "2.1", "2.5")
 
 
 def _checked(decay: float) -> float:
@@ -37,11 +38,11 @@ def _checked(decay: float) -> float:
     return decay
 
 
-@polyfill("torch.optim.swa_utils.get_ema_avg_fn", since="2.6", link=_DECAY)
+@polyfill("torch.optim.swa_utils.get_ema_avg_fn", since="2.1", link=_MULTI, limits=[_DECAY])
 def get_ema_avg_fn(decay: float = 0.999) -> AverageOne:
     """The function for an exponential moving average: what it takes and returns is one tensor.
 
-    In torch since 2.6. Fallback: the same formula, on half precision in float32.
+    In torch since 2.1. Fallback: the same formula, on half precision in float32.
     https://docs.pytorch.org/docs/stable/generated/torch.optim.swa_utils.get_ema_avg_fn.html
 
     Args:
@@ -83,11 +84,11 @@ def get_swa_avg_fn() -> AverageOne:
     return swa_update
 
 
-@polyfill("torch.optim.swa_utils.get_ema_multi_avg_fn", since="2.6", link=_DECAY)
+@polyfill("torch.optim.swa_utils.get_ema_multi_avg_fn", since="2.1", link=_MULTI, limits=[_DECAY])
 def get_ema_multi_avg_fn(decay: float = 0.999) -> AverageAll:
     """The function for an exponential moving average that changes a list of tensors in place.
 
-    In torch since 2.6. Fallback: the same formula; one kernel for all tensors only where torch has it, on CUDA.
+    In torch since 2.1. Fallback: the same formula; one kernel for all tensors only where torch has it, on CUDA.
     https://docs.pytorch.org/docs/stable/generated/torch.optim.swa_utils.get_ema_multi_avg_fn.html
 
     Args:

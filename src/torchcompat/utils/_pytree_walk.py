@@ -6,7 +6,7 @@ from collections import OrderedDict, defaultdict, deque
 from typing import Any, Callable, Iterator, NamedTuple, Sequence, Tuple
 
 from ..func import _pytree
-from ..func._pytree import Spec as TreeSpec
+from ..func._pytree import TreeSpec
 
 IsLeaf = Callable[[Any], bool]
 _DICTS = (dict, OrderedDict, defaultdict)

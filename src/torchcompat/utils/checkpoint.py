@@ -37,9 +37,9 @@ _native: Any = find("torch.utils.checkpoint.checkpoint")
 _FORCED = is_forced("utils.checkpoint.checkpoint")
 # On torch 2.4 every recomputation warns of a deprecated name that torch itself uses.
 _WARNS = "https://github.com/pytorch/pytorch/issues/130659" if at_least(2, 4) and at_most(2, 4) else None
-# torch's own way without reentrant autograd is the contract's from 2.1 on: only keywords are missing up to 2.13. The
+# torch's own way without reentrant autograd is the contract's from 2.1 on: only keywords are missing up to 2.8. The
 # way here serves older torch and 2.4, and newer torch in tests. The compiler knows torch's own only.
-_DELEGATES = at_least(2, 1) and at_most(2, 13) and not _WARNS and not _FORCED
+_DELEGATES = at_least(2, 1) and at_most(2, 8) and not _WARNS and not _FORCED
 _DELEGATES_IN_GRAPHS = at_least(2, 1)
 
 
@@ -124,8 +124,8 @@ def _accelerator() -> str:
 class DefaultDeviceType:
     """The kind of device that reentrant checkpointing takes for granted where no tensor tells.
 
-    In torch since 2.1. Fallback: kept and told; torch before 2.1 has CUDA in its place. Checkpointing without reentrant
-    autograd looks at the arguments instead.
+    In torch since 2.1. Fallback: a class that stores the type and returns it; torch before 2.1 always uses CUDA.
+    Checkpointing without reentrant autograd looks at the arguments instead.
     """
 
     _default_device_type: str | None = None
@@ -240,9 +240,11 @@ def _delegate(
 
 @polyfill(
     "torch.utils.checkpoint.checkpoint",
-    since="2.14",
-    link="https://github.com/pytorch/pytorch/pull/190581",
+    since="2.9",
+    link="https://github.com/pytorch/pytorch/pull/160781",
     limits=[
+        # https://github.com/pytorch/pytorch/pull/190581
+        Limit("decorator", "cannot be called without a function, as a decorator: TypeError", "native", "2.9", "2.13"),
         Limit(
             "captured history",
             "gives no gradient to a captured tensor that has a history, only to its leaves",
@@ -300,7 +302,7 @@ def checkpoint(
 ) -> Any:
     """Call a function without keeping what its backward pass needs: that is computed again when it is needed.
 
-    In torch since 2.14. Fallback: torch's own from 2.1, but for 2.4, where it warns in every recomputation; on 2.4 and
+    In torch since 2.9. Fallback: torch's own from 2.1, but for 2.4, where it warns in every recomputation; on 2.4 and
     1.11 to 2.0 hooks on what autograd saves; up to 1.10 a node of the graph that runs the function again and
     differentiates it. With ``use_reentrant=True``, and inside ``torch.compile``, torch's own always.
     https://docs.pytorch.org/docs/stable/checkpoint.html

@@ -15,10 +15,10 @@ import dataclasses
 from importlib import import_module
 from typing import Any, Callable, Iterable, Iterator, Sequence, Tuple, Union
 
-from .._shim import facade
+from .._shim import at_home, facade
 from .._torch import at_least
 from ..func import _pytree
-from ..func._pytree import Spec as TreeSpec
+from ..func._pytree import TreeSpec
 from . import _pytree_walk
 from ._pytree_walk import GetAttrKey, IsLeaf, MappingKey, Path, SequenceKey, columns, walk
 
@@ -47,6 +47,8 @@ __all__ = [
 ]
 
 TypeOrTypes = Union[type, Tuple[type, ...], Callable[[Any], bool]]
+for _class in (GetAttrKey, MappingKey, SequenceKey, TreeSpec):
+    at_home(_class, __name__)
 
 
 @facade("utils.pytree.keystr")

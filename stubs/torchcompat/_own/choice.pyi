@@ -17,7 +17,17 @@ from torch import set_grad_enabled as _set_grad_enabled
 from torch.amp import GradScaler as _amp_GradScaler
 from torch.nn.attention.bias import CausalBias as _nn_attention_bias_CausalBias
 from torch.nn.attention.bias import CausalVariant as _nn_attention_bias_CausalVariant
+from torch.optim import Adamax as _optim_Adamax
 from torch.xpu import Stream as _xpu_Stream
+from torch.optim import ASGD as _optim_ASGD
+from torch.optim import Adadelta as _optim_Adadelta
+from torch.optim import Adagrad as _optim_Adagrad
+from torch.optim import NAdam as _optim_NAdam
+from torch.optim import RAdam as _optim_RAdam
+from torch.optim import RMSprop as _optim_RMSprop
+from torch.optim import Rprop as _optim_Rprop
+from torch.optim import SGD as _optim_SGD
+from torch.optim import SparseAdam as _optim_SparseAdam
 from torch.amp import autocast as _amp_autocast
 from torch.nn import MultiheadAttention as _nn_MultiheadAttention
 from torch.nn import Transformer as _nn_Transformer
@@ -26,23 +36,14 @@ from torch.nn import TransformerDecoderLayer as _nn_TransformerDecoderLayer
 from torch.nn import TransformerEncoder as _nn_TransformerEncoder
 from torch.nn import TransformerEncoderLayer as _nn_TransformerEncoderLayer
 from torch.nn.attention import SDPBackend as _nn_attention_SDPBackend
+from torch.optim import Adafactor as _optim_Adafactor
 from torch.serialization import set_default_mmap_options as _serialization_set_default_mmap_options
-from torch.optim import ASGD as _optim_ASGD
-from torch.optim import RAdam as _optim_RAdam
-from torch.optim import SparseAdam as _optim_SparseAdam
 from torch.serialization import safe_globals as _serialization_safe_globals
 from torch.cpu import Stream as _cpu_Stream
-from torch.serialization import skip_data as _serialization_skip_data
-from torch.accelerator import device_index as _accelerator_device_index
-from torch.optim import Adadelta as _optim_Adadelta
-from torch.optim import Adafactor as _optim_Adafactor
 from torch.optim import Adam as _optim_Adam
 from torch.optim import AdamW as _optim_AdamW
-from torch.optim import Adamax as _optim_Adamax
-from torch.optim import NAdam as _optim_NAdam
-from torch.optim import RMSprop as _optim_RMSprop
-from torch.optim import Rprop as _optim_Rprop
-from torch.optim import SGD as _optim_SGD
+from torch.serialization import skip_data as _serialization_skip_data
+from torch.accelerator import device_index as _accelerator_device_index
 from torch.nn.attention.flex_attention import AuxOutput as _nn_attention_flex_attention_AuxOutput
 from torch.nn.attention.flex_attention import AuxRequest as _nn_attention_flex_attention_AuxRequest
 from torch.nn.attention.varlen import AuxRequest as _nn_attention_varlen_AuxRequest
@@ -63,7 +64,6 @@ from torch.optim.lr_scheduler import ReduceLROnPlateau as _optim_lr_scheduler_Re
 from torch.optim.lr_scheduler import StepLR as _optim_lr_scheduler_StepLR
 from torch.optim.swa_utils import SWALR as _optim_swa_utils_SWALR
 from torch.accelerator import Graph as _accelerator_Graph
-from torch.optim import Adagrad as _optim_Adagrad
 from torch.optim.lr_scheduler import SequentialLR as _optim_lr_scheduler_SequentialLR
 from torch.nn.attention.flex_attention import BlockMask as _nn_attention_flex_attention_BlockMask
 from torch.optim import LBFGS as _optim_LBFGS
@@ -101,9 +101,23 @@ class From_2_3:
     amp_GradScaler: TypeAlias = _amp_GradScaler
     nn_attention_bias_CausalBias: TypeAlias = _nn_attention_bias_CausalBias
     nn_attention_bias_CausalVariant: TypeAlias = _nn_attention_bias_CausalVariant
+    optim_Adamax: TypeAlias = _optim_Adamax
     xpu_Stream: TypeAlias = _xpu_Stream
 
 class Since_2_3(probes.LPPool3d, From_2_3): ...
+
+class From_2_4:
+    optim_ASGD: TypeAlias = _optim_ASGD
+    optim_Adadelta: TypeAlias = _optim_Adadelta
+    optim_Adagrad: TypeAlias = _optim_Adagrad
+    optim_NAdam: TypeAlias = _optim_NAdam
+    optim_RAdam: TypeAlias = _optim_RAdam
+    optim_RMSprop: TypeAlias = _optim_RMSprop
+    optim_Rprop: TypeAlias = _optim_Rprop
+    optim_SGD: TypeAlias = _optim_SGD
+    optim_SparseAdam: TypeAlias = _optim_SparseAdam
+
+class Since_2_4(probes.RMSNorm, From_2_4): ...
 
 class From_2_5:
     amp_autocast: TypeAlias = _amp_autocast
@@ -114,35 +128,26 @@ class From_2_5:
     nn_TransformerEncoder: TypeAlias = _nn_TransformerEncoder
     nn_TransformerEncoderLayer: TypeAlias = _nn_TransformerEncoderLayer
     nn_attention_SDPBackend: TypeAlias = _nn_attention_SDPBackend
+    optim_Adafactor: TypeAlias = _optim_Adafactor
     serialization_set_default_mmap_options: TypeAlias = _serialization_set_default_mmap_options
 
 class Since_2_5(probes.SelectiveCheckpointContext, From_2_5): ...
 
 class From_2_6:
-    optim_ASGD: TypeAlias = _optim_ASGD
-    optim_RAdam: TypeAlias = _optim_RAdam
-    optim_SparseAdam: TypeAlias = _optim_SparseAdam
     serialization_safe_globals: TypeAlias = _serialization_safe_globals
 
 class Since_2_6(probes.SymBoolArgument, From_2_6): ...
 
 class From_2_7:
     cpu_Stream: TypeAlias = _cpu_Stream
+    optim_Adam: TypeAlias = _optim_Adam
+    optim_AdamW: TypeAlias = _optim_AdamW
     serialization_skip_data: TypeAlias = _serialization_skip_data
 
 class Since_2_7(probes.GdsFile, From_2_7): ...
 
 class From_2_8:
     accelerator_device_index: TypeAlias = _accelerator_device_index
-    optim_Adadelta: TypeAlias = _optim_Adadelta
-    optim_Adafactor: TypeAlias = _optim_Adafactor
-    optim_Adam: TypeAlias = _optim_Adam
-    optim_AdamW: TypeAlias = _optim_AdamW
-    optim_Adamax: TypeAlias = _optim_Adamax
-    optim_NAdam: TypeAlias = _optim_NAdam
-    optim_RMSprop: TypeAlias = _optim_RMSprop
-    optim_Rprop: TypeAlias = _optim_Rprop
-    optim_SGD: TypeAlias = _optim_SGD
 
 class Since_2_8(probes.GeneralizedPareto, From_2_8): ...
 
@@ -175,7 +180,6 @@ class Since_2_10(probes.GraphExecGroup, From_2_10): ...
 
 class From_2_12:
     accelerator_Graph: TypeAlias = _accelerator_Graph
-    optim_Adagrad: TypeAlias = _optim_Adagrad
 
 class Since_2_12(probes.Graph, From_2_12): ...
 

@@ -17,7 +17,17 @@ from torchcompat._own.ours.top import set_grad_enabled as _set_grad_enabled
 from torchcompat._own.ours.amp import GradScaler as _amp_GradScaler
 from torchcompat._own.ours.nn.attention.bias import CausalBias as _nn_attention_bias_CausalBias
 from torchcompat._own.ours.nn.attention.bias import CausalVariant as _nn_attention_bias_CausalVariant
+from torchcompat._own.ours.optim import Adamax as _optim_Adamax
 from torchcompat._own.ours.xpu import Stream as _xpu_Stream
+from torchcompat._own.ours.optim import ASGD as _optim_ASGD
+from torchcompat._own.ours.optim import Adadelta as _optim_Adadelta
+from torchcompat._own.ours.optim import Adagrad as _optim_Adagrad
+from torchcompat._own.ours.optim import NAdam as _optim_NAdam
+from torchcompat._own.ours.optim import RAdam as _optim_RAdam
+from torchcompat._own.ours.optim import RMSprop as _optim_RMSprop
+from torchcompat._own.ours.optim import Rprop as _optim_Rprop
+from torchcompat._own.ours.optim import SGD as _optim_SGD
+from torchcompat._own.ours.optim import SparseAdam as _optim_SparseAdam
 from torchcompat._own.ours.amp import autocast as _amp_autocast
 from torchcompat._own.ours.nn import MultiheadAttention as _nn_MultiheadAttention
 from torchcompat._own.ours.nn import Transformer as _nn_Transformer
@@ -26,23 +36,14 @@ from torchcompat._own.ours.nn import TransformerDecoderLayer as _nn_TransformerD
 from torchcompat._own.ours.nn import TransformerEncoder as _nn_TransformerEncoder
 from torchcompat._own.ours.nn import TransformerEncoderLayer as _nn_TransformerEncoderLayer
 from torchcompat._own.ours.nn.attention import SDPBackend as _nn_attention_SDPBackend
+from torchcompat._own.ours.optim import Adafactor as _optim_Adafactor
 from torchcompat._own.ours.serialization import set_default_mmap_options as _serialization_set_default_mmap_options
-from torchcompat._own.ours.optim import ASGD as _optim_ASGD
-from torchcompat._own.ours.optim import RAdam as _optim_RAdam
-from torchcompat._own.ours.optim import SparseAdam as _optim_SparseAdam
 from torchcompat._own.ours.serialization import safe_globals as _serialization_safe_globals
 from torchcompat._own.ours.cpu import Stream as _cpu_Stream
-from torchcompat._own.ours.serialization import skip_data as _serialization_skip_data
-from torchcompat._own.ours.accelerator import device_index as _accelerator_device_index
-from torchcompat._own.ours.optim import Adadelta as _optim_Adadelta
-from torchcompat._own.ours.optim import Adafactor as _optim_Adafactor
 from torchcompat._own.ours.optim import Adam as _optim_Adam
 from torchcompat._own.ours.optim import AdamW as _optim_AdamW
-from torchcompat._own.ours.optim import Adamax as _optim_Adamax
-from torchcompat._own.ours.optim import NAdam as _optim_NAdam
-from torchcompat._own.ours.optim import RMSprop as _optim_RMSprop
-from torchcompat._own.ours.optim import Rprop as _optim_Rprop
-from torchcompat._own.ours.optim import SGD as _optim_SGD
+from torchcompat._own.ours.serialization import skip_data as _serialization_skip_data
+from torchcompat._own.ours.accelerator import device_index as _accelerator_device_index
 from torchcompat._own.ours.nn.attention.flex_attention import AuxOutput as _nn_attention_flex_attention_AuxOutput
 from torchcompat._own.ours.nn.attention.flex_attention import AuxRequest as _nn_attention_flex_attention_AuxRequest
 from torchcompat._own.ours.nn.attention.varlen import AuxRequest as _nn_attention_varlen_AuxRequest
@@ -63,7 +64,6 @@ from torchcompat._own.ours.optim.lr_scheduler import ReduceLROnPlateau as _optim
 from torchcompat._own.ours.optim.lr_scheduler import StepLR as _optim_lr_scheduler_StepLR
 from torchcompat._own.ours.optim.swa_utils import SWALR as _optim_swa_utils_SWALR
 from torchcompat._own.ours.accelerator import Graph as _accelerator_Graph
-from torchcompat._own.ours.optim import Adagrad as _optim_Adagrad
 from torchcompat._own.ours.optim.lr_scheduler import SequentialLR as _optim_lr_scheduler_SequentialLR
 from torchcompat._own.ours.nn.attention.flex_attention import BlockMask as _nn_attention_flex_attention_BlockMask
 from torchcompat._own.ours.optim import LBFGS as _optim_LBFGS
@@ -98,7 +98,20 @@ class LPPool3d:
     amp_GradScaler: TypeAlias = _amp_GradScaler
     nn_attention_bias_CausalBias: TypeAlias = _nn_attention_bias_CausalBias
     nn_attention_bias_CausalVariant: TypeAlias = _nn_attention_bias_CausalVariant
+    optim_Adamax: TypeAlias = _optim_Adamax
     xpu_Stream: TypeAlias = _xpu_Stream
+
+# Before torch 2.4.
+class RMSNorm:
+    optim_ASGD: TypeAlias = _optim_ASGD
+    optim_Adadelta: TypeAlias = _optim_Adadelta
+    optim_Adagrad: TypeAlias = _optim_Adagrad
+    optim_NAdam: TypeAlias = _optim_NAdam
+    optim_RAdam: TypeAlias = _optim_RAdam
+    optim_RMSprop: TypeAlias = _optim_RMSprop
+    optim_Rprop: TypeAlias = _optim_Rprop
+    optim_SGD: TypeAlias = _optim_SGD
+    optim_SparseAdam: TypeAlias = _optim_SparseAdam
 
 # Before torch 2.5.
 class SelectiveCheckpointContext:
@@ -110,32 +123,23 @@ class SelectiveCheckpointContext:
     nn_TransformerEncoder: TypeAlias = _nn_TransformerEncoder
     nn_TransformerEncoderLayer: TypeAlias = _nn_TransformerEncoderLayer
     nn_attention_SDPBackend: TypeAlias = _nn_attention_SDPBackend
+    optim_Adafactor: TypeAlias = _optim_Adafactor
     serialization_set_default_mmap_options: TypeAlias = _serialization_set_default_mmap_options
 
 # Before torch 2.6.
 class SymBoolArgument:
-    optim_ASGD: TypeAlias = _optim_ASGD
-    optim_RAdam: TypeAlias = _optim_RAdam
-    optim_SparseAdam: TypeAlias = _optim_SparseAdam
     serialization_safe_globals: TypeAlias = _serialization_safe_globals
 
 # Before torch 2.7.
 class GdsFile:
     cpu_Stream: TypeAlias = _cpu_Stream
+    optim_Adam: TypeAlias = _optim_Adam
+    optim_AdamW: TypeAlias = _optim_AdamW
     serialization_skip_data: TypeAlias = _serialization_skip_data
 
 # Before torch 2.8.
 class GeneralizedPareto:
     accelerator_device_index: TypeAlias = _accelerator_device_index
-    optim_Adadelta: TypeAlias = _optim_Adadelta
-    optim_Adafactor: TypeAlias = _optim_Adafactor
-    optim_Adam: TypeAlias = _optim_Adam
-    optim_AdamW: TypeAlias = _optim_AdamW
-    optim_Adamax: TypeAlias = _optim_Adamax
-    optim_NAdam: TypeAlias = _optim_NAdam
-    optim_RMSprop: TypeAlias = _optim_RMSprop
-    optim_Rprop: TypeAlias = _optim_Rprop
-    optim_SGD: TypeAlias = _optim_SGD
 
 # Before torch 2.9.
 class Muon:
@@ -165,7 +169,6 @@ class GraphExecGroup:
 # Before torch 2.12.
 class Graph:
     accelerator_Graph: TypeAlias = _accelerator_Graph
-    optim_Adagrad: TypeAlias = _optim_Adagrad
 
 # Before torch 2.13.
 class LinearCrossEntropyLoss:

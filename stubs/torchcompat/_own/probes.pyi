@@ -8,6 +8,7 @@ try:
     from torch.distributions import *
     from torch.export.graph_signature import *
     from torch.nn.modules.loss import *
+    from torch.nn.modules.normalization import *
     from torch.nn.modules.padding import *
     from torch.nn.modules.pooling import *
     from torch.optim import *
@@ -18,6 +19,7 @@ except ImportError:
     from torchcompat._own.older import CircularPad1d as CircularPad1d
     from torchcompat._own.older import InverseGamma as InverseGamma
     from torchcompat._own.older import LPPool3d as LPPool3d
+    from torchcompat._own.older import RMSNorm as RMSNorm
     from torchcompat._own.older import SelectiveCheckpointContext as SelectiveCheckpointContext
     from torchcompat._own.older import SymBoolArgument as SymBoolArgument
     from torchcompat._own.older import GdsFile as GdsFile

@@ -1,5 +1,5 @@
 # Written by `python docs/generate.py`; docs/typing.md tells what it is for.
-from torchcompat.func._pytree import Spec as TreeSpec
+from torchcompat.func._pytree import TreeSpec as TreeSpec
 from torchcompat.utils._pytree_walk import GetAttrKey as GetAttrKey
 from torchcompat.utils._pytree_walk import IsLeaf
 from torchcompat.utils._pytree_walk import MappingKey as MappingKey

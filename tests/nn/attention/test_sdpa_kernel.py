@@ -131,6 +131,18 @@ def test_nested(impl, backend):
         assert kernels() == [MATH, EFFICIENT]
 
 
+@pytest.mark.limit("overlap")
+def test_blocks_of_which_the_first_ends_first(impl, backend):
+    before = kernels()
+    first, second = impl(backend.MATH), impl(backend.FLASH_ATTENTION)
+    first.__enter__()
+    second.__enter__()
+    first.__exit__(None, None, None)
+    assert kernels() == [FLASH]
+    second.__exit__(None, None, None)
+    assert kernels() == before
+
+
 def test_an_exception_puts_it_back(impl, backend):
     before, order = kernels(), _backends.order()
     with pytest.raises(KeyError), impl([backend.EFFICIENT_ATTENTION, backend.MATH], set_priority=True):

@@ -8,6 +8,7 @@ import math
 
 import pytest
 import torch
+from assertions import close
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -19,12 +20,7 @@ NAME = "nn.attention.varlen.varlen_attn"
 varlen = SHIMS[NAME].fallback
 pytestmark = pytest.mark.shim(NAME)
 INF = float("inf")
-law = settings(
-    max_examples=20,
-    deadline=None,
-    derandomize=True,
-    database=None,
-)
+law = settings(max_examples=20)
 
 
 def randn(*shape, dtype=torch.float64):
@@ -74,11 +70,6 @@ def reference(query, key, value, cu_seq_q, cu_seq_k, max_q, max_k, window=(-1, -
         outs.append((weights @ v).transpose(0, 1))
         sums.append(torch.logsumexp(scores, -1) if scores.numel() else scores.new_full(q.shape[:2], -INF))
     return torch.cat(outs), torch.cat(sums, 1)
-
-
-def close(actual, expected, tolerance=1e-9):
-    assert actual.shape == expected.shape
-    assert ((actual.double() - expected.double()).abs() <= tolerance).all()
 
 
 WINDOWS = [(-1, -1), (-1, 0), (3, 0), (2, 1), (0, 0), (-1, 2), (1, -1)]

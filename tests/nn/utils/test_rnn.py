@@ -10,12 +10,7 @@ about_pad = pytest.mark.shim("nn.utils.rnn.pad_sequence")
 about_unpad = pytest.mark.shim("nn.utils.rnn.unpad_sequence")
 about_unpack = pytest.mark.shim("nn.utils.rnn.unpack_sequence")
 lists = st.lists(st.lists(st.integers(-9, 9), min_size=1, max_size=4), min_size=1, max_size=4)
-law = settings(
-    max_examples=10,
-    deadline=None,
-    derandomize=True,
-    database=None,
-)
+law = settings(max_examples=10)
 
 
 def tensors(values):

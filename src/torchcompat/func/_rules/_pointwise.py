@@ -23,7 +23,7 @@ UNARY = """
     ceil conj conj_physical cos cosh deg2rad digamma erf erfc erfinv exp exp2 expm1 fix floor frac i0 imag
     isfinite isinf isnan isneginf isposinf isreal lgamma log log10 log1p log2 logical_not logit mvlgamma
     nan_to_num neg negative polygamma positive rad2deg real reciprocal relu resolve_conj resolve_neg round rsqrt
-    sgn sigmoid sign signbit sin sinc sinh sqrt square tan tanh trunc alias detach view_as_real .real .imag .data
+    sgn sigmoid sign signbit sin sinc sinh sqrt square tan tanh trunc detach view_as_real .real .imag .data
 
     celu elu gelu hardshrink hardsigmoid hardswish hardtanh leaky_relu log_sigmoid logsigmoid mish relu6 selu silu
     softplus softshrink softsign tanhshrink threshold _threshold

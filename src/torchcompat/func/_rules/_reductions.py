@@ -30,7 +30,7 @@ def shift(dim: Any, ndim: int, by: int) -> Any:
         dims = [shift(one, ndim, by) for one in dim]
         return None if None in dims else dims
     if isinstance(dim, bool) or not isinstance(dim, int) or not -ndim <= dim < ndim:
-        return None  # a wrong or a named dimension: the loop raises, or does it
+        return None  # a wrong dimension, for which the loop raises, or a named one, which the loop reduces
     return dim % ndim + by
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import enum
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Iterator
 
 from ..._lazy import attach as _attach
+from ..._scope import Step
 from ..._shim import Limit, polyfill
 from . import _backends
-from ._backends import SDPBackend as SDPBackend
 
 if TYPE_CHECKING:
     from . import bias as bias
@@ -22,6 +23,39 @@ _attach(globals(), {"": "bias flex_attention varlen"})
 
 
 @polyfill(
+    "torch.nn.attention.SDPBackend",
+    since="2.5",
+    link="https://github.com/pytorch/pytorch/pull/126392",  # OVERRIDEABLE; the class: pull/114689
+    limits=[Limit("pickle", "a member cannot be pickled", "native", "2.5")],
+)
+class SDPBackend(enum.Enum):
+    """The kernels of scaled dot product attention, by name, for :func:`sdpa_kernel`.
+
+    In torch since 2.5. Fallback: an enumeration with torch's members and values. Torch has the name since 2.3, without
+    ``OVERRIDEABLE`` before 2.5.
+
+    ``MATH`` is the plain formula. ``FLASH_ATTENTION``, ``EFFICIENT_ATTENTION`` and ``CUDNN_ATTENTION`` are fused
+    kernels, ``OVERRIDEABLE`` is that of a device from outside torch, and ``ERROR`` is none. A CPU has ``MATH`` and
+    ``FLASH_ATTENTION``. A member converts to its number with ``int()`` and is not equal to it.
+
+    https://docs.pytorch.org/docs/stable/generated/torch.nn.attention.SDPBackend.html
+    """
+
+    ERROR = -1
+    MATH = 0
+    FLASH_ATTENTION = 1
+    EFFICIENT_ATTENTION = 2
+    CUDNN_ATTENTION = 3
+    OVERRIDEABLE = 4
+
+    def __int__(self) -> int:
+        return int(self.value)
+
+    def __index__(self) -> int:
+        return int(self.value)
+
+
+@polyfill(
     "torch.nn.attention.sdpa_kernel",
     since="2.6",
     link="https://github.com/pytorch/pytorch/pull/140467",  # set_priority; the name: pull/114689
@@ -29,6 +63,7 @@ _attach(globals(), {"": "bias flex_attention varlen"})
         Limit("items", "an item that is no SDPBackend is accepted and enables nothing", "native", "2.6"),
         Limit("error", "ERROR with set_priority=True overwrites torch's other settings", "native", "2.8"),
         Limit("overrideable", "OVERRIDEABLE stays enabled whatever is chosen", "native", "2.6", "2.8"),
+        Limit("overlap", "a block that ends before one opened within it leaves its choice behind", "native", "2.6"),
         Limit("fullgraph", "torch.compile breaks the graph where it is entered", "fallback", "2.1"),
     ],
 )
@@ -57,14 +92,5 @@ def sdpa_kernel(backends: list[SDPBackend] | SDPBackend, set_priority: bool = Fa
 
     https://docs.pytorch.org/docs/stable/generated/torch.nn.attention.sdpa_kernel.html
     """
-    chosen = _backends.numbers(backends)
-    before, order = _backends.enabled(), _backends.order() if set_priority else None
-    try:
-        _backends.enable(chosen)
-        if set_priority:
-            _backends.prefer(chosen)
+    with Step(_backends.settings(_backends.numbers(backends), set_priority)):
         yield {}
-    finally:
-        _backends.enable(before)
-        if order is not None:
-            _backends.set_order(order)

@@ -2,79 +2,30 @@
 
 from __future__ import annotations
 
-import enum
-from typing import Any, Callable, NamedTuple, Sequence
+from typing import Any, Sequence
 
-from ..._shim import SHIMS, Limit, polyfill
+from ... import _moved
+from ..._scope import Settings, Switch
+from ..._shim import SHIMS
 from ..._torch import compiling, find
-
-
-@polyfill(
-    "torch.nn.attention.SDPBackend",
-    since="2.5",
-    link="https://github.com/pytorch/pytorch/pull/126392",  # OVERRIDEABLE; the class: pull/114689
-    limits=[Limit("pickle", "a member cannot be pickled", "native", "2.5")],
-)
-class SDPBackend(enum.Enum):
-    """The kernels of scaled dot product attention, by name, for :func:`sdpa_kernel`.
-
-    In torch since 2.5. Fallback: an enumeration with torch's members and values. Torch has the name since 2.3, without
-    ``OVERRIDEABLE`` before 2.5.
-
-    ``MATH`` is the plain formula. ``FLASH_ATTENTION``, ``EFFICIENT_ATTENTION`` and ``CUDNN_ATTENTION`` are fused
-    kernels, ``OVERRIDEABLE`` is that of a device from outside torch, and ``ERROR`` is none. A CPU has ``MATH`` and
-    ``FLASH_ATTENTION``. A member converts to its number with ``int()`` and is not equal to it.
-
-    https://docs.pytorch.org/docs/stable/generated/torch.nn.attention.SDPBackend.html
-    """
-
-    ERROR = -1
-    MATH = 0
-    FLASH_ATTENTION = 1
-    EFFICIENT_ATTENTION = 2
-    CUDNN_ATTENTION = 3
-    OVERRIDEABLE = 4
-
-    def __int__(self) -> int:
-        return int(self.value)
-
-    def __index__(self) -> int:
-        return int(self.value)
-
-
-# Members of any of these are accepted: code may have torch's own from a torch whose class is too old for the contract.
-_CLASSES: Any = tuple(
-    kind
-    for kind in (
-        SHIMS["nn.attention.SDPBackend"].fallback,
-        find("torch.nn.attention.SDPBackend"),
-        find("torch.backends.cuda.SDPBackend"),
-    )
-    if kind is not None
-)
 
 MATH, FLASH, EFFICIENT, CUDNN, OVERRIDEABLE = range(5)
 _TORCH_NAMES = {MATH: "math", FLASH: "flash", EFFICIENT: "mem_efficient", CUDNN: "cudnn", OVERRIDEABLE: "overrideable"}
-
-
-class _Flag(NamedTuple):
-    read: Callable[[], bool]
-    write: Callable[[bool], None]
 
 
 _recorded = dict.fromkeys(_TORCH_NAMES, True)
 _recorded_order = [FLASH, EFFICIENT, MATH, CUDNN, OVERRIDEABLE]
 
 
-def _flag(number: int) -> _Flag:
+def _flag(number: int) -> Switch:
     # torch has flags for MATH and FLASH since 1.13, EFFICIENT since 2.0, CUDNN since 2.3, OVERRIDEABLE since 2.5. They
     # belong to the process, whichever thread sets them, and so do the recorded ones.
     # torch.backends.cuda.sdp_kernel sets the same flags, warns that it is deprecated and lacks the newer ones.
     name = _TORCH_NAMES[number]
     read, write = find(f"torch._C._get_{name}_sdp_enabled"), find(f"torch._C._set_sdp_use_{name}")
     if read is not None and write is not None:
-        return _Flag(read, write)
-    return _Flag(lambda: _recorded[number], lambda value: _recorded.__setitem__(number, value))
+        return Switch(read, write)
+    return Switch(lambda: _recorded[number], lambda value: _recorded.__setitem__(number, value))
 
 
 _FLAGS = {number: _flag(number) for number in _TORCH_NAMES}
@@ -100,14 +51,25 @@ def allowed(device: str) -> tuple[bool, bool]:
     return _FLAGS[MATH].read(), any(_FLAGS[number].read() for number in fused)
 
 
+def _classes() -> Any:
+    """Of which any member is taken: code may have torch's own of a torch whose class is too old for the contract."""
+    kinds = (
+        SHIMS["nn.attention.SDPBackend"].fallback,
+        find("torch.nn.attention.SDPBackend"),
+        find("torch.backends.cuda.SDPBackend"),
+    )
+    return tuple(kind for kind in kinds if kind is not None)
+
+
 def numbers(backends: Any) -> list[int]:
     """The numbers of one backend or of a list of them, each once, in their order."""
-    if isinstance(backends, _CLASSES):
+    classes = _classes()
+    if isinstance(backends, classes):
         backends = [backends]
     if not isinstance(backends, list):
         raise AssertionError(f"backends must be an SDPBackend or a list of them, got {type(backends).__name__}")
     for backend in backends:
-        if not isinstance(backend, _CLASSES):
+        if not isinstance(backend, classes):
             raise TypeError(f"backends must be a list of SDPBackend, got an item of type {type(backend).__name__}")
     return list(dict.fromkeys(int(backend) for backend in backends))
 
@@ -133,9 +95,19 @@ def set_order(wanted: Sequence[int]) -> None:
     _write_order(list(wanted))
 
 
-def prefer(chosen: Sequence[int]) -> None:
-    """Put these backends before the others."""
+def _preferred(chosen: Sequence[int]) -> list[int]:
+    """The order that puts these backends before the others."""
     # ERROR is no kernel, and torch writes beyond its table for a number that is not in it. The table of 2.6 lists MATH
     # twice and OVERRIDEABLE never.
-    ranked = dict.fromkeys(number for number in [*chosen, *order(), *_FLAGS] if number in _FLAGS)
-    set_order(list(ranked))
+    return list(dict.fromkeys(number for number in [*chosen, *order(), *_FLAGS] if number in _FLAGS))
+
+
+_ENABLED, _ORDER = Switch(enabled, enable), Switch(order, set_order)
+
+
+def settings(chosen: Sequence[int], set_priority: bool) -> Settings:
+    """What a block sets in which these backends may run, and no other."""
+    return {_ENABLED: chosen, _ORDER: _preferred(chosen)} if set_priority else {_ENABLED: chosen}
+
+
+_moved.attach(globals())

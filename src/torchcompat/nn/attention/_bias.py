@@ -9,10 +9,13 @@ from typing import Any
 
 import torch
 
+from ... import _moved
+from ..._shim import SHIMS, at_home
 from ..._torch import at_least, find
 
 UPPER_LEFT, LOWER_RIGHT = 1, 2
 NAN = float("nan")
+_NAME = "nn.attention.bias.CausalBias"
 _TORCH_ATTENTION: Any = find("torch.nn.functional.scaled_dot_product_attention") or object()
 
 
@@ -31,27 +34,8 @@ def _is_variant(variant: Any) -> bool:
     return isinstance(variant, int) and type(variant).__name__ == "CausalVariant"
 
 
-class CausalBias(torch.Tensor):  # type: ignore[misc]
-    """A causal mask for ``scaled_dot_product_attention`` that is given by its two lengths.
-
-    In torch since 2.3. Fallback: likewise a subclass of ``torch.Tensor``; the attention of torchcompat reads its
-    lengths and, from torch 2.0 on, so does torch's.
-
-    Square or ``UPPER_LEFT`` it means ``is_causal=True``, and the lengths are not compared with those of query and key.
-    It is no tensor for any other purpose: its elements are NaN, and take no memory.
-
-    Args:
-        variant: a member of :class:`CausalVariant`.
-        seq_len_q: int, the number of queries L.
-        seq_len_kv: int, the number of keys S.
-
-    Raises:
-        AssertionError: *variant* is no CausalVariant.
-        TypeError: a length is no int.
-        RuntimeError: a length is negative.
-
-    https://docs.pytorch.org/docs/stable/generated/torch.nn.attention.bias.CausalBias.html
-    """
+class CausalBiasBase(torch.Tensor):  # type: ignore[misc]
+    """What :class:`torchcompat.nn.attention.bias.CausalBias` does."""
 
     def __new__(cls, variant: Any, seq_len_q: int, seq_len_kv: int) -> Any:
         if not _is_variant(variant):
@@ -79,7 +63,8 @@ class CausalBias(torch.Tensor):  # type: ignore[misc]
         return repr(self._materialize())
 
     def __reduce_ex__(self, _: Any) -> tuple[Any, ...]:
-        return _rebuild, (type(self), self.variant, self.seq_len_q, self.seq_len_kv)
+        kind = None if type(self) is SHIMS[_NAME].fallback else type(self)
+        return _rebuild, (kind, self.variant, self.seq_len_q, self.seq_len_kv)
 
     def __deepcopy__(self, _: Any) -> Any:
         return _rebuild(type(self), self.variant, self.seq_len_q, self.seq_len_kv)
@@ -95,9 +80,13 @@ class CausalBias(torch.Tensor):  # type: ignore[misc]
 
 
 def _rebuild(kind: Any, variant: Any, seq_len_q: int, seq_len_kv: int) -> Any:
+    kind = kind or SHIMS[_NAME].fallback  # which has no name to pickle it by where torch's own is public
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # It was given when the bias was made.
         return kind(variant, seq_len_q, seq_len_kv)
+
+
+at_home(_rebuild, "torchcompat.nn.attention.bias")
 
 
 def _by_torch(
@@ -125,7 +114,7 @@ def is_bias(attn_mask: Any) -> bool:
     """Whether *attn_mask* is a causal bias. Cheap for None and for plain tensors."""
     if attn_mask is None or type(attn_mask) is torch.Tensor:
         return False
-    if isinstance(attn_mask, CausalBias):
+    if isinstance(attn_mask, CausalBiasBase):
         return True
     # Torch's class exists only once its module was imported, which import torch does not do.
     native = find("torch.nn.attention.bias.CausalBias") if "torch.nn.attention.bias" in sys.modules else None
@@ -165,3 +154,6 @@ def resolve(attn_mask: Any, is_causal: bool, query: Any) -> tuple[Any, bool]:
     if offset(attn_mask) == 0:
         return None, True
     return mask(attn_mask, getattr(query, "device", "cpu")), False
+
+
+_moved.attach(globals())

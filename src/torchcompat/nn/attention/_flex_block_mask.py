@@ -7,6 +7,7 @@ from typing import Any, Sequence
 
 import torch
 
+from ... import _moved
 from ..._torch import find, has
 from ._flex_masks import ceil_div, grid, transposed, write_order
 
@@ -138,7 +139,7 @@ def _described(mask: Any) -> str:
     return "BlockMask(\n    " + ",\n    ".join(lines) + "\n)"
 
 
-def _moved(mask: Any, device: Any) -> Any:
+def _on(mask: Any, device: Any) -> Any:
     tensors = {name: getattr(mask, name) for name in TENSORS}
     there = {name: None if tensor is None else tensor.to(device) for name, tensor in tensors.items()}
     return type(mask)(
@@ -217,41 +218,8 @@ def _shade(share: float) -> str:
 # ---------------------------------------------------------------------------------------------------------------------
 
 
-class BlockMask:
-    """Which blocks of queries x keys attention computes, and a modifier for those that are not whole.
-
-    In torch since 2.14. Fallback: the same tensors and methods; no registration as a pytree. Torch has the name since
-    2.5; up to 2.13 the shape of a selection of query blocks is that of the whole.
-
-    Made by :func:`create_block_mask` or :meth:`from_kv_blocks`. For every row of blocks there is a list of the columns
-    whose blocks are let through in part (``kv_indices``, of which the first ``kv_num_blocks`` count) and one of those
-    that are let through whole, for which the modifier is not asked (``full_kv_indices``); the same by columns in
-    ``q_indices`` and ``full_q_indices``. A block in neither is not computed.
-
-    Args:
-        seq_lengths: numbers of queries and of keys.
-        kv_num_blocks: int32 ``(B, H, rows)``; B and H may be 1 for all, and both may be left out.
-        kv_indices: int32 ``(B, H, rows, columns)``.
-        full_kv_num_blocks: as *kv_num_blocks*, or None.
-        full_kv_indices: as *kv_indices*, or None.
-        q_num_blocks: int32 ``(B, H, columns)``, or None.
-        q_indices: int32 ``(B, H, columns, rows)``, or None.
-        full_q_num_blocks: as *q_num_blocks*, or None.
-        full_q_indices: as *q_indices*, or None.
-        BLOCK_SIZE: queries and keys of a block.
-        mask_mod: the modifier.
-        dq_write_order: for a deterministic gradient in torch's FLASH kernel; kept, and of no use elsewhere.
-        dq_write_order_full: likewise.
-        dq_kv_order: likewise.
-        dq_kv_order_spt: likewise.
-
-    Raises:
-        RuntimeError: *kv_indices* has less than two dimensions.
-        AssertionError: only one of two tensors that belong together is given.
-        ValueError: *dq_write_order_full* without *dq_write_order*.
-
-    https://docs.pytorch.org/docs/stable/nn.attention.flex_attention.html
-    """
+class BlockMaskBase:
+    """What :class:`torchcompat.nn.attention.flex_attention.BlockMask` does."""
 
     def __init__(
         self,
@@ -381,4 +349,7 @@ class BlockMask:
 
     def to(self, device: Any) -> Any:
         """A BlockMask whose tensors are on *device*; those that the modifier captures are not moved."""
-        return _moved(self, device)
+        return _on(self, device)
+
+
+_moved.attach(globals())

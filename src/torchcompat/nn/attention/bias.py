@@ -7,11 +7,12 @@ compiler (1 to 3 s).
 from __future__ import annotations
 
 from enum import IntEnum
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from ..._shim import Limit, polyfill
+from ..._shim import SHIMS, Limit, polyfill
 from ..._torch import has
 from . import _bias
+from ._bias import _rebuild as _rebuild
 
 __all__ = ["CausalBias", "CausalVariant", "causal_lower_right", "causal_upper_left"]
 
@@ -28,10 +29,29 @@ _LIMITS = [
 ]
 has("torch.nn.attention.bias.CausalBias")  # Imports torch's module, so that its objects are found below.
 
-if TYPE_CHECKING:
-    from ._bias import CausalBias
-else:
-    CausalBias = polyfill("torch.nn.attention.bias.CausalBias", since="2.3", link=_LINK)(_bias.CausalBias)
+
+@polyfill("torch.nn.attention.bias.CausalBias", since="2.3", link=_LINK)
+class CausalBias(_bias.CausalBiasBase):
+    """A causal mask for ``scaled_dot_product_attention`` that is given by its two lengths.
+
+    In torch since 2.3. Fallback: likewise a subclass of ``torch.Tensor``; the attention of torchcompat reads its
+    lengths and, from torch 2.0 on, so does torch's.
+
+    Square or ``UPPER_LEFT`` it means ``is_causal=True``, and the lengths are not compared with those of query and key.
+    It is no tensor for any other purpose: its elements are NaN, and take no memory.
+
+    Args:
+        variant: a member of :class:`CausalVariant`.
+        seq_len_q: int, the number of queries L.
+        seq_len_kv: int, the number of keys S.
+
+    Raises:
+        AssertionError: *variant* is no CausalVariant.
+        TypeError: a length is no int.
+        RuntimeError: a length is negative.
+
+    https://docs.pytorch.org/docs/stable/generated/torch.nn.attention.bias.CausalBias.html
+    """
 
 
 @polyfill("torch.nn.attention.bias.CausalVariant", since="2.3", link=_LINK)
@@ -53,7 +73,7 @@ class CausalVariant(IntEnum):
 def _made(name: str, variant: Any, size: Any) -> Any:
     if len(size) != 2:
         raise AssertionError(f"{name} takes two lengths, those of query and key; got {len(size)} arguments")
-    return _bias.CausalBias(variant, *size)
+    return SHIMS["nn.attention.bias.CausalBias"].fallback(variant, *size)
 
 
 @polyfill("torch.nn.attention.bias.causal_upper_left", since="2.3", link=_LINK, limits=_LIMITS)

@@ -134,12 +134,42 @@ def and_masks(*mask_mods: MaskMod) -> MaskMod:
     return and_mask
 
 
-if TYPE_CHECKING:
-    from ._flex_block_mask import BlockMask
-else:
-    BlockMask = polyfill("torch.nn.attention.flex_attention.BlockMask", since=FAMILY, link=LINK + "187886")(
-        _flex_block_mask.BlockMask
-    )
+@polyfill("torch.nn.attention.flex_attention.BlockMask", since=FAMILY, link=LINK + "187886")
+class BlockMask(_flex_block_mask.BlockMaskBase):
+    """Which blocks of queries x keys attention computes, and a modifier for those that are not whole.
+
+    In torch since 2.14. Fallback: the same tensors and methods; no registration as a pytree. Torch has the name since
+    2.5; up to 2.13 the shape of a selection of query blocks is that of the whole.
+
+    Made by :func:`create_block_mask` or :meth:`from_kv_blocks`. For every row of blocks there is a list of the columns
+    whose blocks are let through in part (``kv_indices``, of which the first ``kv_num_blocks`` count) and one of those
+    that are let through whole, for which the modifier is not asked (``full_kv_indices``); the same by columns in
+    ``q_indices`` and ``full_q_indices``. A block in neither is not computed.
+
+    Args:
+        seq_lengths: numbers of queries and of keys.
+        kv_num_blocks: int32 ``(B, H, rows)``; B and H may be 1 for all, and both may be left out.
+        kv_indices: int32 ``(B, H, rows, columns)``.
+        full_kv_num_blocks: as *kv_num_blocks*, or None.
+        full_kv_indices: as *kv_indices*, or None.
+        q_num_blocks: int32 ``(B, H, columns)``, or None.
+        q_indices: int32 ``(B, H, columns, rows)``, or None.
+        full_q_num_blocks: as *q_num_blocks*, or None.
+        full_q_indices: as *q_indices*, or None.
+        BLOCK_SIZE: queries and keys of a block.
+        mask_mod: the modifier.
+        dq_write_order: for a deterministic gradient in torch's FLASH kernel; kept, and of no use elsewhere.
+        dq_write_order_full: likewise.
+        dq_kv_order: likewise.
+        dq_kv_order_spt: likewise.
+
+    Raises:
+        RuntimeError: *kv_indices* has less than two dimensions.
+        AssertionError: only one of two tensors that belong together is given.
+        ValueError: *dq_write_order_full* without *dq_write_order*.
+
+    https://docs.pytorch.org/docs/stable/nn.attention.flex_attention.html
+    """
 
 
 @polyfill("torch.nn.attention.flex_attention.create_mask", since="2.10", link=LINK + "163996")

@@ -100,9 +100,13 @@ def clip_grads_with_norm_(
 
 @polyfill(
     "torch.nn.utils.clip_grad_norm_",
-    since="2.8",
-    link=LINK + "151529",
-    limits=[Limit("sparse", "takes no sparse gradients", "native", "2.8", "2.13")],
+    since="2.1",
+    link="https://github.com/pytorch/pytorch/issues/64840",
+    limits=[
+        Limit("sparse", "takes no sparse gradients", "native", "2.1", "2.13"),
+        # https://github.com/pytorch/pytorch/pull/151529
+        Limit("generator", "does not warn of a generator with nothing left in it", "native", "2.1", "2.7"),
+    ],
 )
 def clip_grad_norm_(
     parameters: Tensors,
@@ -113,8 +117,8 @@ def clip_grad_norm_(
 ) -> torch.Tensor:
     """Scale all gradients, in place, so that their norm, as of one long vector, is at most *max_norm*.
 
-    In torch since 2.8. Fallback: :func:`get_total_norm`, then :func:`clip_grads_with_norm_`; from 2.0 on torch's own,
-    where that gives the same. Torch has the name since 1.2, with *error_if_nonfinite* since 1.9 and *foreach* since
+    In torch since 2.1. Fallback: :func:`get_total_norm`, then :func:`clip_grads_with_norm_`; on 2.0 torch's own, where
+    that gives the same. Torch has the name since 1.2, with *error_if_nonfinite* since 1.9 and *foreach* since
     2.0; up to 1.3 it returned a float.
 
     Args:

@@ -1,7 +1,6 @@
 # Written by `python docs/generate.py`; docs/typing.md tells what it is for.
 from typing import Any
 
-LoadEndianness: Any
 class safe_globals:
     safe_globals: Any
 

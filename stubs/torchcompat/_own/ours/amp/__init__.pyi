@@ -1,9 +1,10 @@
 # Written by `python docs/generate.py`; docs/typing.md tells what it is for.
-from torchcompat.amp._grad_scaler import GradScaler as GradScaler
+from torchcompat.amp import _grad_scaler
 from typing import Any
 from typing import Callable
 import torch
 
+class GradScaler(_grad_scaler.GradScalerBase): ...
 class autocast:
     device: Any
     fast_dtype: Any

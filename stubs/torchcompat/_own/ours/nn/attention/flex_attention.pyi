@@ -1,5 +1,5 @@
 # Written by `python docs/generate.py`; docs/typing.md tells what it is for.
-from torchcompat.nn.attention._flex_block_mask import BlockMask as BlockMask
+from torchcompat.nn.attention import _flex_block_mask
 from typing import Any
 from typing import NamedTuple
 
@@ -9,3 +9,4 @@ class AuxOutput(NamedTuple):
 class AuxRequest(NamedTuple):
     lse: bool = False
     max_scores: bool = False
+class BlockMask(_flex_block_mask.BlockMaskBase): ...
