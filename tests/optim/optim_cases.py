@@ -229,3 +229,36 @@ def one_step(case, shim, optimizer, rates):
     optimizer.step()
     for param, lr in rates.items():
         follows([param.detach().numpy()], case.expected({"lr": lr}, 1), case.bound({"lr": lr}))
+
+
+def goes_back(impl, options, steps):
+    """Whether autograd finds the derivatives of that many steps by the parameter and by its gradient."""
+
+    def stepped(w, g):
+        param = w.clone()
+        optimizer = impl([param], **{"lr": 0.05, **options}, differentiable=True)
+        for step in range(steps):
+            param.retain_grad()
+            param.grad = g * (1 + step / 2)
+            optimizer.step()
+        return param
+
+    w = torch.tensor([0.5, -1.0, 2.0], dtype=torch.float64, requires_grad=True)
+    g = torch.tensor([0.4, 1.3, -0.7], dtype=torch.float64, requires_grad=True)
+    return torch.autograd.gradcheck(stepped, (w, g))
+
+
+# The options with which torch's own can be differentiated through one step alone.
+ONE_STEP = {
+    "Adam": {"amsgrad": True},
+    "AdamW": {"amsgrad": True},
+    "Adamax": {},
+    "RMSprop": {"centered": True},
+    "Rprop": {},
+}
+
+
+def goes_back_one_step_only(shim, options):
+    """Whether torch's own can be differentiated through one step, and not through two."""
+    needed = ONE_STEP.get(shim.name[len("optim.") :])
+    return needed is not None and needed.items() <= options.items()

@@ -15,10 +15,13 @@ import torch
 from optim_cases import (
     CASES,
     HAS_COMPLEX,
+    ONE_STEP,
     START,
     TAKES_COMPLEX,
     differentiate,
     follows,
+    goes_back,
+    goes_back_one_step_only,
     gradient,
     one_step,
     parameter,
@@ -39,38 +42,6 @@ def case(shim):
 def run(impl, shim, options, dtype=torch.float64, steps=6):
     param = parameter(dtype)
     return trajectory(shim, impl([param], **options), param, steps)
-
-
-def goes_back(impl, options, steps):
-    """Whether autograd finds the derivatives of that many steps by the parameter and by its gradient."""
-
-    def stepped(w, g):
-        param = w.clone()
-        optimizer = impl([param], **{"lr": 0.05, **options}, differentiable=True)
-        for step in range(steps):
-            param.retain_grad()
-            param.grad = g * (1 + step / 2)
-            optimizer.step()
-        return param
-
-    w = torch.tensor([0.5, -1.0, 2.0], dtype=torch.float64, requires_grad=True)
-    g = torch.tensor([0.4, 1.3, -0.7], dtype=torch.float64, requires_grad=True)
-    return torch.autograd.gradcheck(stepped, (w, g))
-
-
-# The options with which torch's own can be differentiated through one step alone.
-ONE_STEP = {
-    "Adam": {"amsgrad": True},
-    "AdamW": {"amsgrad": True},
-    "Adamax": {},
-    "RMSprop": {"centered": True},
-    "Rprop": {},
-}
-
-
-def _one_step_only(shim, options):
-    needed = ONE_STEP.get(shim.name[len("optim.") :])
-    return needed is not None and needed.items() <= options.items()
 
 
 class Shared:
@@ -286,7 +257,7 @@ class Contract:
 
         # SGD takes its first momentum for a constant, as torch's does.
         for options in ({}, *case.variants):
-            steps = 1 if impl is shim.native and _one_step_only(shim, options) else 2
+            steps = 1 if impl is shim.native and goes_back_one_step_only(shim, options) else 2
             if not options.get("momentum"):
                 assert goes_back(impl, options, steps), options
 
