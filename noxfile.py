@@ -8,6 +8,7 @@ nox -t newest               the newest torch alone
 nox -t random               three versions drawn at random
 nox -t all                  all 28
 nox -s check                the checker, which needs no torch
+nox -s typed                what mypy and pyright say of programs that use torchcompat, on torch 1.13, 2.4 and 2.15
 nox -s history              the data of the API history, from every torch; "history(torch-2.15)": from one
 nox -s accuracy             the checker beside what Python says of real packages on real torch; hours
 nox -s fixes                what `--fix` makes of real packages, beside what was there, on the newest torch
@@ -210,9 +211,31 @@ def types(session):
     session.run("mypy")
 
 
+# The oldest torch that checkers are to understand, one between, and the newest.
+TYPED = [
+    nox.param(torch, id="torch-" + minor, tags=["typed"] if minor == MINORS[-1] else [])
+    for minor, torch, _, _ in MATRIX
+    if minor in ("1.13", "2.4", MINORS[-1])
+]
+
+
+@nox.session(python=NEW)
+@nox.parametrize("torch", TYPED)
+def typed(session, torch):
+    """What mypy and pyright say of programs that use torchcompat, on one torch: of its wheel alone, as nothing runs."""
+    try:
+        use_own_cache(session)
+        session.install("--no-deps", "torch==" + torch)
+        session.install(*group("stubs"))
+        session.install("--no-deps", ".")
+        session.run("python", "tests_types/run.py")
+    finally:
+        delete(session)
+
+
 @nox.session(python=NEW)
 def docs(session):
-    """The generated tables are what the declarations say, and no link within the docs is dead."""
+    """The generated tables and stubs are what the declarations say, and no link within the docs is dead."""
     try:
         install(session, "torch==" + MATRIX[-1][1], "numpy")
         session.run("python", "docs/generate.py", "--check")

@@ -1,4 +1,4 @@
-"""Write the generated parts of the documentation, or with --check tell which are stale and which links are dead.
+"""Write the generated parts of the documentation and the stubs, or with --check tell what is stale or a dead link.
 
 A generated part stands between `<!-- generated: NAME -->` and `<!-- end -->`. The part `oldest` can be written and
 checked on the oldest torch only; the others on any.
@@ -7,6 +7,8 @@ checked on the oldest torch only; the others on any.
 import re
 import sys
 from pathlib import Path
+
+import stubs
 
 import torchcompat
 from torchcompat import SHIMS, _report, torch_version
@@ -66,6 +68,8 @@ def main(arguments):
             problems.append(f"{page.name}: stale; run `python docs/generate.py`")
         elif new != text:
             page.write_text(new, encoding="utf-8")
+    if sys.version_info[:2] == stubs.PYTHON:
+        problems += stubs.check() if "--check" in arguments else stubs.write()
     print("\n".join(problems) or "the documentation is up to date")
     return 1 if problems else 0
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -14,6 +14,9 @@ from ._accelerator import accelerator, functions
 from ._device_module import DeviceModule, of
 from ._shim import Limit, facade, polyfill
 from ._torch import UnsupportedError, at_least, find
+
+if TYPE_CHECKING:
+    from ._types import Device
 
 __all__ = ["default_device", "device_module", "get_default_device", "get_device_module", "set_default_device"]
 
@@ -83,7 +86,7 @@ def _checked(device: Any) -> torch.device | None:
     link="https://github.com/pytorch/pytorch/pull/91525",
     limits=[_OLD],
 )
-def set_default_device(device: Any) -> None:
+def set_default_device(device: Device) -> None:
     """Make factory functions such as ``torch.zeros`` use a device where none is given.
 
     In torch since 2.0. Fallback: on torch before 2.0 "cpu" and None always work, and "cuda" sets the default type of
@@ -200,7 +203,7 @@ def _type_of(device: Any) -> str:
 
 
 @polyfill("torch.get_device_module", since="2.14", link="https://github.com/pytorch/pytorch/pull/132204")
-def get_device_module(device: Any = None) -> ModuleType:
+def get_device_module(device: torch.device | str | None = None) -> ModuleType:
     """The module of torch for a device, such as ``torch.cuda``.
 
     In torch since 2.14. Fallback: the same, where torch has the module; else ``torchcompat.cpu``, which holds for every

@@ -5,13 +5,16 @@ from __future__ import annotations
 import inspect
 import threading
 import warnings
-from typing import Any
+from typing import TYPE_CHECKING, Any, overload
 
 import torch
 
 from . import _scope
 from ._shim import Limit, polyfill
 from ._torch import find
+
+if TYPE_CHECKING:
+    from ._types import F, S
 
 __all__ = ["enable_grad", "inference_mode", "is_inference_mode_enabled", "no_grad", "set_grad_enabled"]
 
@@ -29,12 +32,15 @@ class _Scope:
     They keep what they found in the object, as torch's own do; so a compiler can trace them.
     """
 
-    def __call__(self, orig_func: Any) -> Any:
+    def __call__(self, orig_func: F) -> F:
+        covered: F
         if not inspect.isclass(orig_func):
-            return _scope.cover_as_torch(self.clone, orig_func)
+            covered = _scope.cover_as_torch(self.clone, orig_func)
+            return covered
         message = f"only the construction of {orig_func.__name__} is covered: decorate its methods instead"
         warnings.warn(message, FutureWarning, stacklevel=2)
-        return _scope.cover_as_torch(self.clone, lambda *args, **kwargs: orig_func(*args, **kwargs))
+        covered = _scope.cover_as_torch(self.clone, lambda *args, **kwargs: orig_func(*args, **kwargs))
+        return covered
 
     def clone(self) -> Any:
         """Another context with the same settings."""
@@ -46,6 +52,10 @@ class _Fixed(_Scope):
 
     _mode: bool
 
+    @overload
+    def __new__(cls: type[S]) -> S: ...
+    @overload
+    def __new__(cls, orig_func: F) -> F: ...  # type: ignore[misc]
     def __new__(cls, orig_func: Any = None) -> Any:
         return super().__new__(cls) if orig_func is None else cls()(orig_func)
 
@@ -117,7 +127,7 @@ class set_grad_enabled(_Scope):
         self.mode = mode
         _switch(mode)
 
-    def __call__(self, orig_func: Any) -> Any:
+    def __call__(self, orig_func: F) -> F:
         _switch(self.prev)
         return super().__call__(orig_func)
 
@@ -161,6 +171,10 @@ class inference_mode(_Scope):
         TypeError: *mode* is neither a bool nor a function.
     """
 
+    @overload
+    def __new__(cls: type[S], mode: bool = True) -> S: ...
+    @overload
+    def __new__(cls, mode: F) -> F: ...  # type: ignore[misc]
     def __new__(cls, mode: Any = True) -> Any:
         if isinstance(mode, bool):
             return super().__new__(cls)

@@ -48,7 +48,7 @@ def _checked_indexing(indexing: str | None) -> str:
     link="https://github.com/pytorch/pytorch/issues/50276",
     limits=[Limit("warns", "warns again at every call without indexing, not once in a process", "fallback")],
 )
-def meshgrid(*tensors: Any, indexing: str | None = None) -> tuple[torch.Tensor, ...]:
+def meshgrid(*tensors: torch.Tensor | list[torch.Tensor], indexing: str | None = None) -> tuple[torch.Tensor, ...]:
     """Grids of coordinates from one-dimensional tensors.
 
     In torch since 1.10. Fallback: views of the given tensors, in both orders of the axes; before, torch had only "ij",
@@ -70,7 +70,7 @@ def meshgrid(*tensors: Any, indexing: str | None = None) -> tuple[torch.Tensor, 
             another string for *indexing*.
         TypeError: something is no tensor, or *indexing* is no string.
     """
-    given = tensors[0] if len(tensors) == 1 and isinstance(tensors[0], (list, tuple)) else tensors
+    given: Any = tensors[0] if len(tensors) == 1 and isinstance(tensors[0], (list, tuple)) else tensors
     axes = list(range(len(_checked(given))))
     if _checked_indexing(indexing) == "xy" and len(axes) > 1:
         axes[:2] = 1, 0

@@ -66,6 +66,7 @@ def parse_version(text: str) -> tuple[Release, bool]:
     return (version.major, version.minor, version.micro), version.is_prerelease
 
 
+torch_version: Release
 torch_version, _prerelease = parse_version(str(torch.__version__))
 
 

@@ -53,7 +53,7 @@ def _no_fused_path() -> list[str]:
 
 
 @facade("attention.why_not_fastpath")
-def why_not_fastpath(module: Any, *inputs: Any, **kwargs: Any) -> list[str]:
+def why_not_fastpath(module: torch.nn.Module, *inputs: Any, **kwargs: Any) -> list[str]:
     """Every reason for which this torch will not take its fused path for this call; empty: it will.
 
     Not in torch. The fused path of a module is one operator (``torch._transformer_encoder_layer_fwd``, or
@@ -129,10 +129,10 @@ def why_not_nested_tensor(encoder: torch.nn.TransformerEncoder, *inputs: Any, **
 
 @facade("attention.sdpa_backend")
 def sdpa_backend(
-    query: Any,
-    key: Any,
-    value: Any,
-    attn_mask: Any = None,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    attn_mask: torch.Tensor | None = None,
     dropout_p: float = 0.0,
     is_causal: bool = False,
     *,

@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import functools
 import sys
-from typing import Any, Callable
+from typing import TYPE_CHECKING, Any, Callable, Mapping
 
 import torch
 
 from . import _compile, _torch, _unwrap
 from ._shim import Limit, facade, polyfill
 from ._torch import UnsupportedError, at_least, find
+
+if TYPE_CHECKING:
+    from ._types import Backend, F, P, R, Stance, Switch
 
 __all__ = [
     "COMPILES",
@@ -165,7 +168,7 @@ def allow_in_graph(fn: Any) -> Any:
 
 
 @polyfill("torch.compiler.assume_constant_result", since="2.1", link=_NAMESPACE)
-def assume_constant_result(fn: Any) -> Any:
+def assume_constant_result(fn: F) -> F:
     """Tell the compiler that a function always returns the same.
 
     In torch since 2.1. Fallback: the function itself.
@@ -221,7 +224,9 @@ class _Stance:
     link="https://github.com/pytorch/pytorch/pull/137504",
     limits=[Limit("stance", "takes only the default stance", "fallback", "2.1", "2.5")],
 )
-def set_stance(stance: str = "default", *, skip_guard_eval_unsafe: bool = False, force_backend: Any = None) -> Any:
+def set_stance(
+    stance: Stance = "default", *, skip_guard_eval_unsafe: bool = False, force_backend: Backend | None = None
+) -> Switch:
     """Say whether compiled functions run compiled: for good, for a ``with`` block, or for a decorated function.
 
     In torch since 2.6. Fallback: without effect where nothing compiles; torch takes an unknown stance without a word.
@@ -246,7 +251,8 @@ def set_stance(stance: str = "default", *, skip_guard_eval_unsafe: bool = False,
         return _Stance()
     if _set_stance is not None:
         extra = {"skip_guard_eval_unsafe": True} if skip_guard_eval_unsafe else {}
-        return _set_stance(stance, force_backend=force_backend, **extra)
+        switch: Switch = _set_stance(stance, force_backend=force_backend, **extra)
+        return switch
     if stance != "default" or force_backend is not None:
         raise UnsupportedError("set_stance needs torch 2.6 or newer; compile with disable=True instead")
     return _Stance()
@@ -254,8 +260,8 @@ def set_stance(stance: str = "default", *, skip_guard_eval_unsafe: bool = False,
 
 @polyfill("torch.compiler.substitute_in_graph", since="2.5", link="https://github.com/pytorch/pytorch/pull/133712")
 def substitute_in_graph(
-    original_fn: Any, *, can_constant_fold_through: bool = False, skip_signature_check: bool = False
-) -> Any:
+    original_fn: Callable[P, R], *, can_constant_fold_through: bool = False, skip_signature_check: bool = False
+) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Give the compiler Python code for a function that it cannot look into: a decorator of that code.
 
     What the decorator returns calls *original_fn*; the code is for compiled graphs only.
@@ -269,11 +275,12 @@ def substitute_in_graph(
     _callable(original_fn)
     if _substitute_in_graph is None:
         return lambda code: functools.wraps(_callable(code))(lambda *args, **kwargs: original_fn(*args, **kwargs))
-    return _substitute_in_graph(
+    told: Callable[[Callable[P, R]], Callable[P, R]] = _substitute_in_graph(
         original_fn,
         can_constant_fold_through=can_constant_fold_through,
         skip_signature_check=skip_signature_check,
     )
+    return told
 
 
 @facade("compiler.unwrap_compiled")
@@ -301,7 +308,7 @@ def unwrap_compiled(module: torch.nn.Module, *, parallel: bool = False) -> torch
 
 
 @facade("compiler.clean_state_dict")
-def clean_state_dict(state_dict: Any) -> Any:
+def clean_state_dict(state_dict: Mapping[str, Any]) -> Any:
     """A state dict without the ``_orig_mod.`` that compiled modules put into its keys, at any depth.
 
     Not in torch. It loads into the model as it was before it was compiled, whole or in parts.

@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import platform
 from types import MappingProxyType
-from typing import Any, ContextManager, Mapping
+from typing import TYPE_CHECKING, Any, ContextManager, Mapping
 
 from ._shim import Limit, polyfill
 from ._torch import at_least, at_most
+
+if TYPE_CHECKING:
+    from ._types import Device
 
 __all__ = [
     "Event",
@@ -72,7 +75,7 @@ def current_device() -> str:
 
 
 @polyfill("torch.cpu.set_device", since="2.2", link="https://github.com/pytorch/pytorch/pull/110716")
-def set_device(device: Any) -> None:
+def set_device(device: Device) -> None:
     """Do nothing: there is one CPU device.
 
     In torch since 2.2. Fallback: the same.
@@ -83,7 +86,7 @@ def set_device(device: Any) -> None:
 
 
 @polyfill("torch.cpu.synchronize", since="2.1", link=_BEGINNING)
-def synchronize(device: Any = None) -> None:
+def synchronize(device: Device = None) -> None:
     """Do nothing: what was called has ended.
 
     In torch since 2.1. Fallback: the same.
@@ -144,7 +147,7 @@ class _Selected:
 
 
 @polyfill("torch.cpu.current_stream", since="2.7", link=_STREAM)
-def current_stream(device: Any = None) -> Any:
+def current_stream(device: Device = None) -> Stream:
     """The selected stream.
 
     In torch since 2.7. Fallback: the same, for streams that were selected through this module; the stream that torch's
@@ -156,7 +159,8 @@ def current_stream(device: Any = None) -> Any:
     Returns:
         A :class:`Stream`.
     """
-    return _Selected.stream
+    selected: Stream = _Selected.stream
+    return selected
 
 
 @polyfill("torch.cpu.StreamContext", since="2.1", link=_BEGINNING, wrong=_UNSEEN)
@@ -183,7 +187,7 @@ class StreamContext:
 
 
 @polyfill("torch.cpu.stream", since="2.1", link=_BEGINNING, wrong=_UNSEEN)
-def stream(stream: Any) -> ContextManager[None]:
+def stream(stream: Stream) -> ContextManager[None]:
     """A context that selects *stream*.
 
     In torch since 2.1. Fallback: the same.

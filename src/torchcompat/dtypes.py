@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -13,6 +13,9 @@ from ._shim import facade
 from ._suggest import did_you_mean
 from ._torch import at_least, find
 from .device import best_device, parse
+
+if TYPE_CHECKING:
+    from ._types import Support
 
 __all__ = ["dtype_support", "is_dtype_supported"]
 
@@ -55,7 +58,7 @@ def _device(value: Any) -> torch.device | None:
 
 
 @facade("dtypes.dtype_support")
-def dtype_support(dtype: torch.dtype | str, device: str | torch.device | None = None) -> str:
+def dtype_support(dtype: torch.dtype | str, device: str | torch.device | None = None) -> Support:
     """How far a device supports a floating-point dtype.
 
     Not in torch: ``torch.cuda.is_bf16_supported`` (1.10) is for one dtype and one kind of device, by default True of

@@ -10,7 +10,7 @@ Every setting is of the whole process, as in torch: not of a thread.
 from __future__ import annotations
 
 import warnings
-from typing import Any, Sequence
+from typing import TYPE_CHECKING, Any, Sequence
 
 import torch
 
@@ -18,6 +18,9 @@ from . import _scope
 from ._precision_flags import Flag, Level, Recorded
 from ._shim import Limit, facade, polyfill
 from ._torch import find
+
+if TYPE_CHECKING:
+    from ._types import ConvLevel, Level
 
 __all__ = [
     "conv_precision",
@@ -81,7 +84,7 @@ def _checked(level: Any, levels: Sequence[str]) -> str:
 
 
 @facade("precision.set_matmul_precision")
-def set_matmul_precision(level: str) -> None:
+def set_matmul_precision(level: Level) -> None:
     """Set how precisely float32 matrix products are computed, in the whole process.
 
     Not in torch: ``torch.set_float32_matmul_precision`` starts at 1.12, takes any string, and does not tell when it had
@@ -102,7 +105,7 @@ def set_matmul_precision(level: str) -> None:
 
 
 @facade("precision.get_matmul_precision")
-def get_matmul_precision() -> str:
+def get_matmul_precision() -> Level:
     """The level of float32 matrix products: the least precise one that torch may now use on any device.
 
     Not in torch: ``torch.get_float32_matmul_precision`` raises from 2.9 on when both of torch's APIs were used. This
@@ -113,7 +116,8 @@ def get_matmul_precision() -> str:
         two: so "highest" means float32 everywhere. Up to torch 1.6 what was set last. On torch 1.7 to 1.11 it starts
         as "high": TF32 was on by default.
     """
-    return _get(_matmul)
+    level: Level = _get(_matmul)  # type: ignore[assignment]
+    return level
 
 
 @facade("precision.matmul_precision")
@@ -137,12 +141,12 @@ class matmul_precision(_Context):
 
     _precision = _matmul
 
-    def __init__(self, level: str) -> None:
+    def __init__(self, level: Level) -> None:
         super().__init__(_checked(level, _MATMUL_LEVELS))
 
 
 @facade("precision.set_conv_precision")
-def set_conv_precision(level: str) -> None:
+def set_conv_precision(level: ConvLevel) -> None:
     """Set how precisely cuDNN computes float32 convolutions and recurrent layers, in the whole process.
 
     Not in torch under one name: it is ``torch.backends.cudnn.allow_tf32`` from 1.7 on, and
@@ -161,7 +165,7 @@ def set_conv_precision(level: str) -> None:
 
 
 @facade("precision.get_conv_precision")
-def get_conv_precision() -> str:
+def get_conv_precision() -> ConvLevel:
     """The level of cuDNN's float32 convolutions and recurrent layers.
 
     Not in torch: from 2.9 on ``torch.backends.cudnn.allow_tf32`` raises when both of torch's APIs were used. This never
@@ -171,7 +175,8 @@ def get_conv_precision() -> str:
         "highest" or "high"; "high" if convolutions and recurrent layers are set apart (2.9 and later).
         Up to torch 1.6 what was set last, at first "highest".
     """
-    return _get(_conv)
+    level: ConvLevel = _get(_conv)  # type: ignore[assignment]
+    return level
 
 
 @facade("precision.conv_precision")
@@ -192,7 +197,7 @@ class conv_precision(_Context):
 
     _precision = _conv
 
-    def __init__(self, level: str) -> None:
+    def __init__(self, level: ConvLevel) -> None:
         super().__init__(_checked(level, _CONV_LEVELS))
 
 

@@ -11,7 +11,7 @@ import pickle
 import sys
 import warnings
 from enum import Enum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -19,6 +19,9 @@ from ._serialization import _safe
 from ._serialization._settings import byteorder, maps_by_default, settings, skipping
 from ._shim import Limit, override, polyfill
 from ._torch import UnsupportedError, at_least, find
+
+if TYPE_CHECKING:
+    from ._types import File, MapLocation, SafeGlobals
 
 __all__ = [
     "LoadEndianness",
@@ -72,8 +75,8 @@ else:
     ],
 )
 def load(
-    f: Any,
-    map_location: Any = None,
+    f: File,
+    map_location: MapLocation = None,
     pickle_module: Any = None,
     *,
     weights_only: bool | None = None,
@@ -154,7 +157,7 @@ def _weights_only(weights_only: bool | None, pickle_module: Any) -> bool:
 @polyfill("torch.save", since="2.6", link=_PULL + "137184")
 def save(
     obj: object,
-    f: Any,
+    f: File,
     pickle_module: Any = pickle,
     pickle_protocol: int = 2,
     _use_new_zipfile_serialization: bool = True,
@@ -192,7 +195,7 @@ def save(
 
 
 @polyfill("torch.serialization.add_safe_globals", since="2.6", link=_PAIRS)
-def add_safe_globals(safe_globals: Any) -> None:
+def add_safe_globals(safe_globals: SafeGlobals) -> None:
     """Allow :func:`load` to use these classes and functions when a file names them.
 
     In torch since 2.6. Fallback: a list of our own, beside torch's; :func:`load` uses both. Torch's takes no pairs
@@ -206,7 +209,7 @@ def add_safe_globals(safe_globals: Any) -> None:
 
 
 @polyfill("torch.serialization.get_safe_globals", since="2.6", link=_PAIRS)
-def get_safe_globals() -> Any:
+def get_safe_globals() -> SafeGlobals:
     """What was added to the safe globals, as a list in no order.
 
     In torch since 2.6. Fallback: those that :func:`add_safe_globals` was given.
@@ -256,7 +259,7 @@ class safe_globals:
 
 
 @polyfill("torch.serialization.get_unsafe_globals_in_checkpoint", since="2.6", link=_PULL + "139221")
-def get_unsafe_globals_in_checkpoint(f: Any) -> Any:
+def get_unsafe_globals_in_checkpoint(f: File) -> list[str]:
     """The full names that a file names and that :func:`load` would refuse, without running anything.
 
     In torch since 2.6. Fallback: our interpreter runs through the pickle and makes nothing.
@@ -276,7 +279,7 @@ def get_unsafe_globals_in_checkpoint(f: Any) -> Any:
 
 
 @polyfill("torch.serialization.get_default_load_endianness", since="2.1", link=_ENDIANNESS)
-def get_default_load_endianness() -> Any:
+def get_default_load_endianness() -> LoadEndianness | None:
     """The byte order that :func:`load` takes for files that do not say: None, which is little, unless it was set.
 
     In torch since 2.1. Fallback: what our own :func:`set_default_load_endianness` was given.
@@ -285,7 +288,7 @@ def get_default_load_endianness() -> Any:
 
 
 @polyfill("torch.serialization.set_default_load_endianness", since="2.1", link=_ENDIANNESS)
-def set_default_load_endianness(endianness: Any) -> None:
+def set_default_load_endianness(endianness: LoadEndianness | None) -> None:
     """Set the byte order that :func:`load` takes for files that do not say, in the whole process.
 
     In torch since 2.1. Fallback: for our own :func:`load`.
@@ -324,14 +327,15 @@ def set_crc32_options(compute_crc32: bool) -> None:
 
 
 @polyfill("torch.serialization.get_default_mmap_options", since="2.5", link=_MMAP_OPTIONS)
-def get_default_mmap_options() -> Any:
+def get_default_mmap_options() -> int | None:
     """How :func:`load` maps files: ``mmap.MAP_PRIVATE`` unless it was set; None on Windows.
 
     In torch since 2.5. Fallback: what our own :class:`set_default_mmap_options` was given.
     """
     if settings.mmap_flags is None and sys.platform != "win32":
         return _mmap.MAP_PRIVATE
-    return settings.mmap_flags
+    flags: int | None = settings.mmap_flags
+    return flags
 
 
 @polyfill("torch.serialization.set_default_mmap_options", since="2.5", link=_MMAP_OPTIONS)

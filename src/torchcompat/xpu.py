@@ -9,13 +9,16 @@ Before torch 2.3, ``torch.xpu`` is that of Intel's extension, if it was imported
 from __future__ import annotations
 
 from collections import OrderedDict
-from typing import Any, ContextManager
+from typing import TYPE_CHECKING, Any, ContextManager, cast
 
 import torch
 
 from . import _accelerator, _device_module
 from ._shim import Limit, polyfill
 from ._torch import at_least, find
+
+if TYPE_CHECKING:
+    from ._types import Device
 
 __all__ = [
     "Event",
@@ -103,7 +106,7 @@ def current_device() -> int:
 
 
 @polyfill("torch.xpu.set_device", since="2.3", link=_DEVICE)
-def set_device(device: Any) -> None:
+def set_device(device: Device) -> None:
     """Make *device* the current one. A negative number changes nothing.
 
     In torch since 2.3. Fallback: asks Intel's extension, if it is loaded.
@@ -118,7 +121,7 @@ def set_device(device: Any) -> None:
 
 
 @polyfill("torch.xpu.synchronize", since="2.3", link=_STREAM)
-def synchronize(device: Any = None) -> None:
+def synchronize(device: Device = None) -> None:
     """Wait until everything that was started on *device* has ended.
 
     In torch since 2.3. Fallback: calls Intel's extension, if it is loaded.
@@ -133,7 +136,7 @@ def synchronize(device: Any = None) -> None:
 
 
 @polyfill("torch.xpu.current_stream", since="2.3", link=_STREAM)
-def current_stream(device: Any = None) -> Any:
+def current_stream(device: Device = None) -> Stream:
     """The selected stream of *device*.
 
     In torch since 2.3. Fallback: asks Intel's extension, if it is loaded.
@@ -144,11 +147,11 @@ def current_stream(device: Any = None) -> Any:
     Raises:
         AssertionError, RuntimeError: there is no device.
     """
-    return _present().current_stream(device)
+    return cast("Stream", _present().current_stream(device))
 
 
 @polyfill("torch.xpu.set_stream", since="2.3", link=_STREAM)
-def set_stream(stream: Any) -> None:
+def set_stream(stream: Stream) -> None:
     """Select *stream*, and make its device the current one. None changes nothing.
 
     In torch since 2.3. Fallback: calls Intel's extension, if it is loaded.
@@ -160,7 +163,7 @@ def set_stream(stream: Any) -> None:
 
 
 @polyfill("torch.xpu.stream", since="2.3", link=_STREAM)
-def stream(stream: Any) -> ContextManager[Any]:
+def stream(stream: Stream | None) -> ContextManager[Any]:
     """A context that selects *stream*. None selects nothing.
 
     In torch since 2.3. Fallback: calls Intel's extension, if it is loaded.
@@ -181,7 +184,7 @@ def empty_cache() -> None:
 
 
 @polyfill("torch.xpu.memory_allocated", since="2.5", link=_MEMORY)
-def memory_allocated(device: Any = None) -> int:
+def memory_allocated(device: Device = None) -> int:
     """Bytes that tensors take on *device*; 0 where it was never used.
 
     In torch since 2.5. Fallback: asks Intel's extension; UnsupportedError on torch 2.3 and 2.4.
@@ -193,7 +196,7 @@ def memory_allocated(device: Any = None) -> int:
 
 
 @polyfill("torch.xpu.max_memory_allocated", since="2.5", link=_MEMORY)
-def max_memory_allocated(device: Any = None) -> int:
+def max_memory_allocated(device: Device = None) -> int:
     """The most bytes that tensors have taken on *device* since the start or :func:`reset_peak_memory_stats`.
 
     In torch since 2.5. Fallback: asks Intel's extension; UnsupportedError on torch 2.3 and 2.4.
@@ -205,7 +208,7 @@ def max_memory_allocated(device: Any = None) -> int:
 
 
 @polyfill("torch.xpu.memory_reserved", since="2.5", link=_MEMORY)
-def memory_reserved(device: Any = None) -> int:
+def memory_reserved(device: Device = None) -> int:
     """Bytes that torch holds on *device*, in use or not; 0 where it was never used.
 
     In torch since 2.5. Fallback: asks Intel's extension; UnsupportedError on torch 2.3 and 2.4.
@@ -217,7 +220,7 @@ def memory_reserved(device: Any = None) -> int:
 
 
 @polyfill("torch.xpu.max_memory_reserved", since="2.5", link=_MEMORY)
-def max_memory_reserved(device: Any = None) -> int:
+def max_memory_reserved(device: Device = None) -> int:
     """The most bytes that torch has held on *device* since the start or :func:`reset_peak_memory_stats`.
 
     In torch since 2.5. Fallback: asks Intel's extension; UnsupportedError on torch 2.3 and 2.4.
@@ -229,7 +232,7 @@ def max_memory_reserved(device: Any = None) -> int:
 
 
 @polyfill("torch.xpu.memory_stats", since="2.5", link=_MEMORY)
-def memory_stats(device: Any = None) -> OrderedDict[str, Any]:
+def memory_stats(device: Device = None) -> OrderedDict[str, Any]:
     """What the allocator of *device* has counted, by names such as "allocated_bytes.all.peak", sorted.
 
     In torch since 2.5. Fallback: asks Intel's extension; nothing on torch 2.3 and 2.4.
@@ -241,7 +244,7 @@ def memory_stats(device: Any = None) -> OrderedDict[str, Any]:
 
 
 @polyfill("torch.xpu.reset_peak_memory_stats", since="2.5", link=_MEMORY, limits=[_RESET])
-def reset_peak_memory_stats(device: Any = None) -> None:
+def reset_peak_memory_stats(device: Device = None) -> None:
     """Let the peaks of *device* start again from what is taken now; nothing where it was never used.
 
     In torch since 2.5. Fallback: calls Intel's extension; nothing on torch 2.3 and 2.4.
@@ -253,7 +256,7 @@ def reset_peak_memory_stats(device: Any = None) -> None:
 
 
 @polyfill("torch.xpu.reset_accumulated_memory_stats", since="2.5", link=_MEMORY, limits=[_RESET])
-def reset_accumulated_memory_stats(device: Any = None) -> None:
+def reset_accumulated_memory_stats(device: Device = None) -> None:
     """Let the sums over time of *device* start again from 0; nothing where it was never used.
 
     In torch since 2.5. Fallback: calls Intel's extension; nothing on torch 2.3 and 2.4.
@@ -265,7 +268,7 @@ def reset_accumulated_memory_stats(device: Any = None) -> None:
 
 
 @polyfill("torch.xpu.mem_get_info", since="2.10", link="https://github.com/pytorch/pytorch/pull/141230")
-def mem_get_info(device: Any = None) -> tuple[int, int]:
+def mem_get_info(device: Device = None) -> tuple[int, int]:
     """Free and total bytes of *device*.
 
     In torch since 2.10. Fallback: the same; torch 2.6 to 2.9 raise AttributeError where they are built without

@@ -147,15 +147,19 @@ def test_no_star():
 
 
 def _shown_to_checkers(module):
-    """{name: relative module} of the `from` imports under `if TYPE_CHECKING:`, as a table of _lazy has them."""
+    """{name: relative module} of what is handed on under `if TYPE_CHECKING:`, as a table of _lazy has them.
+
+    Handed on is what is imported `as` itself; other imports there serve annotations.
+    """
     blocks = [
         node.body
         for node in ast.parse(inspect.getsource(module)).body
         if isinstance(node, ast.If) and getattr(node.test, "id", "") == "TYPE_CHECKING"
     ]
     imports = [node for block in blocks for node in block if isinstance(node, ast.ImportFrom)]
-    assert all(node.level == 1 for node in imports)
-    return {alias.asname: node.module or "" for node in imports for alias in node.names}
+    shown = [(node, alias.asname) for node in imports for alias in node.names if alias.asname]
+    assert all(node.level == 1 for node, _ in shown)
+    return {name: node.module or "" for node, name in shown}
 
 
 @pytest.mark.parametrize("name", PUBLIC_MODULES + ["torchcompat"])

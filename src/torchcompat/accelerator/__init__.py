@@ -6,7 +6,7 @@ docs/accelerator.md tells what holds on which torch.
 from __future__ import annotations
 
 import warnings
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -29,6 +29,9 @@ from .memory import (
     reset_accumulated_memory_stats,
     reset_peak_memory_stats,
 )
+
+if TYPE_CHECKING:
+    from .._types import Device
 
 __all__ = [
     "Graph",
@@ -146,7 +149,7 @@ def _select(device: Any) -> None:
 
 @polyfill("torch.accelerator.set_device_index", since="2.7", link=_BUILD_TIME)
 @positional_only
-def set_device_index(__device: Any) -> None:
+def set_device_index(__device: Device) -> None:
     """Make a device the current one.
 
     In torch since 2.7. Fallback: calls the module of the accelerator.
@@ -163,7 +166,7 @@ def set_device_index(__device: Any) -> None:
 
 @polyfill("torch.accelerator.set_device_idx", since="2.7", link=_BUILD_TIME)
 @positional_only
-def set_device_idx(__device: Any) -> None:
+def set_device_idx(__device: Device) -> None:
     """The older name of :func:`set_device_index`; it gives a FutureWarning.
 
     In torch since 2.7. Fallback: the same.
@@ -209,7 +212,7 @@ class device_index:
 
 @polyfill("torch.accelerator.current_stream", since="2.7", link=_BUILD_TIME)
 @positional_only
-def current_stream(__device: Any = None) -> Any:
+def current_stream(__device: Device = None) -> torch.Stream:
     """The selected stream of a device.
 
     In torch since 2.7. Fallback: a stream of the accelerator's own class, such as ``torch.cuda.Stream``.
@@ -226,7 +229,7 @@ def current_stream(__device: Any = None) -> Any:
 
 
 @polyfill("torch.accelerator.set_stream", since="2.6", link=_ADDED)
-def set_stream(stream: Any) -> None:
+def set_stream(stream: torch.Stream) -> None:
     """Select a stream, and make its device the current one.
 
     In torch since 2.6. Fallback: calls the module of the accelerator.
@@ -246,7 +249,7 @@ def set_stream(stream: Any) -> None:
 
 @polyfill("torch.accelerator.synchronize", since="2.7", link=_BUILD_TIME)
 @positional_only
-def synchronize(__device: Any = None) -> None:
+def synchronize(__device: Device = None) -> None:
     """Wait until everything that was started on a device has ended. Where it was never used that is at once.
 
     In torch since 2.7. Fallback: calls the module of the accelerator.
@@ -270,7 +273,7 @@ def synchronize(__device: Any = None) -> None:
     "torch.accelerator.get_device_capability", since="2.10", link="https://github.com/pytorch/pytorch/pull/165631"
 )
 @positional_only
-def get_device_capability(__device: Any = None) -> dict[str, Any]:
+def get_device_capability(__device: Device = None) -> dict[str, Any]:
     """What a device can do: ``{"supported_dtypes": {...}}``.
 
     In torch since 2.10. Fallback: UnsupportedError where there is a device, since older torch keeps no such list.

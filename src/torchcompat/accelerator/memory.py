@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .. import _accelerator as this
 from .._accelerator import positional_only
 from .._shim import polyfill
 from .._torch import find
+
+if TYPE_CHECKING:
+    from .._types import Device
 
 __all__ = [
     "empty_cache",
@@ -52,7 +55,7 @@ def empty_host_cache() -> None:
 
 @polyfill("torch.accelerator.memory_stats", since="2.9", link=_MEMORY)
 @positional_only
-def memory_stats(__device_index: Any = None) -> OrderedDict[str, Any]:
+def memory_stats(__device_index: Device = None) -> OrderedDict[str, Any]:
     """What the allocator of a device has counted, by names such as "allocated_bytes.all.peak".
 
     In torch since 2.9. Fallback: what the module of the accelerator counts; on CUDA before torch 1.4, on MPS and on
@@ -77,7 +80,7 @@ def _bytes(name: str, device: Any) -> int:
 
 @polyfill("torch.accelerator.memory_allocated", since="2.9", link=_MEMORY)
 @positional_only
-def memory_allocated(__device_index: Any = None) -> int:
+def memory_allocated(__device_index: Device = None) -> int:
     """Bytes that tensors take on a device; 0 where it was never used.
 
     In torch since 2.9. Fallback: asks the module of the accelerator.
@@ -90,7 +93,7 @@ def memory_allocated(__device_index: Any = None) -> int:
 
 @polyfill("torch.accelerator.max_memory_allocated", since="2.9", link=_MEMORY)
 @positional_only
-def max_memory_allocated(__device_index: Any = None) -> int:
+def max_memory_allocated(__device_index: Device = None) -> int:
     """The most bytes that tensors have taken on a device since the start or :func:`reset_peak_memory_stats`.
 
     In torch since 2.9. Fallback: asks the module of the accelerator; UnsupportedError on MPS, which keeps no peak.
@@ -103,7 +106,7 @@ def max_memory_allocated(__device_index: Any = None) -> int:
 
 @polyfill("torch.accelerator.memory_reserved", since="2.9", link=_MEMORY)
 @positional_only
-def memory_reserved(__device_index: Any = None) -> int:
+def memory_reserved(__device_index: Device = None) -> int:
     """Bytes that torch holds on a device, in use or not; 0 where it was never used.
 
     In torch since 2.9. Fallback: asks the module of the accelerator.
@@ -116,7 +119,7 @@ def memory_reserved(__device_index: Any = None) -> int:
 
 @polyfill("torch.accelerator.max_memory_reserved", since="2.9", link=_MEMORY)
 @positional_only
-def max_memory_reserved(__device_index: Any = None) -> int:
+def max_memory_reserved(__device_index: Device = None) -> int:
     """The most bytes that torch has held on a device since the start or :func:`reset_peak_memory_stats`.
 
     In torch since 2.9. Fallback: asks the module of the accelerator; UnsupportedError on MPS, which keeps no peak.
@@ -129,7 +132,7 @@ def max_memory_reserved(__device_index: Any = None) -> int:
 
 @polyfill("torch.accelerator.reset_peak_memory_stats", since="2.13", link=_RESETS)
 @positional_only
-def reset_peak_memory_stats(__device_index: Any = None) -> None:
+def reset_peak_memory_stats(__device_index: Device = None) -> None:
     """Let the peaks of a device start again from what is taken now. Where it was never used it does nothing.
 
     In torch since 2.13. Fallback: calls the module of the accelerator; torch 2.9 to 2.12 raise without a device.
@@ -144,7 +147,7 @@ def reset_peak_memory_stats(__device_index: Any = None) -> None:
 
 @polyfill("torch.accelerator.reset_accumulated_memory_stats", since="2.13", link=_RESETS)
 @positional_only
-def reset_accumulated_memory_stats(__device_index: Any = None) -> None:
+def reset_accumulated_memory_stats(__device_index: Device = None) -> None:
     """Let the sums over time of a device start again from 0. Where it was never used it does nothing.
 
     In torch since 2.13. Fallback: calls the module of the accelerator, where that has such sums.
@@ -159,7 +162,7 @@ def reset_accumulated_memory_stats(__device_index: Any = None) -> None:
 
 @polyfill("torch.accelerator.get_memory_info", since="2.10", link="https://github.com/pytorch/pytorch/pull/156812")
 @positional_only
-def get_memory_info(__device_index: Any = None) -> tuple[int, int]:
+def get_memory_info(__device_index: Device = None) -> tuple[int, int]:
     """The free and the total bytes of a device.
 
     In torch since 2.10. Fallback: asks the module of the accelerator: CUDA from torch 1.10, XPU from 2.6, MPS from

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 import torch
 
 from .. import _accelerator as this
 from .._accelerator import positional_only
 from .._shim import polyfill
+
+if TYPE_CHECKING:
+    from .._types import Device
 
 __all__ = ["get_rng_state", "get_rng_state_all", "initial_seed"]
 
@@ -17,7 +20,7 @@ _ADDED = "https://github.com/pytorch/pytorch/pull/186597"
 
 @polyfill("torch.accelerator.random.initial_seed", since="2.14", link=_ADDED)
 @positional_only
-def initial_seed(__device: Any = None) -> int:
+def initial_seed(__device: Device = None) -> int:
     """The seed from which a device's random numbers started. This starts the device.
 
     In torch since 2.14. Fallback: asks the module of the accelerator; for a device that is not the current one
@@ -36,7 +39,7 @@ def initial_seed(__device: Any = None) -> int:
 
 @polyfill("torch.accelerator.random.get_rng_state", since="2.14", link=_ADDED)
 @positional_only
-def get_rng_state(__device: Any = None) -> torch.Tensor:
+def get_rng_state(__device: Device = None) -> torch.Tensor:
     """The state of a device's random number generator. This starts the device.
 
     In torch since 2.14. Fallback: asks the module of the accelerator.

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Sequence
 
+import torch
+
 from .._functional_call import FunctionalModule, call_once
 from .._shim import Limit, facade, polyfill
 
@@ -68,8 +70,8 @@ _FULLGRAPH = [
     limits=_NATIVE_FAULTS + _FULLGRAPH,
 )
 def functional_call(
-    module: Any,
-    parameter_and_buffer_dicts: dict[str, Any] | Sequence[dict[str, Any]],
+    module: torch.nn.Module,
+    parameter_and_buffer_dicts: dict[str, torch.Tensor] | Sequence[dict[str, torch.Tensor]],
     args: Any = None,
     kwargs: dict[str, Any] | None = None,
     *,
@@ -117,7 +119,7 @@ def functional_call(
 
 
 @facade("func.functional_module")
-def functional_module(module: Any, *, tie_weights: bool = True, strict: bool = False) -> FunctionalModule:
+def functional_module(module: torch.nn.Module, *, tie_weights: bool = True, strict: bool = False) -> FunctionalModule:
     """Prepare *module* to be called with other parameters and buffers, often, cheaply and from several threads.
 
     Not in torch, where :func:`functional_call` searches the module anew in every call.

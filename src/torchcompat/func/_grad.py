@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from typing import Any, Callable
+from typing import TYPE_CHECKING, Any, Callable
 
 import torch
 
@@ -14,6 +14,9 @@ from ._captured import LIMITS as CAPTURED
 from ._captured import called
 from ._derive import Variables, backward, pull_back
 from ._mode import unseen
+
+if TYPE_CHECKING:
+    from .._types import Argnums, P
 
 _LINK = "https://github.com/pytorch/pytorch/pull/91026"
 _INFERENCE = Limit(
@@ -169,7 +172,7 @@ def value_and_grad(func: Any, argnums: Any, has_aux: bool, args: Any, kwargs: An
 
 
 @polyfill("torch.func.grad", since="2.0", link=_LINK, limits=_LIMITS)
-def grad(func: Callable[..., Any], argnums: Any = 0, has_aux: bool = False) -> Callable[..., Any]:
+def grad(func: Callable[P, Any], argnums: Argnums = 0, has_aux: bool = False) -> Callable[P, Any]:
     """The function that computes the gradient of *func*.
 
     In torch since 2.0. Fallback: ``torch.autograd.grad`` of a copy of the inputs; within :func:`vmap` for all samples
@@ -197,7 +200,7 @@ def grad(func: Callable[..., Any], argnums: Any = 0, has_aux: bool = False) -> C
 
 
 @polyfill("torch.func.grad_and_value", since="2.0", link=_LINK, limits=_LIMITS)
-def grad_and_value(func: Callable[..., Any], argnums: Any = 0, has_aux: bool = False) -> Callable[..., Any]:
+def grad_and_value(func: Callable[P, Any], argnums: Argnums = 0, has_aux: bool = False) -> Callable[P, tuple[Any, Any]]:
     """The function that computes the gradient of *func* and its value, in one go.
 
     In torch since 2.0. Fallback: as :func:`grad`.
@@ -309,7 +312,9 @@ _VJP_LIMITS = [
 
 
 @polyfill("torch.func.vjp", since="2.0", link=_LINK, limits=_VJP_LIMITS)
-def vjp(func: Callable[..., Any], *primals: Any, has_aux: bool = False) -> Any:
+def vjp(
+    func: Callable[..., Any], *primals: Any, has_aux: bool = False
+) -> tuple[Any, Callable[..., Any]] | tuple[Any, Callable[..., Any], Any]:
     """The value of *func* at *primals*, and the function of its vector-Jacobian products.
 
     In torch since 2.0. Fallback: ``torch.autograd.grad``. Many cotangents at once, as in ``vmap(vjp_fn)``, go through

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from typing import Any, Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, Callable, Iterator, Sequence
 
 import torch
 
@@ -16,6 +16,9 @@ from ._grad import PullBack, check_argnums, is_complex
 from ._jvp import PushForward
 from ._mode import unseen
 from ._vmap import mapped
+
+if TYPE_CHECKING:
+    from .._types import Argnums
 
 _LINK = "https://github.com/pytorch/pytorch/pull/91026"
 _INFERENCE = Limit(
@@ -197,7 +200,7 @@ def _check_chunk_size(chunk_size: Any) -> None:
 @polyfill("torch.func.jacrev", since="2.0", link=_LINK, limits=[_INFERENCE, *CAPTURED])
 def jacrev(
     func: Callable[..., Any],
-    argnums: Any = 0,
+    argnums: Argnums = 0,
     *,
     has_aux: bool = False,
     chunk_size: int | None = None,
@@ -235,7 +238,7 @@ def jacrev(
 
 @polyfill("torch.func.jacfwd", since="2.0", link=_LINK, limits=[*_FORWARD_LIMITS, _TRACE])
 def jacfwd(
-    func: Callable[..., Any], argnums: Any = 0, has_aux: bool = False, *, randomness: str = "error"
+    func: Callable[..., Any], argnums: Argnums = 0, has_aux: bool = False, *, randomness: str = "error"
 ) -> Callable[..., Any]:
     """The function that computes the Jacobian of *func*, column by column: for fewer inputs than outputs.
 
@@ -269,7 +272,7 @@ def jacfwd(
 
 
 @polyfill("torch.func.hessian", since="2.0", link=_LINK, limits=_FORWARD_LIMITS)
-def hessian(func: Callable[..., Any], argnums: Any = 0) -> Callable[..., Any]:
+def hessian(func: Callable[..., Any], argnums: Argnums = 0) -> Callable[..., Any]:
     """The function that computes the second derivatives of *func*.
 
     In torch since 2.0. Fallback: :func:`jacfwd` of :func:`jacrev`.

@@ -134,7 +134,9 @@ def _seed(output: Any) -> Any:
 
 
 @polyfill("torch.func.jvp", since="2.0", link=_LINK, limits=_JVP_LIMITS)
-def jvp(func: Callable[..., Any], primals: Any, tangents: Any, *, strict: bool = False, has_aux: bool = False) -> Any:
+def jvp(
+    func: Callable[..., Any], primals: Any, tangents: Any, *, strict: bool = False, has_aux: bool = False
+) -> tuple[Any, Any] | tuple[Any, Any, Any]:
     """The value of *func* at *primals*, and its Jacobian there times *tangents*.
 
     In torch since 2.0. Fallback: two vector-Jacobian products, so every operation must be differentiable twice; the

@@ -42,9 +42,9 @@ class TreeSpec:
     __slots__ = ("children", "context", "count", "kind")
 
     def __init__(self, kind: Any, context: Any, children: tuple[TreeSpec, ...]) -> None:
-        self.kind = kind
-        self.context = context
-        self.children = children
+        self.kind: Any = kind
+        self.context: Any = context
+        self.children: tuple[Spec, ...] = children
         self.count: int = sum(child.count for child in children) if kind is not None else 1
 
     def __eq__(self, other: object) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from typing import Any, Callable
+from typing import TYPE_CHECKING, Any, Callable
 
 import torch
 
@@ -13,6 +13,9 @@ from . import _draws, _mode, _pytree, _reachable
 from ._batched import VECTORISES, entered, levels_of, move_dim, physical_of, rank, wrap
 from ._derive import is_inference
 from ._vmap_limits import LIMITS
+
+if TYPE_CHECKING:
+    from .._types import InDims, OutDims, P, R
 
 
 def _check_in_dim(name: str, in_dim: Any, arg: Any) -> int | None:
@@ -205,13 +208,13 @@ def mapped(func: Any, in_dims: Any, out_dims: Any, randomness: str, chunk_size: 
     limits=LIMITS,
 )
 def vmap(
-    func: Callable[..., Any],
-    in_dims: Any = 0,
-    out_dims: Any = 0,
+    func: Callable[P, R],
+    in_dims: InDims = 0,
+    out_dims: OutDims = 0,
     randomness: str = "error",
     *,
     chunk_size: int | None = None,
-) -> Callable[..., Any]:
+) -> Callable[P, R]:
     """Map *func*, a function of one sample, over the dimension of its arguments that counts the samples.
 
     In torch since 2.0. Fallback: from torch 1.7 on the function runs once, on tensors that carry the whole batch and

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+import torch
 
 from .._lazy import attach as _attach
 from .._shim import SHIMS, Limit, polyfill
@@ -49,16 +49,16 @@ __all__ = ["scaled_dot_product_attention"]
     ],
 )
 def scaled_dot_product_attention(
-    query: Any,
-    key: Any,
-    value: Any,
-    attn_mask: Any = None,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    attn_mask: torch.Tensor | None = None,
     dropout_p: float = 0.0,
     is_causal: bool = False,
     *,
     scale: float | None = None,
     enable_gqa: bool = False,
-) -> Any:
+) -> torch.Tensor:
     """Attention: ``softmax(query @ key^T * scale + attn_mask) @ value``.
 
     In torch since 2.5. Fallback: the formula, computed in float32 for half and bfloat16; where the scores are many in

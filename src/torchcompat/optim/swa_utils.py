@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from copy import deepcopy
-from typing import Any, Callable, Iterable, Iterator
+from typing import TYPE_CHECKING, Any, Callable, Iterable, Iterator
 
 import torch
 
@@ -12,6 +12,9 @@ from .._shim import Limit, polyfill
 from .._torch import find
 from ._lr_base import Lrs, Scheduler, check_optimizer, per_group, values_of
 from ._swa_average import as_numbers, average_all, back, blend_all, by_kind
+
+if TYPE_CHECKING:
+    from .._types import AverageAll, AverageOne
 
 __all__ = [
     "SWALR",
@@ -36,7 +39,7 @@ def _checked(decay: float) -> float:
 
 
 @polyfill("torch.optim.swa_utils.get_ema_avg_fn", since="2.1", link=_MULTI, limits=[_DECAY])
-def get_ema_avg_fn(decay: float = 0.999) -> Callable[..., Any]:
+def get_ema_avg_fn(decay: float = 0.999) -> AverageOne:
     """The function for an exponential moving average: what it takes and returns is one tensor.
 
     In torch since 2.1. Fallback: the same formula, on half precision in float32.
@@ -62,7 +65,7 @@ def get_ema_avg_fn(decay: float = 0.999) -> Callable[..., Any]:
 
 
 @polyfill("torch.optim.swa_utils.get_swa_avg_fn", since="2.1", link=_MULTI)
-def get_swa_avg_fn() -> Callable[..., Any]:
+def get_swa_avg_fn() -> AverageOne:
     """The function for an even average: what it takes and returns is one tensor.
 
     In torch since 2.1. Fallback: the same formula, on half precision in float32.
@@ -82,7 +85,7 @@ def get_swa_avg_fn() -> Callable[..., Any]:
 
 
 @polyfill("torch.optim.swa_utils.get_ema_multi_avg_fn", since="2.1", link=_MULTI, limits=[_DECAY])
-def get_ema_multi_avg_fn(decay: float = 0.999) -> Callable[..., None]:
+def get_ema_multi_avg_fn(decay: float = 0.999) -> AverageAll:
     """The function for an exponential moving average that changes a list of tensors in place.
 
     In torch since 2.1. Fallback: the same formula; one kernel for all tensors only where torch has it, on CUDA.
@@ -112,7 +115,7 @@ def get_ema_multi_avg_fn(decay: float = 0.999) -> Callable[..., None]:
     link=_MULTI,
     limits=[Limit("integers", "refuses tensors of whole numbers", "native", "2.1")],
 )
-def get_swa_multi_avg_fn() -> Callable[..., None]:
+def get_swa_multi_avg_fn() -> AverageAll:
     """The function for an even average that changes a list of tensors in place.
 
     In torch since 2.1. Fallback: the same formula; one kernel for all tensors only where torch has it, on CUDA.
@@ -209,7 +212,7 @@ def _forward_all(loader: Iterable[Any], model: Any, device: Any) -> None:
     link="https://github.com/pytorch/pytorch/pull/35032",
     limits=[Limit("error", "an error in the loader or the model leaves momentum and mode changed", "native", "2.1")],
 )
-def update_bn(loader: Iterable[Any], model: Any, device: Any = None) -> None:
+def update_bn(loader: Iterable[Any], model: torch.nn.Module, device: int | torch.device | None = None) -> None:
     """Compute the statistics of the batch normalisations of *model* anew, as even averages over the batches.
 
     In torch since 2.1. Fallback: the same, and everything but the statistics is put back after an error too.

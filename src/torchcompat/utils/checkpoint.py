@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import warnings
 from contextlib import contextmanager
-from typing import Any, Callable, Iterator
+from typing import TYPE_CHECKING, Any, Callable, Iterator, Sequence
 
 import torch
 import torch.utils.checkpoint
@@ -18,6 +18,9 @@ from .._shim import Limit, is_forced, polyfill
 from .._torch import at_least, at_most, compiling, find
 from ..accelerator import current_accelerator
 from ._checkpoint_run import overrides, run
+
+if TYPE_CHECKING:
+    from .._types import TwoContexts
 
 __all__ = [
     "CheckpointError",
@@ -59,7 +62,7 @@ class CheckpointError(RuntimeError):
 
 
 @polyfill("torch.utils.checkpoint.noop_context_fn", since="2.1", link="https://github.com/pytorch/pytorch/pull/96783")
-def noop_context_fn() -> Any:
+def noop_context_fn() -> TwoContexts:
     """Two contexts that do nothing, the default of ``context_fn``.
 
     In torch since 2.1. Fallback: the same.
@@ -356,7 +359,11 @@ def _chain(functions: list[Any]) -> Callable[[Any], Any]:
     wrong=_WARNS,
 )
 def checkpoint_sequential(
-    functions: Any, segments: int, input: Any, use_reentrant: bool | None = None, **kwargs: Any
+    functions: torch.nn.Sequential | Sequence[Callable[..., Any]],
+    segments: int,
+    input: Any,
+    use_reentrant: bool | None = None,
+    **kwargs: Any,
 ) -> Any:
     """Call a chain of modules or functions in segments, all but the last one checkpointed.
 

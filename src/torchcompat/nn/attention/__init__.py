@@ -68,7 +68,7 @@ class SDPBackend(enum.Enum):
     ],
 )
 @contextmanager
-def sdpa_kernel(backends: Any, set_priority: bool = False) -> Iterator[Any]:
+def sdpa_kernel(backends: list[SDPBackend] | SDPBackend, set_priority: bool = False) -> Iterator[dict[Any, Any]]:
     """Choose the kernels that ``scaled_dot_product_attention`` may use, for a block or, as a decorator, for a function.
 
     In torch since 2.6. Fallback: sets the flags of this torch, which its own attention obeys, and keeps a record of

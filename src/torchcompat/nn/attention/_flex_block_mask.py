@@ -12,7 +12,7 @@ from ..._torch import find, has
 from ._flex_masks import ceil_div, grid, transposed, write_order
 
 
-def noop_mask(batch: Any, head: Any, token_q: Any, token_kv: Any) -> Any:
+def noop_mask(batch: torch.Tensor, head: torch.Tensor, token_q: torch.Tensor, token_kv: torch.Tensor) -> torch.Tensor:
     """The mask modifier that lets everything through.
 
     In torch since 2.5. Fallback: the same.

@@ -77,7 +77,7 @@ def _made(name: str, variant: Any, size: Any) -> Any:
 
 
 @polyfill("torch.nn.attention.bias.causal_upper_left", since="2.3", link=_LINK, limits=_LIMITS)
-def causal_upper_left(*size: Any) -> Any:
+def causal_upper_left(*size: int) -> CausalBias:
     """The mask of ``is_causal=True``, as an *attn_mask* of ``scaled_dot_product_attention``.
 
     In torch since 2.3. Fallback: a :class:`CausalBias` of torchcompat.
@@ -95,11 +95,12 @@ def causal_upper_left(*size: Any) -> Any:
 
     https://docs.pytorch.org/docs/stable/generated/torch.nn.attention.bias.causal_upper_left.html
     """
-    return _made("causal_upper_left", CausalVariant.UPPER_LEFT, size)
+    made: CausalBias = _made("causal_upper_left", CausalVariant.UPPER_LEFT, size)
+    return made
 
 
 @polyfill("torch.nn.attention.bias.causal_lower_right", since="2.3", link=_LINK, limits=_LIMITS)
-def causal_lower_right(*size: Any) -> Any:
+def causal_lower_right(*size: int) -> CausalBias:
     """The causal mask that ends in the lower right corner, as an *attn_mask* of ``scaled_dot_product_attention``.
 
     In torch since 2.3. Fallback: a :class:`CausalBias` of torchcompat.
@@ -120,4 +121,5 @@ def causal_lower_right(*size: Any) -> Any:
 
     https://docs.pytorch.org/docs/stable/generated/torch.nn.attention.bias.causal_lower_right.html
     """
-    return _made("causal_lower_right", CausalVariant.LOWER_RIGHT, size)
+    made: CausalBias = _made("causal_lower_right", CausalVariant.LOWER_RIGHT, size)
+    return made

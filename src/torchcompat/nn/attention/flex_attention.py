@@ -5,12 +5,15 @@ The module is loaded when it is first asked for, and imports torch's module wher
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 
 from ..._shim import Limit, polyfill
 from . import _flex_block_mask, _flex_call, _flex_masks
+
+if TYPE_CHECKING:
+    from ..._types import Device, MaskMod, ScoreMod
 
 __all__ = [
     "AuxOutput",
@@ -76,7 +79,7 @@ def _check_mods(mask_mods: tuple[Any, ...]) -> None:
 
 
 @polyfill("torch.nn.attention.flex_attention.or_masks", since="2.5", link=LINK + "130107")
-def or_masks(*mask_mods: Any) -> Any:
+def or_masks(*mask_mods: MaskMod) -> MaskMod:
     """The mask modifier that lets through what any of *mask_mods* does.
 
     In torch since 2.5. Fallback: the same.
@@ -104,7 +107,7 @@ def or_masks(*mask_mods: Any) -> Any:
 
 
 @polyfill("torch.nn.attention.flex_attention.and_masks", since="2.5", link=LINK + "130107")
-def and_masks(*mask_mods: Any) -> Any:
+def and_masks(*mask_mods: MaskMod) -> MaskMod:
     """The mask modifier that lets through what all of *mask_mods* do.
 
     In torch since 2.5. Fallback: the same.
@@ -170,7 +173,9 @@ class BlockMask(_flex_block_mask.BlockMaskBase):
 
 
 @polyfill("torch.nn.attention.flex_attention.create_mask", since="2.10", link=LINK + "163996")
-def create_mask(mod_fn: Any, B: Any, H: Any, Q_LEN: int, KV_LEN: int, device: Any = None) -> Any:
+def create_mask(
+    mod_fn: ScoreMod | MaskMod, B: int | None, H: int | None, Q_LEN: int, KV_LEN: int, device: Device = None
+) -> torch.Tensor:
     """The whole mask of a modifier.
 
     In torch since 2.10. Fallback: the modifier evaluated on index tensors that broadcast. Torch has the name since 2.5,
@@ -198,18 +203,18 @@ def create_mask(mod_fn: Any, B: Any, H: Any, Q_LEN: int, KV_LEN: int, device: An
 
 @polyfill("torch.nn.attention.flex_attention.create_block_mask", since=FAMILY, link=LINK + "187886")
 def create_block_mask(
-    mask_mod: Any,
-    B: Any,
-    H: Any,
+    mask_mod: MaskMod,
+    B: int | None,
+    H: int | None,
     Q_LEN: int,
     KV_LEN: int,
-    device: Any = None,
-    BLOCK_SIZE: Any = 128,
+    device: Device = None,
+    BLOCK_SIZE: int | tuple[int, int] = 128,
     _compile: bool = False,
     separate_full_blocks: bool = True,
     compute_dq_write_order: bool = False,
     dq_kv_order: bool = True,
-) -> Any:
+) -> BlockMask:
     """The BlockMask of a mask modifier.
 
     In torch since 2.14. Fallback: the modifier evaluated on index tensors that broadcast, some rows of blocks at a
@@ -242,7 +247,7 @@ def create_block_mask(
     counts, indices, full_counts, full_indices = _flex_call.lists_of(
         mask_mod, sizes, device, block, separate_full_blocks, dq_kv_order
     )
-    made = BlockMask.from_kv_blocks(
+    made: BlockMask = BlockMask.from_kv_blocks(
         counts,
         indices,
         full_counts,

@@ -5,7 +5,9 @@ The module is loaded when it is first asked for, and imports torch's module wher
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
+
+import torch
 
 from ..._shim import Limit, polyfill
 from ..._torch import has
@@ -42,22 +44,22 @@ class AuxRequest(NamedTuple):
     limits=[Limit(_CPU.key, _CPU.text, "native", "2.12")],
 )
 def varlen_attn(
-    query: Any,
-    key: Any,
-    value: Any,
-    cu_seq_q: Any,
-    cu_seq_k: Any,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    cu_seq_q: torch.Tensor,
+    cu_seq_k: torch.Tensor | None,
     max_q: int,
     max_k: int,
     *,
-    return_aux: Any = None,
-    scale: Any = None,
-    window_size: Any = (-1, -1),
+    return_aux: AuxRequest | None = None,
+    scale: float | None = None,
+    window_size: tuple[int, int] = (-1, -1),
     enable_gqa: bool = False,
-    seqused_k: Any = None,
-    block_table: Any = None,
-    num_splits: Any = None,
-) -> Any:
+    seqused_k: torch.Tensor | None = None,
+    block_table: torch.Tensor | None = None,
+    num_splits: int | None = None,
+) -> torch.Tensor | tuple[torch.Tensor, torch.Tensor]:
     """Attention in which the sequences of a batch lie one behind the other, without padding.
 
     In torch since 2.12. Fallback: one sequence after the other, by ``scaled_dot_product_attention`` or in tiles of
@@ -108,23 +110,23 @@ def varlen_attn(
     limits=[Limit(_CPU.key, _CPU.text, "native", "2.12")],
 )
 def varlen_attn_out(
-    out: Any,
-    query: Any,
-    key: Any,
-    value: Any,
-    cu_seq_q: Any,
-    cu_seq_k: Any,
+    out: torch.Tensor,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    cu_seq_q: torch.Tensor,
+    cu_seq_k: torch.Tensor | None,
     max_q: int,
     max_k: int,
     *,
-    return_aux: Any = None,
-    scale: Any = None,
-    window_size: Any = (-1, -1),
+    return_aux: AuxRequest | None = None,
+    scale: float | None = None,
+    window_size: tuple[int, int] = (-1, -1),
     enable_gqa: bool = False,
-    seqused_k: Any = None,
-    block_table: Any = None,
-    num_splits: Any = None,
-) -> Any:
+    seqused_k: torch.Tensor | None = None,
+    block_table: torch.Tensor | None = None,
+    num_splits: int | None = None,
+) -> torch.Tensor | tuple[torch.Tensor, torch.Tensor]:
     """Do what :func:`varlen_attn` does, with the output written into *out*; no gradient.
 
     In torch since 2.12. Fallback: as that of :func:`varlen_attn`, copied into *out*.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import types
 import warnings
-from typing import Any
+from typing import TYPE_CHECKING, Any, Callable
 
 import torch
 
@@ -19,6 +19,9 @@ from . import parametrize as parametrize
 from . import rnn as rnn
 from . import stateless as stateless
 from .fusion import fuse_conv_bn_eval, fuse_conv_bn_weights, fuse_linear_bn_eval, fuse_linear_bn_weights
+
+if TYPE_CHECKING:
+    from ..._types import Tensors
 
 __all__ = [
     "clip_grad_norm_",
@@ -43,8 +46,8 @@ LINK = "https://github.com/pytorch/pytorch/pull/"
 
 @polyfill("torch.nn.utils.get_total_norm", since="2.6", link=LINK + "139662")
 def get_total_norm(
-    tensors: Any, norm_type: float = 2.0, error_if_nonfinite: bool = False, foreach: bool | None = None
-) -> Any:
+    tensors: Tensors, norm_type: float = 2.0, error_if_nonfinite: bool = False, foreach: bool | None = None
+) -> torch.Tensor:
     """The norm of tensors, as of one long vector.
 
     In torch since 2.6. Fallback: the norm of the norms, tensor by tensor; *foreach* makes no difference.
@@ -71,7 +74,9 @@ def get_total_norm(
 
 
 @polyfill("torch.nn.utils.clip_grads_with_norm_", since="2.6", link=LINK + "139662")
-def clip_grads_with_norm_(parameters: Any, max_norm: float, total_norm: Any, foreach: bool | None = None) -> None:
+def clip_grads_with_norm_(
+    parameters: Tensors, max_norm: float, total_norm: torch.Tensor, foreach: bool | None = None
+) -> None:
     """Scale the gradients by ``max_norm / (total_norm + 1e-6)``, in place, where that is less than 1.
 
     In torch since 2.6. Fallback: the same, tensor by tensor; *foreach* makes no difference. Nothing waits for the
@@ -104,12 +109,12 @@ def clip_grads_with_norm_(parameters: Any, max_norm: float, total_norm: Any, for
     ],
 )
 def clip_grad_norm_(
-    parameters: Any,
+    parameters: Tensors,
     max_norm: float,
     norm_type: float = 2.0,
     error_if_nonfinite: bool = False,
     foreach: bool | None = None,
-) -> Any:
+) -> torch.Tensor:
     """Scale all gradients, in place, so that their norm, as of one long vector, is at most *max_norm*.
 
     In torch since 2.1. Fallback: :func:`get_total_norm`, then :func:`clip_grads_with_norm_`; on 2.0 torch's own, where
@@ -153,7 +158,7 @@ def clip_grad_norm_(
     link="https://github.com/pytorch/pytorch/issues/64840",
     limits=[Limit("nothing", "raises RuntimeError where there is no gradient at all", "native", "2.1")],
 )
-def clip_grad_value_(parameters: Any, clip_value: float, foreach: bool | None = None) -> None:
+def clip_grad_value_(parameters: Tensors, clip_value: float, foreach: bool | None = None) -> None:
     """Clamp all gradients, in place, to ``[-clip_value, clip_value]``. NaN stays NaN.
 
     In torch since 2.1. Fallback: the same, tensor by tensor; *foreach* makes no difference. Torch has the name since
@@ -178,7 +183,7 @@ def clip_grad_value_(parameters: Any, clip_value: float, foreach: bool | None = 
 
 
 @polyfill("torch.nn.utils.skip_init", since="1.10", link=LINK + "57555")
-def skip_init(module_cls: Any, *args: Any, **kwargs: Any) -> Any:
+def skip_init(module_cls: Callable[..., torch.nn.Module], *args: Any, **kwargs: Any) -> torch.nn.Module:
     """Make a module whose parameters and buffers are not initialised: they may hold anything.
 
     In torch since 1.10. Fallback: on 1.9 the same, by way of the meta device; up to 1.8, where no module takes a

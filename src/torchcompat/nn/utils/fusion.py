@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import copy
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 from ..._shim import polyfill
+
+if TYPE_CHECKING:
+    from ..._types import Convolution, Linear
 
 __all__ = ["fuse_conv_bn_eval", "fuse_conv_bn_weights", "fuse_linear_bn_eval", "fuse_linear_bn_weights"]
 
@@ -46,7 +49,9 @@ def _fold(
 
 
 @polyfill("torch.nn.utils.fusion.fuse_conv_bn_eval", since="2.2", link=CONV)
-def fuse_conv_bn_eval(conv: Any, bn: Any, transpose: bool = False) -> Any:
+def fuse_conv_bn_eval(
+    conv: Convolution, bn: torch.nn.modules.batchnorm._BatchNorm, transpose: bool = False
+) -> Convolution:
     """One convolution that does what *conv* and then *bn* do.
 
     In torch since 2.2. Fallback: the same. Torch has the name since 1.2; it made everything float32 and trainable, and
@@ -76,15 +81,15 @@ def fuse_conv_bn_eval(conv: Any, bn: Any, transpose: bool = False) -> Any:
 
 @polyfill("torch.nn.utils.fusion.fuse_conv_bn_weights", since="2.1", link=CONV)
 def fuse_conv_bn_weights(
-    conv_w: Any,
-    conv_b: Any,
-    bn_rm: Any,
-    bn_rv: Any,
+    conv_w: torch.Tensor,
+    conv_b: torch.Tensor | None,
+    bn_rm: torch.Tensor,
+    bn_rv: torch.Tensor,
     bn_eps: float,
-    bn_w: Any,
-    bn_b: Any,
+    bn_w: torch.Tensor | None,
+    bn_b: torch.Tensor | None,
     transpose: bool = False,
-) -> tuple[Any, Any]:
+) -> tuple[torch.nn.Parameter, torch.nn.Parameter]:
     """The weight and the bias of a convolution that also does what the batch norm after it does.
 
     In torch since 2.1. Fallback: the same, computed in float32 or float64. See :func:`fuse_conv_bn_eval`.
@@ -113,7 +118,7 @@ def fuse_conv_bn_weights(
 
 
 @polyfill("torch.nn.utils.fusion.fuse_linear_bn_eval", since="2.5", link=LINEAR)
-def fuse_linear_bn_eval(linear: Any, bn: Any) -> Any:
+def fuse_linear_bn_eval(linear: Linear, bn: torch.nn.modules.batchnorm._BatchNorm) -> Linear:
     """One linear layer that does what *linear* and then *bn* do.
 
     In torch since 2.5. Fallback: the same. Torch has the name since 2.2; it made a float32 layer of one in half
@@ -148,14 +153,14 @@ def fuse_linear_bn_eval(linear: Any, bn: Any) -> Any:
 
 @polyfill("torch.nn.utils.fusion.fuse_linear_bn_weights", since="2.5", link=LINEAR)
 def fuse_linear_bn_weights(
-    linear_w: Any,
-    linear_b: Any,
-    bn_rm: Any,
-    bn_rv: Any,
+    linear_w: torch.Tensor,
+    linear_b: torch.Tensor | None,
+    bn_rm: torch.Tensor,
+    bn_rv: torch.Tensor,
     bn_eps: float,
-    bn_w: Any,
-    bn_b: Any,
-) -> tuple[Any, Any]:
+    bn_w: torch.Tensor,
+    bn_b: torch.Tensor,
+) -> tuple[torch.nn.Parameter, torch.nn.Parameter]:
     """The weight and the bias of a linear layer that also does what the batch norm after it does.
 
     In torch since 2.5. Fallback: the same, computed in float32 or float64. See :func:`fuse_linear_bn_eval`.

@@ -6,10 +6,15 @@ A method cannot be added to torch's class without patching it, so these are torc
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
+
+import torch
 
 from ..._shim import Limit, polyfill
 from ._module_hooks import hooks_of, register
+
+if TYPE_CHECKING:
+    from ..._types import BackwardHook, BackwardPreHook
 
 __all__ = ["register_full_backward_hook", "register_full_backward_pre_hook"]
 
@@ -45,7 +50,9 @@ _LIMITS = [
     limits=_LIMITS,
     name="nn.utils.module.register_full_backward_hook",
 )
-def register_full_backward_hook(self: Any, hook: Any, prepend: bool = False) -> Any:
+def register_full_backward_hook(
+    self: torch.nn.Module, hook: BackwardHook, prepend: bool = False
+) -> torch.utils.hooks.RemovableHandle:
     """Have a function called with the gradients of a module's inputs and outputs: ``f(module, hook)``.
 
     In torch since 2.3. Fallback: identity functions around the module's inputs and outputs, put in by a forward
@@ -83,7 +90,9 @@ def register_full_backward_hook(self: Any, hook: Any, prepend: bool = False) -> 
     limits=_LIMITS,
     name="nn.utils.module.register_full_backward_pre_hook",
 )
-def register_full_backward_pre_hook(self: Any, hook: Any, prepend: bool = False) -> Any:
+def register_full_backward_pre_hook(
+    self: torch.nn.Module, hook: BackwardPreHook, prepend: bool = False
+) -> torch.utils.hooks.RemovableHandle:
     """Have a function called with the gradients of a module's outputs, before they go through it: ``f(module, hook)``.
 
     In torch since 2.3. Fallback: as that of :func:`register_full_backward_hook`. Torch has the method since 2.0; what

@@ -25,8 +25,8 @@ def _tensor(module: Any, name: str) -> Any:
 
 @polyfill(PATH + "orthogonal", since=parametrize.FAMILY, link=parametrize.LINK, limits=[COMPLEX])
 def orthogonal(
-    module: Any, name: str = "weight", orthogonal_map: str | None = None, *, use_trivialization: bool = True
-) -> Any:
+    module: nn.Module, name: str = "weight", orthogonal_map: str | None = None, *, use_trivialization: bool = True
+) -> nn.Module:
     """Make a matrix of a module orthogonal, or unitary, for good: whatever an optimiser does to what it is made of.
 
     In torch since 2.0. Fallback: the same; the exponential by its series up to torch 1.6, and on 1.11 and 1.12, the
@@ -69,7 +69,7 @@ def orthogonal(
 
 
 @polyfill(PATH + "weight_norm", since="2.1", link="https://github.com/pytorch/pytorch/pull/103001")
-def weight_norm(module: Any, name: str = "weight", dim: Any = 0) -> Any:
+def weight_norm(module: nn.Module, name: str = "weight", dim: int = 0) -> nn.Module:
     """Split a weight into its norms and its directions: ``original0 * original1 / |original1|``.
 
     In torch since 2.1. Fallback: the same. ``torch.nn.utils.weight_norm`` is another function, which computes the
@@ -110,8 +110,8 @@ def weight_norm(module: Any, name: str = "weight", dim: Any = 0) -> Any:
     ],
 )
 def spectral_norm(
-    module: Any, name: str = "weight", n_power_iterations: int = 1, eps: float = 1e-12, dim: int | None = None
-) -> Any:
+    module: nn.Module, name: str = "weight", n_power_iterations: int = 1, eps: float = 1e-12, dim: int | None = None
+) -> nn.Module:
     """Divide a weight by its greatest singular value, or a vector by its norm.
 
     In torch since 2.0. Fallback: the same. Torch has the name since 1.9; see

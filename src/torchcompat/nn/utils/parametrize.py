@@ -176,7 +176,9 @@ class ParametrizationList(nn.ModuleList):  # type: ignore[misc]
     link=LINK,
     limits=[Limit("copies", "a parametrization added to a deep copy breaks the module it is of", "native", FAMILY)],
 )
-def register_parametrization(module: Any, tensor_name: str, parametrization: Any, *, unsafe: bool = False) -> Any:
+def register_parametrization(
+    module: nn.Module, tensor_name: str, parametrization: nn.Module, *, unsafe: bool = False
+) -> nn.Module:
     """Let a parameter or a buffer of a module be computed by a module from what it was.
 
     In torch since 2.0. Fallback: the same. Torch has the name since 1.9.
@@ -228,7 +230,7 @@ def register_parametrization(module: Any, tensor_name: str, parametrization: Any
 
 
 @polyfill(PATH + "is_parametrized", since=FAMILY, link=LINK)
-def is_parametrized(module: Any, tensor_name: str | None = None) -> bool:
+def is_parametrized(module: nn.Module, tensor_name: str | None = None) -> bool:
     """Whether a module has a parametrization.
 
     In torch since 2.0. Fallback: the same. Torch has the name since 1.9.
@@ -251,7 +253,7 @@ def is_parametrized(module: Any, tensor_name: str | None = None) -> bool:
     link=LINK,
     limits=[Limit("copies", "to remove one from a deep copy breaks the module it is of", "native", FAMILY)],
 )
-def remove_parametrizations(module: Any, tensor_name: str, leave_parametrized: bool = True) -> Any:
+def remove_parametrizations(module: nn.Module, tensor_name: str, leave_parametrized: bool = True) -> nn.Module:
     """Make a parametrized tensor an ordinary one again.
 
     In torch since 2.0. Fallback: the same. Torch has the name since 1.9. With the last one goes the class that the
@@ -294,7 +296,7 @@ def remove_parametrizations(module: Any, tensor_name: str, leave_parametrized: b
 
 
 @polyfill(PATH + "type_before_parametrizations", since=FAMILY, link=LINK)
-def type_before_parametrizations(module: Any) -> type:
+def type_before_parametrizations(module: nn.Module) -> type:
     """The class that a module had before it was parametrized, or the one that it has.
 
     In torch since 2.0. Fallback: the same. Torch has the name since 1.12.
@@ -308,7 +310,9 @@ def type_before_parametrizations(module: Any) -> type:
 
 
 @polyfill(PATH + "transfer_parametrizations_and_params", since=FAMILY, link=LINK)
-def transfer_parametrizations_and_params(from_module: Any, to_module: Any, tensor_name: str | None = None) -> Any:
+def transfer_parametrizations_and_params(
+    from_module: nn.Module, to_module: nn.Module, tensor_name: str | None = None
+) -> nn.Module:
     """Give another module the parametrizations of one, and the tensors that they start from; both share them.
 
     In torch since 2.0. Fallback: the same. Torch has the name since 1.12.

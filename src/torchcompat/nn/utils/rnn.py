@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import abc
-from typing import Any
 
 import torch
 
@@ -16,8 +15,11 @@ UNPAD = "https://github.com/pytorch/pytorch/issues/66549"
 
 @polyfill("torch.nn.utils.rnn.pad_sequence", since="2.5", link="https://github.com/pytorch/pytorch/pull/131884")
 def pad_sequence(
-    sequences: Any, batch_first: bool = False, padding_value: float = 0.0, padding_side: str = "right"
-) -> Any:
+    sequences: torch.Tensor | list[torch.Tensor],
+    batch_first: bool = False,
+    padding_value: float = 0.0,
+    padding_side: str = "right",
+) -> torch.Tensor:
     """Sequences of various lengths as one tensor.
 
     In torch since 2.5. Fallback: torch's own, on reversed sequences for the left side. Torch has the name since 1.2,
@@ -59,7 +61,9 @@ def pad_sequence(
     link=UNPAD,
     limits=[Limit("lengths", "takes fewer lengths than sequences, and forgets the others", "native", "1.11", "2.9")],
 )
-def unpad_sequence(padded_sequences: Any, lengths: Any, batch_first: bool = False) -> Any:
+def unpad_sequence(
+    padded_sequences: torch.Tensor, lengths: torch.Tensor, batch_first: bool = False
+) -> list[torch.Tensor]:
     """The sequences of a padded tensor, without what follows them.
 
     In torch since 1.11. Fallback: the same. Unless *batch_first*, the first two dimensions of *padded_sequences* are
@@ -89,7 +93,7 @@ def unpad_sequence(padded_sequences: Any, lengths: Any, batch_first: bool = Fals
 
 
 @polyfill("torch.nn.utils.rnn.unpack_sequence", since="1.11", link=UNPAD)
-def unpack_sequence(packed_sequences: Any) -> Any:
+def unpack_sequence(packed_sequences: torch.nn.utils.rnn.PackedSequence) -> list[torch.Tensor]:
     """The sequences of a PackedSequence, in the order in which they were packed.
 
     In torch since 1.11. Fallback: the same.

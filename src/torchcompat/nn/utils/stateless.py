@@ -5,6 +5,8 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
+import torch
+
 from ... import func
 from ..._shim import polyfill
 
@@ -15,8 +17,8 @@ __all__ = ["functional_call"]
     "torch.nn.utils.stateless.functional_call", since="2.6", link="https://github.com/pytorch/pytorch/pull/134643"
 )
 def functional_call(
-    module: Any,
-    parameters_and_buffers: dict[str, Any],
+    module: torch.nn.Module,
+    parameters_and_buffers: dict[str, torch.Tensor],
     args: Any = None,
     kwargs: dict[str, Any] | None = None,
     *,

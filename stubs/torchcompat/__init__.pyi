@@ -1,0 +1,66 @@
+# Written by `python docs/generate.py`; docs/typing.md tells what it is for.
+from torchcompat import accelerator as accelerator
+from torchcompat import amp as amp
+from torchcompat import attention as attention
+from torchcompat import compiler as compiler
+from torchcompat import cpu as cpu
+from torchcompat import determinism as determinism
+from torchcompat import device as device
+from torchcompat import dtypes as dtypes
+from torchcompat import func as func
+from torchcompat import memory as memory
+from torchcompat import mps as mps
+from torchcompat import nn as nn
+from torchcompat import optim as optim
+from torchcompat import precision as precision
+from torchcompat import serialization as serialization
+from torchcompat import utils as utils
+from torchcompat import xpu as xpu
+from torchcompat._default_device import get_default_device as get_default_device
+from torchcompat._default_device import get_device_module as get_device_module
+from torchcompat._default_device import set_default_device as set_default_device
+from torchcompat._every import SHIMS as SHIMS
+from torchcompat._grad_mode import is_inference_mode_enabled as is_inference_mode_enabled
+from torchcompat._meshgrid import meshgrid as meshgrid
+from torchcompat._torch import UnsupportedError as UnsupportedError
+from torchcompat._torch import at_least as at_least
+from torchcompat._torch import at_most as at_most
+from torchcompat._torch import has as has
+from torchcompat._torch import is_version as is_version
+from torchcompat._torch import torch_version as torch_version
+from torchcompat.amp import GradScaler as GradScaler
+from torchcompat.amp import autocast as autocast
+from torchcompat.amp._state import get_autocast_dtype as get_autocast_dtype
+from torchcompat.attention import why_not_fastpath as why_not_fastpath
+from torchcompat.compiler import clean_state_dict as clean_state_dict
+from torchcompat.compiler import unwrap_compiled as unwrap_compiled
+from torchcompat.determinism import deterministic as deterministic
+from torchcompat.determinism import seed_everything as seed_everything
+from torchcompat.determinism import seed_worker as seed_worker
+from torchcompat.determinism import seeded_generator as seeded_generator
+from torchcompat.device import available_devices as available_devices
+from torchcompat.device import best_device as best_device
+from torchcompat.func import functional_call as functional_call
+from torchcompat.func import functional_module as functional_module
+from torchcompat.memory import is_oom_error as is_oom_error
+from torchcompat.precision import conv_precision as conv_precision
+from torchcompat.precision import get_conv_precision as get_conv_precision
+from torchcompat.precision import get_float32_matmul_precision as get_float32_matmul_precision
+from torchcompat.precision import get_matmul_precision as get_matmul_precision
+from torchcompat.precision import matmul_precision as matmul_precision
+from torchcompat.precision import set_conv_precision as set_conv_precision
+from torchcompat.precision import set_float32_matmul_precision as set_float32_matmul_precision
+from torchcompat.precision import set_matmul_precision as set_matmul_precision
+from torchcompat.serialization import load as load
+from torchcompat.serialization import save as save
+from torchcompat._own.top import OutOfMemoryError as OutOfMemoryError
+from torchcompat._overloads import compile as compile
+from torchcompat._own.top import enable_grad as enable_grad
+from torchcompat._own.top import inference_mode as inference_mode
+from torchcompat._overloads import is_autocast_enabled as is_autocast_enabled
+from torchcompat._own.top import no_grad as no_grad
+from torchcompat._own.top import set_grad_enabled as set_grad_enabled
+
+__version__: str
+__version__: str
+__all__ = ['GradScaler', 'OutOfMemoryError', 'SHIMS', 'UnsupportedError', 'accelerator', 'amp', 'at_least', 'at_most', 'attention', 'autocast', 'available_devices', 'best_device', 'clean_state_dict', 'compile', 'compiler', 'conv_precision', 'cpu', 'determinism', 'deterministic', 'device', 'dtypes', 'enable_grad', 'func', 'functional_call', 'functional_module', 'get_autocast_dtype', 'get_conv_precision', 'get_default_device', 'get_device_module', 'get_float32_matmul_precision', 'get_matmul_precision', 'has', 'inference_mode', 'is_autocast_enabled', 'is_inference_mode_enabled', 'is_oom_error', 'is_version', 'load', 'matmul_precision', 'memory', 'meshgrid', 'mps', 'nn', 'no_grad', 'optim', 'precision', 'save', 'seed_everything', 'seed_worker', 'seeded_generator', 'serialization', 'set_conv_precision', 'set_default_device', 'set_float32_matmul_precision', 'set_grad_enabled', 'set_matmul_precision', 'torch_version', 'unwrap_compiled', 'utils', 'why_not_fastpath', 'xpu']

@@ -1,0 +1,4 @@
+# Written by `python docs/generate.py`; docs/typing.md tells what it is for.
+from typing_extensions import TypeAlias
+from torchcompat._own import choice
+Event: TypeAlias = choice.Since_2_1.mps_Event

@@ -1,0 +1,5 @@
+# Written by `python docs/generate.py`; docs/typing.md tells what it is for.
+from typing_extensions import TypeAlias
+from torchcompat._own import choice
+CausalBias: TypeAlias = choice.Since_2_3.nn_attention_bias_CausalBias
+CausalVariant: TypeAlias = choice.Since_2_3.nn_attention_bias_CausalVariant

@@ -1,0 +1,3 @@
+# Written by `python docs/generate.py`; docs/typing.md tells what it is for.
+
+class OutOfMemoryError(RuntimeError): ...

@@ -1,0 +1,9 @@
+# Written by `python docs/generate.py`; docs/typing.md tells what it is for.
+from torchcompat._types import Device
+import torch
+
+__all__ = ['get_rng_state', 'get_rng_state_all', 'initial_seed']
+def get_rng_state(__device: Device=None) -> torch.Tensor: ...
+def get_rng_state_all() -> list[torch.Tensor]: ...
+def initial_seed(__device: Device=None) -> int: ...
+__all__ = ['get_rng_state', 'get_rng_state_all', 'initial_seed']

@@ -1,0 +1,16 @@
+# Written by `python docs/generate.py`; docs/typing.md tells what it is for.
+from torchcompat._types import AverageAll
+from torchcompat._types import AverageOne
+from typing import Any
+from typing import Iterable
+import torch
+from torchcompat._own.optim.swa_utils import AveragedModel as AveragedModel
+from torchcompat._own.optim.swa_utils import SWALR as SWALR
+
+__all__ = ['SWALR', 'AveragedModel', 'get_ema_avg_fn', 'get_ema_multi_avg_fn', 'get_swa_avg_fn', 'get_swa_multi_avg_fn', 'update_bn']
+def get_ema_avg_fn(decay: float=0.999) -> AverageOne: ...
+def get_ema_multi_avg_fn(decay: float=0.999) -> AverageAll: ...
+def get_swa_avg_fn() -> AverageOne: ...
+def get_swa_multi_avg_fn() -> AverageAll: ...
+def update_bn(loader: Iterable[Any], model: torch.nn.Module, device: int | torch.device | None=None) -> None: ...
+__all__ = ['AveragedModel', 'SWALR', 'get_ema_avg_fn', 'get_ema_multi_avg_fn', 'get_swa_avg_fn', 'get_swa_multi_avg_fn', 'update_bn']
