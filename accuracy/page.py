@@ -1,7 +1,7 @@
 """Write docs/check-accuracy.md: `python accuracy/page.py FOLDER`; the exit code is 1 where a difference has no reason.
 
 FOLDER is what `accuracy/run.py` left: `packages/NAME-VERSION`, a release as it was installed, and `probes/
-NAME-VERSION@MINOR.json`, what `probe.py` found on one torch. Reasons are those of `accuracy/reasons.txt`.
+NAME-VERSION@MINOR.json`, what `trial.py` found on one torch. Reasons are those of `accuracy/reasons.txt`.
 """
 
 import collections

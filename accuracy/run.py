@@ -2,7 +2,7 @@
 
 The packages are those of packages.txt, or NAME.... Each is imported on MINOR..., or else on the torches that matter for
 it: what does the checker say is the oldest (and, where names went, the newest) torch that will do, for
-importing it and for everything in it? On these, and on those next to them, `probe.py` imports every module. FOLDER
+importing it and for everything in it? On these, and on those next to them, `trial.py` imports every module. FOLDER
 keeps the releases, what they need, and the results, so that a run that was stopped goes on; torch is deleted after use.
 Needs uv, and Python 3.7 and 3.11; a release is tried on the torch whose Python it runs on: 3.7 up to torch 1.12.
 """
@@ -119,7 +119,7 @@ def install_release(folder, release, python):
 def probe(interpreter, jobs):
     """Import releases on one torch."""
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "", "MPLBACKEND": "agg"}
-    command = [str(interpreter), str(HERE / "probe.py")]
+    command = [str(interpreter), str(HERE / "trial.py")]
     subprocess.run(command, env=environment, input=json.dumps(jobs), text=True, check=True)
 
 

@@ -57,7 +57,7 @@ def found(tmp_path_factory):
     sys.path.insert(0, str(ACCURACY))
     try:
         import bodies
-        import probe
+        import trial
     finally:
         sys.path.remove(str(ACCURACY))
     path = tmp_path_factory.mktemp("accuracy") / "module_that_is_looked_up.py"
@@ -65,7 +65,7 @@ def found(tmp_path_factory):
     spec = importlib.util.spec_from_file_location(path.stem, str(path))
     module = sys.modules[path.stem] = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    looked = bodies.looked_up(module, ast.parse(SOURCE), probe.is_torch, probe.named)
+    looked = bodies.looked_up(module, ast.parse(SOURCE), trial.is_torch, trial.named)
     states = {(each["line"], each["name"], ""): "missing" for each in looked["missing"]}
     states.update({(line, name, ""): "there" for line, name in looked["there"]})
     states.update({(line, name, argument): state for line, name, argument, state in looked["arguments"]})

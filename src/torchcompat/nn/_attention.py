@@ -171,8 +171,11 @@ def _native_serves(
 
 
 def _opened(mask: Any) -> tuple[Any, Any]:
-    """:func:`open_masked_rows`, which most masks do not need: to look is cheaper, where that waits for no device."""
-    if mask is not None and mask.device.type == "cpu" and not compiling():
+    """:func:`open_masked_rows`, which most masks do not need: to look is cheaper, where that waits for no device.
+
+    Its new mask is dense, which torch's fused kernel wants: a mask that is not is always rewritten.
+    """
+    if mask is not None and mask.device.type == "cpu" and mask.stride(-1) == 1 and not compiling():
         masked = ~mask.any(-1) if mask.dtype == torch.bool else (mask == -math.inf).all(-1)
         if not bool(masked.any()):
             return mask, None
