@@ -1,6 +1,6 @@
 """Import every module of a package on the installed torch, and write down each name of torch that is not there.
 
-    python accuracy/probe.py < JOBS.json
+    python accuracy/trial.py < JOBS.json
 
 The jobs are [[OUT.json, FOLDER, [NAME...]], ...]: FOLDER holds the package, whose top-level modules are NAME.... A
 place that fails is noted, a stand-in is put there, and the import is tried again, so that one missing name does not
