@@ -197,7 +197,7 @@ def _takes_layer(layer: Any, src: Any, *masks: Any) -> bool:
     return _allowed(src, (*_operands(layer.self_attn), *_layer_operands(layer)), masks)
 
 
-def _fused(layer: Any, src: Any, found: Any) -> Any:
+def _fused(layer: Any, src: Any, found: Any) -> Any:  # torchcompat: needs torch >= 1.12
     """The operator's output; *found* is what :func:`masks_for` gave."""
     attention, operands = layer.self_attn, _layer_operands(layer)
     options = layer.activation_relu_or_gelu == 2, layer.norm_first, layer.norm1.eps

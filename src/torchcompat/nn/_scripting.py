@@ -114,7 +114,7 @@ def _for_heads(tensor: Tensor, heads: int) -> Tensor:
     return tensor.unsqueeze(-3).expand(shape[:-2] + [groups] + shape[-2:]).reshape(wanted)
 
 
-def scaled_dot_product_attention(
+def scaled_dot_product_attention(  # torchcompat: needs torch >= 1.5
     query: Tensor,
     key: Tensor,
     value: Tensor,
@@ -286,7 +286,7 @@ def causal_hint(mask: Optional[Tensor], is_causal: Optional[bool], length: int) 
     return bool((mask == torch.zeros_like(mask).masked_fill(later, -math.inf)).all().item())
 
 
-def clear_padding(output: Tensor, padding: Tensor, mask_check: bool) -> Tensor:
+def clear_padding(output: Tensor, padding: Tensor, mask_check: bool) -> Tensor:  # torchcompat: needs torch >= 1.5
     """*output* with zeros at padded positions, where torch 2.15 would pack the batch."""
     left_out = padding if padding.dtype == torch.bool else padding == -math.inf
     if padding.dtype != torch.bool:
