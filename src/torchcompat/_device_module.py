@@ -40,7 +40,7 @@ class DeviceModule:
 
     A call that has nothing to do does nothing: it does not raise because the CPU has no streams, or because there is no
     GPU. Asking starts no device. A *device* is None (the current one), a number, or a device of this back end as a
-    string or a ``torch.device``; one of another back end is a ``ValueError``, anything else a ``TypeError``. The CPU
+    string or a ``torch.device``. Another back end's raises ``ValueError``; another type, ``TypeError``. The CPU
     and MPS have one device each. ``UnsupportedError``: torch cannot tell (the peaks of MPS, memory of XPU before 2.5).
 
     Attributes:

@@ -7,6 +7,7 @@ from typing import Any, Sequence
 
 import torch
 
+from ._module_tree import is_hooked
 from ._torch import torch_version
 
 ATTENTION_WEIGHTS = ("in_proj_weight", "in_proj_bias", "out_proj.weight", "out_proj.bias")
@@ -114,7 +115,7 @@ def different_eps(call: Call) -> bool:
 
 def hooked(call: Call) -> bool:
     # Neither global hooks nor backward hooks keep torch from the fused path.
-    return any(m._forward_hooks or m._forward_pre_hooks for m in call.module.modules())
+    return any(is_hooked(m) for m in call.module.modules())
 
 
 def no_tensor(call: Call) -> bool:

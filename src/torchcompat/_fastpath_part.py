@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from ._fastpath import ATTENTION, LAYER, PACKING, violated
 from ._fastpath_call import Call, any_overrides, get, given
 from ._fastpath_ours import PACKS_ITSELF, is_ours, packs_itself, why_not_ours
+from ._module_tree import is_hooked, is_hooked_globally
 from ._torch import at_least, find, torch_version
 
 _TABLES = {"attention": ATTENTION, "layer": LAYER, "packing": PACKING}
@@ -329,20 +330,15 @@ def cpu_autocast(part: Part) -> bool:  # torchcompat: needs torch >= 1.12
     return bool(on) and part.call.inputs[0].device.type == "cpu"
 
 
-def _hooked(module: Any) -> bool:
-    return bool(module._forward_hooks or module._forward_pre_hooks)
-
-
 def hooked_inside(part: Part) -> bool:
     """Whether a module that the ordinary path calls inside the layer has a hook. It does not call ``out_proj``."""
     layer = part.call.module
     uncalled = {id(m) for m in getattr(part.call.attention, "out_proj", layer).modules()} | {id(layer)}
-    return any(_hooked(m) for m in layer.modules() if id(m) not in uncalled)
+    return any(is_hooked(m) for m in layer.modules() if id(m) not in uncalled)
 
 
-def hooked_globally(part: Part) -> bool:  # torchcompat: needs torch >= 1.12
-    hooks = torch.nn.modules.module
-    return bool(hooks._global_forward_hooks or hooks._global_forward_pre_hooks)
+def hooked_globally(part: Part) -> bool:
+    return is_hooked_globally()
 
 
 def overridden_blocks(part: Part) -> bool:

@@ -303,3 +303,13 @@ def check_strict(tree: Tree, keys: Sequence[str], tie_weights: bool) -> None:
     ]
     if messages:
         raise RuntimeError("strict call of {}:\n\t{}".format(type(tree.root).__name__, "\n\t".join(messages)))
+
+
+def is_hooked(module: Any) -> bool:
+    """Whether a module has hooks of its own around its forward."""
+    return bool(module._forward_hooks or module._forward_pre_hooks)
+
+
+def is_hooked_globally() -> bool:
+    """Whether all modules have hooks around their forward, which torch has since 1.5."""
+    return any(getattr(torch.nn.modules.module, "_global_forward" + kind, None) for kind in ("_hooks", "_pre_hooks"))

@@ -182,6 +182,16 @@ class Step:
                 _leave(self._block)
 
 
+class Nothing:
+    """A context that does nothing, also twice."""
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, *error: object) -> None:
+        pass
+
+
 # Decorators. The body of a function that stops and goes on is inside the context while it runs, and outside while it
 # waits: nothing is left switched for the code that runs meanwhile. Every call has contexts of its own, so that
 # recursion and threads do not disturb each other.

@@ -12,6 +12,7 @@ from typing import Any, Iterator
 
 import torch
 
+from .._scope import Nothing
 from .._torch import at_least, at_most
 from . import _captured, _draws
 from ._batched import BatchedTensor, Rule, active_levels, without_out
@@ -109,20 +110,12 @@ class _Unseen:
             torch._C._set_torch_function_mode(_STACK)  # type: ignore[attr-defined]
 
 
-class _AsEver:
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, *exception: Any) -> None:
-        pass
-
-
 _STACK = _Stack()
 _HAS_STACK = SEES_ALL and at_most(1, 13)
 # For our own work on whole batches, between calls of the user's: it draws nothing. A mode makes each call, even to ask
 # for a dtype, microseconds longer on torch 1.13, the one version that has modes and lacks torch.func; 2.0 has none of
 # what this pauses it with.
-unseen = _Unseen if _HAS_STACK else _captured.paused if SEES_ALL else _AsEver
+unseen = _Unseen if _HAS_STACK else _captured.paused if SEES_ALL else Nothing
 
 
 @contextmanager
@@ -139,7 +132,7 @@ def _entered() -> Iterator[None]:  # torchcompat: needs torch >= 1.13
 
 def listening() -> Any:
     """A context in which writes to captured tensors are seen before they are made, from torch 1.13 on."""
-    return _entered() if SEES_ALL and not _here.listening else _AsEver()
+    return _entered() if SEES_ALL and not _here.listening else Nothing()
 
 
 def seeing() -> Any:

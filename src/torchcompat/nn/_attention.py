@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import math
-from functools import partial
 from typing import Any, Sequence
 
 import torch
 
 from .._shim import is_forced
 from .._torch import UnsupportedError, at_least, compiling, find
+from ..amp._state import switch_of
 from ._arguments import check_dtypes, check_flags, check_shapes, check_tensors, mask_for, number, shape_of
 from ._autocast import autocast_dtype, lowered, without_autocast
-from ._formula import close, formula, open_masked_rows, repeat_heads
+from ._formula import close, formula, masked_rows, open_masked_rows, repeat_heads
 from ._fused import by_torch, in_blocks, needs_grad, plain_call
 from .attention._backends import allowed
 from .attention._bias import diagonal_of, is_bias
@@ -176,9 +176,8 @@ def _opened(mask: Any) -> tuple[Any, Any]:
     Its new mask is dense, which torch's fused kernel wants: a mask that is not is always rewritten.
     """
     if mask is not None and mask.device.type == "cpu" and mask.stride(-1) == 1 and not compiling():
-        masked = ~mask.any(-1) if mask.dtype == torch.bool else (mask == -math.inf).all(-1)
-        if not bool(masked.any()):
-            return mask, None
+        masked = masked_rows(mask)
+        return open_masked_rows(mask, masked) if bool(masked.any()) else (mask, None)
     return open_masked_rows(mask)
 
 
@@ -213,9 +212,7 @@ def _by_native_nested(
 
 
 _self_attention = at_least(2, 1) and _native is not None
-_cpu_autocast: Any = (
-    partial(torch.is_autocast_enabled, "cpu") if at_least(2, 4) else find("torch.is_autocast_cpu_enabled")
-)
+_cpu_autocast: Any = switch_of("cpu")
 
 
 def _is_plain_self_attention(query: Any, key: Any, value: Any) -> bool:
@@ -234,7 +231,7 @@ def _is_plain_self_attention(query: Any, key: Any, value: Any) -> bool:
         and value.is_cpu
         and not (torch.is_grad_enabled() and (query.requires_grad or key.requires_grad or value.requires_grad))
         and 0 not in shape
-        and not _cpu_autocast()
+        and not _cpu_autocast.enabled()
         and all(allowed("cpu"))
         and plain_call((query,))
     )

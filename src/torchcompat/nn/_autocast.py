@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 
+from .._scope import Nothing
 from .._torch import at_least, compiling
 from ..amp._state import ADDED, switch_of
 
@@ -27,18 +28,10 @@ def autocast_dtype(device: str) -> Any:
     return None
 
 
-class _Nothing:
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, *_: Any) -> None:
-        pass
-
-
 def without_autocast(device: str) -> Any:
     """A block in which autocast casts nothing."""
     if device in _WITHOUT or not at_least(1, 6):
-        return _Nothing()
+        return Nothing()
     return torch.autocast(device, enabled=False) if at_least(1, 10) else torch.cuda.amp.autocast(enabled=False)
 
 

@@ -147,7 +147,7 @@ class _Blocks:
         return scores
 
     def kept(self, scores: Any) -> Any:
-        """The dropout mask of the next block: 0, or the factor that makes up for the weights that are dropped."""
+        """The dropout mask of the next block: 0 where a weight is dropped, else the factor that makes up for those."""
         return _kept(tuple(scores.size()), scores, self.options.dropout_p, self.generator)
 
 

@@ -12,8 +12,10 @@ from typing import Any, Callable, Sequence
 import torch
 from torch.nn.functional import linear
 
+from .._module_tree import is_hooked, is_hooked_globally
 from .._shim import SHIMS
 from .._torch import at_least, find
+from ..amp._state import switch_of
 from ._fused import plain_call
 from ._masks import MINUS_INF
 from ._states import kernel_of
@@ -24,7 +26,7 @@ _flag: Callable[[], bool] = find("torch.backends.mha.get_fastpath_enabled") or (
 # Torch 1.12 takes no norm_first; its operators do not take the type of a mask.
 _since_1_13, _since_2_0, _since_2_1, _since_2_5 = (at_least(*minor) for minor in ((1, 13), (2, 0), (2, 1), (2, 5)))
 _overridden: Any = find("torch.overrides.has_torch_function")
-_all_hooks: Any = torch.nn.modules.module
+_AUTOCASTS = [switch for switch in map(switch_of, ("cpu", "cuda")) if switch]
 
 _Linear, _LayerNorm = torch.nn.Linear, torch.nn.LayerNorm
 _Dropouts = (torch.nn.Dropout, find("torch.nn.Identity") or torch.nn.Dropout)
@@ -39,24 +41,8 @@ WORTH_PACKING = 2**17
 MANY_SCORES = 2**15
 
 
-def _hooked(module: Any) -> bool:
-    return bool(module._forward_hooks or module._forward_pre_hooks)
-
-
-def hooked_globally() -> bool:
-    return any(getattr(_all_hooks, "_global_forward" + kind, None) for kind in ("_hooks", "_pre_hooks"))
-
-
-def _autocast_of(*devices: str) -> Callable[[], bool]:
-    """A question whether autocast is on for one of these devices."""
-    if at_least(2, 4):
-        return lambda: any(torch.is_autocast_enabled(device) for device in devices)
-    questions = [find("torch.is_autocast_enabled"), find("torch.is_autocast_cpu_enabled")]
-    known = [question for question in questions if question is not None]
-    return lambda: any(question() for question in known)
-
-
-_autocast = _autocast_of("cpu", "cuda")
+def _autocast() -> bool:
+    return any(switch.enabled() for switch in _AUTOCASTS)
 
 
 def _tensors(*weights: Any) -> bool:
@@ -93,7 +79,7 @@ def _plain_activation(layer: Any) -> bool:
     if not kernel or kernel != layer.activation_relu_or_gelu:
         return False
     if isinstance(activation, torch.nn.Module):
-        right = type(activation) in _MODULES and "forward" not in activation.__dict__ and not _hooked(activation)
+        right = type(activation) in _MODULES and "forward" not in activation.__dict__ and not is_hooked(activation)
         return right and getattr(activation, "approximate", "none") == "none"
     return True
 
@@ -115,10 +101,10 @@ def plain_layer(layer: Any) -> bool:
         dropout = get(name)
         if type(dropout) not in _Dropouts or (dropout.training and getattr(dropout, "p", 0.0)):
             return False
-    if any(_hooked(part) or "forward" in part.__dict__ for part in parts.values()):
+    if any(is_hooked(part) or "forward" in part.__dict__ for part in parts.values()):
         return False
     weights = (linear1.weight, linear1.bias, linear2.weight, linear2.bias)
-    return _tensors(*weights, norm1.weight, norm1.bias, norm2.weight, norm2.bias) and not hooked_globally()
+    return _tensors(*weights, norm1.weight, norm1.bias, norm2.weight, norm2.bias) and not is_hooked_globally()
 
 
 def _operands(attention: Any) -> tuple[Any, ...]:
@@ -192,7 +178,7 @@ def _takes_layer(layer: Any, src: Any, *masks: Any) -> bool:
     """Whether torch's operator computes what the layer does, and may be taken."""
     if not _fused_layer or (layer.norm_first and not _since_1_13) or not plain_layer(layer):
         return False
-    if (_since_2_5 and _hooked(layer)) or not _even_heads(layer.self_attn):
+    if (_since_2_5 and is_hooked(layer)) or not _even_heads(layer.self_attn):
         return False
     return _allowed(src, (*_operands(layer.self_attn), *_layer_operands(layer)), masks)
 
@@ -218,7 +204,7 @@ def encode_fused(layers: Sequence[Any], src: Any, padding: Any) -> Any:
     """What the layers make of a padded batch by torch's operators; None where they must not be taken."""
     ours = SHIMS["nn.TransformerEncoderLayer"].fallback
     for layer in layers:
-        if not isinstance(layer, ours) or _hooked(layer) or not _takes_layer(layer, src, padding):
+        if not isinstance(layer, ours) or is_hooked(layer) or not _takes_layer(layer, src, padding):
             return None
     found = masks_for(src, layers[0].self_attn.num_heads, None, padding, False)
     if found is None:
@@ -323,7 +309,7 @@ def packs(layers: Sequence[Any], src: Any, kept: Any) -> bool:
         return False
     ours = SHIMS["nn.TransformerEncoderLayer"].fallback
     return all(
-        isinstance(layer, ours) and not layer.norm_first and not _hooked(layer) and plain_layer(layer)
+        isinstance(layer, ours) and not layer.norm_first and not is_hooked(layer) and plain_layer(layer)
         for layer in layers
     ) and plain_call([src, *(weight for layer in layers for weight in layer.parameters())])
 

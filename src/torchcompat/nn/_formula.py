@@ -17,15 +17,22 @@ def repeat_heads(tensor: Any, heads: int) -> Any:
     return tensor.unsqueeze(-3).expand(*lead, groups, *rest).reshape(*lead[:-1], heads, *rest)
 
 
-def open_masked_rows(mask: Any) -> tuple[Any, Any]:
-    """The mask with its fully masked rows opened, and where they were: softmax would make NaN of them."""
+def masked_rows(mask: Any) -> Any:
+    """Where a query may see no key: (..., 1)."""
+    if mask.dtype == torch.bool:
+        return ~mask.any(-1, keepdim=True)
+    return (mask == MINUS_INF).all(-1, keepdim=True)
+
+
+def open_masked_rows(mask: Any, masked: Any = None) -> tuple[Any, Any]:
+    """The mask with its fully masked rows opened, and where they were: softmax would make NaN of them.
+
+    *masked* is what :func:`masked_rows` found, where it was asked already.
+    """
     if mask is None:
         return None, None
-    if mask.dtype == torch.bool:
-        masked = ~mask.any(-1, keepdim=True)
-        return mask | masked, masked
-    masked = (mask == MINUS_INF).all(-1, keepdim=True)
-    return mask.masked_fill(masked, 0.0), masked
+    masked = masked_rows(mask) if masked is None else masked
+    return (mask | masked if mask.dtype == torch.bool else mask.masked_fill(masked, 0.0)), masked
 
 
 def close(out: Any, masked: Any) -> Any:

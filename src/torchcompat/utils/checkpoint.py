@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Callable, Iterator, Sequence
 import torch
 import torch.utils.checkpoint
 
+from .._scope import Nothing
 from .._shim import Limit, is_forced, polyfill
 from .._torch import at_least, at_most, compiling, find
 from ..accelerator import current_accelerator
@@ -43,16 +44,6 @@ _DELEGATES = at_least(2, 1) and at_most(2, 8) and not _WARNS and not _FORCED
 _DELEGATES_IN_GRAPHS = at_least(2, 1)
 
 
-class _Nothing:
-    """A context that does nothing, also twice."""
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, *error: Any) -> None:
-        pass
-
-
 @polyfill("torch.utils.checkpoint.CheckpointError", since="2.1", link=_REWRITE)
 class CheckpointError(RuntimeError):
     """A recomputation does not match its forward pass.
@@ -67,7 +58,7 @@ def noop_context_fn() -> TwoContexts:
 
     In torch since 2.1. Fallback: the same.
     """
-    return _Nothing(), _Nothing()
+    return Nothing(), Nothing()
 
 
 _NO_CONTEXTS: Any = find("torch.utils.checkpoint.noop_context_fn") or noop_context_fn
