@@ -10,8 +10,8 @@ from typing import Any
 
 import torch
 
-from . import _device_module
 from ._shim import polyfill
+from .device import _module as _device_module
 
 __all__ = [
     "Event",

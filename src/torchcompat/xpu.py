@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any, ContextManager, cast
 
 import torch
 
-from . import _accelerator, _device_module
 from ._shim import Limit, polyfill
 from ._torch import at_least, find
+from .device import _accelerator
+from .device import _module as _device_module
 
 if TYPE_CHECKING:
     from ._types import Device
