@@ -11,7 +11,7 @@ from importlib import import_module
 from typing import Any
 
 MOVED = {
-    "_compile": ("compiler", "compile"),
+    "_compile": ("compiler._compile", "compile"),
     "_default_device": (
         "device._default",
         "default_device device_module get_default_device get_device_module set_default_device",
@@ -34,6 +34,7 @@ MOVED = {
     "optim._lbfgs": ("optim", "LBFGS"),
     "optim._matrix": ("optim", "Adafactor Muon"),
     "optim._sgd": ("optim", "ASGD Rprop SGD"),
+    "utils._pytree_walk": ("utils.pytree", "GetAttrKey MappingKey SequenceKey"),
 }
 
 
