@@ -107,6 +107,7 @@ torch.backends.cuda.sdp_kernel 1.13-
 torch.backends.cuda.matmul.allow_tf32 1.7-
 torch.backends.mha.set_fastpath_enabled 2.3-
 torch.backends.mps.is_available 1.12-
+torch.compiler.precompile.load 2.14-
 torch.func.functional_call 2.0-
 functorch.vmap 1.13-
 torch.autograd.graph.saved_tensors_hooks 1.10-

@@ -9,15 +9,19 @@ https://scientific-python.org/specs/spec-0001/, without the dependency.
 from __future__ import annotations
 
 from importlib import import_module
-from typing import Any, Mapping
+from typing import Any, Mapping, Sequence
 
-from ._torch import find
+from ._torch import at_least, find
 
 # {package: {name: the module that has it, or "" for a submodule}}
 TABLES: dict[str, dict[str, str]] = {}
+# Up to torch 2.3 its compiler reads a name of a module from the module's dictionary, and fails where it is not there yet.
+# There all is loaded at once.
+# https://github.com/pytorch/pytorch/blob/v2.3.1/torch/_dynamo/variables/builtin.py#L1291
+AT_ONCE = at_least(2, 0) and not at_least(2, 4)
 
 
-def attach(module: dict[str, Any], table: Mapping[str, str] | None = None) -> None:
+def attach(module: dict[str, Any], table: Mapping[str, str] | None = None, later: Sequence[str] = ()) -> None:
     """Give a *module* its ``__getattr__``.
 
     It is put there out of sight of type checkers, which would take any name for one that is there.
@@ -26,6 +30,7 @@ def attach(module: dict[str, Any], table: Mapping[str, str] | None = None) -> No
         module: the ``globals()`` of the module.
         table: the modules below a package, relative to it, to the names that they have for the package, separated by
             spaces. The names of submodules stand under ``""``.
+        later: those that import a part of torch that ``import torch`` leaves alone, and so are never loaded unasked.
     """
     here: str = module["__name__"]
     where = {name: owner for owner, names in (table or {}).items() for name in names.split()}
@@ -44,6 +49,9 @@ def attach(module: dict[str, Any], table: Mapping[str, str] | None = None) -> No
         TABLES[here] = where
         module.setdefault("__all__", sorted(where))
         module["__dir__"] = lambda: sorted({*module, *where})
+    for name in where if AT_ONCE else ():
+        if name not in later:
+            __getattr__(name)
 
 
 def _unknown(here: str, name: str) -> str:

@@ -153,8 +153,12 @@ class Context:
             _leave(block)
 
     def __call__(self, function: F) -> F:
-        covered: F = cover(type(self).__name__, function, lambda: partial(Step, self._settings()))
+        covered: F = cover(type(self).__name__, function, self._steps)
         return covered
+
+    @hide_from_compiler
+    def _steps(self) -> Steps:  # torch 2.1's compiler fails on a dict whose keys are objects
+        return partial(Step, self._settings())
 
 
 class Step:

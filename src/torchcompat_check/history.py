@@ -356,6 +356,13 @@ class History:
         parent, _, last = name.rpartition(".")
         if not parent:
             return parts
+        holder = self.record(parent)
+        if record is not None and holder is not None:
+            # Of some objects nothing is told: what has ever been below the name of one is taken to be there.
+            held = mask & holder.kinds.get("data", 0)
+            held &= ~self._below(parent) if held else 0
+            parts += [(record, held)] if held else []
+            mask &= ~held
         for owner, where in self._resolve(parent, mask, depth + 1):
             for inside in [owner.name] if owner.name != parent else list(owner.bases):
                 bound = where & mask & (ALL if owner.name != parent else owner.bases[inside])

@@ -16,8 +16,8 @@ from torchcompat_check._minors import at_least as minors_from
 
 SAME = {old: shims.every()[old].name for old, arrow, _, _ in shims.successors() if arrow == "=>"}
 Point = namedtuple("Point", "x y")
-# torch 1.8 takes a named tuple for a leaf.
-PAIR = Point(3, {"c": 4}) if at_least(1, 9) else (3, {"c": 4})
+# torch 1.8 and 1.9 take a named tuple for a leaf.
+PAIR = Point(3, {"c": 4}) if at_least(1, 10) else (3, {"c": 4})
 TREE = {"b": [1, (2, None)], "a": PAIR}
 
 

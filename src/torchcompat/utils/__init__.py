@@ -12,4 +12,4 @@ if TYPE_CHECKING:
 
 __all__ = ["checkpoint", "pytree"]
 
-_attach(globals(), {"": "checkpoint pytree"})
+_attach(globals(), {"": "checkpoint pytree"}, later=["checkpoint"])

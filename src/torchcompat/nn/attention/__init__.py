@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["SDPBackend", "bias", "flex_attention", "sdpa_kernel", "varlen"]
 
 # Loaded when they are asked for: each imports its part of torch, which `import torch` leaves out.
-_attach(globals(), {"": "bias flex_attention varlen"})
+_attach(globals(), {"": "bias flex_attention varlen"}, later=["bias", "flex_attention", "varlen"])
 
 
 @polyfill(
