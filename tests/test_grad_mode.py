@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from torchcompat import SHIMS, at_most
-from torchcompat import _grad_mode as public
+from torchcompat.autograd import grad_mode as public
 from torchcompat.compiler import COMPILES
 
 SCOPES = {"no_grad": False, "enable_grad": True}

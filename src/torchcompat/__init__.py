@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from . import accelerator as accelerator
     from . import amp as amp
     from . import attention as attention
+    from . import autograd as autograd
     from . import compiler as compiler
     from . import cpu as cpu
     from . import determinism as determinism
@@ -27,11 +28,6 @@ if TYPE_CHECKING:
     from . import utils as utils
     from . import xpu as xpu
     from ._every import SHIMS as SHIMS
-    from ._grad_mode import enable_grad as enable_grad
-    from ._grad_mode import inference_mode as inference_mode
-    from ._grad_mode import is_inference_mode_enabled as is_inference_mode_enabled
-    from ._grad_mode import no_grad as no_grad
-    from ._grad_mode import set_grad_enabled as set_grad_enabled
     from ._meshgrid import meshgrid as meshgrid
     from ._torch import UnsupportedError as UnsupportedError
     from ._torch import at_least as at_least
@@ -44,6 +40,11 @@ if TYPE_CHECKING:
     from .amp._state import get_autocast_dtype as get_autocast_dtype
     from .amp._state import is_autocast_enabled as is_autocast_enabled
     from .attention import why_not_fastpath as why_not_fastpath
+    from .autograd.grad_mode import enable_grad as enable_grad
+    from .autograd.grad_mode import inference_mode as inference_mode
+    from .autograd.grad_mode import is_inference_mode_enabled as is_inference_mode_enabled
+    from .autograd.grad_mode import no_grad as no_grad
+    from .autograd.grad_mode import set_grad_enabled as set_grad_enabled
     from .compiler import clean_state_dict as clean_state_dict
     from .compiler import unwrap_compiled as unwrap_compiled
     from .compiler._compile import compile as compile
@@ -76,15 +77,15 @@ __version__ = "0.1.0"
 _attach(
     globals(),
     {
-        "": "accelerator amp attention compiler cpu determinism device dtypes func memory mps nn optim precision "
-        "serialization utils xpu",
+        "": "accelerator amp attention autograd compiler cpu determinism device dtypes func memory mps nn optim "
+        "precision serialization utils xpu",
         "_every": "SHIMS",
-        "_grad_mode": "enable_grad inference_mode is_inference_mode_enabled no_grad set_grad_enabled",
         "_meshgrid": "meshgrid",
         "_torch": "UnsupportedError at_least at_most has is_version torch_version",
         "amp": "GradScaler autocast",
         "amp._state": "get_autocast_dtype is_autocast_enabled",
         "attention": "why_not_fastpath",
+        "autograd.grad_mode": "enable_grad inference_mode is_inference_mode_enabled no_grad set_grad_enabled",
         "compiler": "clean_state_dict unwrap_compiled",
         "compiler._compile": "compile",
         "determinism": "deterministic seed_everything seed_worker seeded_generator",

@@ -15,8 +15,8 @@ from ._torch import at_least, find
 
 # {package: {name: the module that has it, or "" for a submodule}}
 TABLES: dict[str, dict[str, str]] = {}
-# Up to torch 2.3 its compiler reads a name of a module from the module's dictionary, and fails where it is not there yet.
-# There all is loaded at once.
+# Up to torch 2.3 its compiler reads a name of a module from the module's dictionary, and fails where it is not there
+# yet. So all is loaded at once there.
 # https://github.com/pytorch/pytorch/blob/v2.3.1/torch/_dynamo/variables/builtin.py#L1291
 AT_ONCE = at_least(2, 0) and not at_least(2, 4)
 

@@ -19,6 +19,10 @@ MOVED = {
     "_fastpath_safe": ("attention", "SafeFastpath can_pack fastpath_faults safe_forward"),
     "_fastpath_switch": ("attention", "fastpath"),
     "_functional_call": ("func._functional_call", "FunctionalModule"),
+    "_grad_mode": (
+        "autograd.grad_mode",
+        "enable_grad inference_mode is_inference_mode_enabled no_grad set_grad_enabled",
+    ),
     "_serialization._settings": ("serialization", "LoadEndianness"),
     "amp._grad_scaler": ("amp", "GradScaler"),
     "nn._decoder": ("nn", "TransformerDecoder TransformerDecoderLayer"),

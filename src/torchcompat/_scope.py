@@ -5,7 +5,7 @@ in which they were opened. Blocks may overlap, in threads and in suspended gener
 last one has ended, everything is as the first one found it. What somebody else sets within a block is overwritten at
 its end. A switch belongs to the process, or to a thread (`Switch.of_thread`): then only blocks of one thread meet.
 
-The contexts of autograd (`_grad_mode`) share the decorators and not the blocks: they do as torch's own, which keep what
+The contexts of `autograd.grad_mode` share the decorators and not the blocks: they do as torch's own, which keep what
 they found in the object, and which `torch.compile` can trace.
 """
 

@@ -2,6 +2,7 @@
 from torchcompat import accelerator as accelerator
 from torchcompat import amp as amp
 from torchcompat import attention as attention
+from torchcompat import autograd as autograd
 from torchcompat import compiler as compiler
 from torchcompat import cpu as cpu
 from torchcompat import determinism as determinism
@@ -17,7 +18,6 @@ from torchcompat import serialization as serialization
 from torchcompat import utils as utils
 from torchcompat import xpu as xpu
 from torchcompat._every import SHIMS as SHIMS
-from torchcompat._grad_mode import is_inference_mode_enabled as is_inference_mode_enabled
 from torchcompat._meshgrid import meshgrid as meshgrid
 from torchcompat._torch import UnsupportedError as UnsupportedError
 from torchcompat._torch import at_least as at_least
@@ -29,6 +29,7 @@ from torchcompat.amp import GradScaler as GradScaler
 from torchcompat.amp import autocast as autocast
 from torchcompat.amp._state import get_autocast_dtype as get_autocast_dtype
 from torchcompat.attention import why_not_fastpath as why_not_fastpath
+from torchcompat.autograd.grad_mode import is_inference_mode_enabled as is_inference_mode_enabled
 from torchcompat.compiler import clean_state_dict as clean_state_dict
 from torchcompat.compiler import unwrap_compiled as unwrap_compiled
 from torchcompat.determinism import deterministic as deterministic
@@ -63,4 +64,4 @@ from torchcompat._own.top import set_grad_enabled as set_grad_enabled
 
 __version__: str
 __version__: str
-__all__ = ['GradScaler', 'OutOfMemoryError', 'SHIMS', 'UnsupportedError', 'accelerator', 'amp', 'at_least', 'at_most', 'attention', 'autocast', 'available_devices', 'best_device', 'clean_state_dict', 'compile', 'compiler', 'conv_precision', 'cpu', 'determinism', 'deterministic', 'device', 'dtypes', 'enable_grad', 'func', 'functional_call', 'functional_module', 'get_autocast_dtype', 'get_conv_precision', 'get_default_device', 'get_device_module', 'get_float32_matmul_precision', 'get_matmul_precision', 'has', 'inference_mode', 'is_autocast_enabled', 'is_inference_mode_enabled', 'is_oom_error', 'is_version', 'load', 'matmul_precision', 'memory', 'meshgrid', 'mps', 'nn', 'no_grad', 'optim', 'precision', 'save', 'seed_everything', 'seed_worker', 'seeded_generator', 'serialization', 'set_conv_precision', 'set_default_device', 'set_float32_matmul_precision', 'set_grad_enabled', 'set_matmul_precision', 'torch_version', 'unwrap_compiled', 'utils', 'why_not_fastpath', 'xpu']
+__all__ = ['GradScaler', 'OutOfMemoryError', 'SHIMS', 'UnsupportedError', 'accelerator', 'amp', 'at_least', 'at_most', 'attention', 'autocast', 'autograd', 'available_devices', 'best_device', 'clean_state_dict', 'compile', 'compiler', 'conv_precision', 'cpu', 'determinism', 'deterministic', 'device', 'dtypes', 'enable_grad', 'func', 'functional_call', 'functional_module', 'get_autocast_dtype', 'get_conv_precision', 'get_default_device', 'get_device_module', 'get_float32_matmul_precision', 'get_matmul_precision', 'has', 'inference_mode', 'is_autocast_enabled', 'is_inference_mode_enabled', 'is_oom_error', 'is_version', 'load', 'matmul_precision', 'memory', 'meshgrid', 'mps', 'nn', 'no_grad', 'optim', 'precision', 'save', 'seed_everything', 'seed_worker', 'seeded_generator', 'serialization', 'set_conv_precision', 'set_default_device', 'set_float32_matmul_precision', 'set_grad_enabled', 'set_matmul_precision', 'torch_version', 'unwrap_compiled', 'utils', 'why_not_fastpath', 'xpu']

@@ -25,10 +25,6 @@ PROTOCOLS = range(pickle.HIGHEST_PROTOCOL + 1)
 # a class is public at the top of the package alone, which loads nothing, or is made of by machinery that needs it.
 WITHOUT_SOURCE = {
     "torchcompat.UnsupportedError",
-    "torchcompat.enable_grad",
-    "torchcompat.inference_mode",
-    "torchcompat.no_grad",
-    "torchcompat.set_grad_enabled",
     "torchcompat.attention.fastpath",
     "torchcompat.device.DeviceModule",
     "torchcompat.device.default_device",
