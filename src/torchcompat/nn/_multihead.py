@@ -198,9 +198,10 @@ class MultiheadAttentionBase(torch.nn.MultiheadAttention):  # type: ignore[misc]
         """Projected keys or values (B, S, width) with what add_bias_kv and add_zero_attn append."""
         parts = [source]
         if extra is not None:
-            parts.append(extra.to(source.dtype).expand(source.size(0), 1, -1))
+            parts.append(extra.to(source.dtype).expand(source.size(0), 1, self.embed_dim))
         if self.add_zero_attn:
-            parts.append(source.new_zeros(source.size(0), 1, source.size(2)))
+            # Not new_zeros, which torch 1.4 cannot export.
+            parts.append(torch.zeros(source.size(0), 1, self.embed_dim, dtype=source.dtype, device=source.device))
         return torch.cat(parts, 1) if len(parts) > 1 else source
 
     def _heads(self, projected: Any) -> Any:
@@ -318,7 +319,9 @@ class MultiheadAttentionBase(torch.nn.MultiheadAttention):  # type: ignore[misc]
         else:
             out, weights = scaled_dot_product_attention(q, k, v, mask, dropout_p, is_causal), None
         out = out.transpose(1, 2) if unbatched or self.batch_first else out.permute(2, 0, 1, 3)
-        out = linear(out.flatten(2), self.out_proj.weight, self.out_proj.bias)
+        # Not flatten, which exporters to ONNX up to torch 1.6 make constants of.
+        out = out.reshape(out.size(0), out.size(1), self.embed_dim)
+        out = linear(out, self.out_proj.weight, self.out_proj.bias)
         return (out.squeeze(0) if unbatched else out), weights
 
 
