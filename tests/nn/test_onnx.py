@@ -1,9 +1,9 @@
 """What `torch.onnx.export` makes of every module and function of ours computes, in onnxruntime, what eager mode does.
 
-Each is exported for one input, with every size that may differ declared as such, and run on others too. By the exporter
-of TorchScript, which every torch has. What cannot be exported is a limit of the shim, with a key that starts with "onnx":
-there the exporter must refuse it, or the runtime what it makes; everywhere else the model must be right, and nowhere may
-it be wrong in silence. The nox session `onnx` has what this needs.
+Each is exported for one input, with every size that may differ declared as such, and run on others too. The exporter is
+that of TorchScript, which every torch has. What cannot be exported is a limit of the shim, with a key that starts with
+"onnx": there the exporter must refuse the module, or the runtime the model. Everywhere else the model must be
+right, and nowhere may it be wrong in silence. The nox session `onnx` has what this needs.
 """
 
 import io
@@ -21,9 +21,7 @@ from torchcompat import SHIMS, at_least
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore"),
-    pytest.mark.skipif(
-        not hasattr(os, "fork"), reason="an exporter that refuses may end the process: it needs os.fork"
-    ),
+    pytest.mark.skipif(not hasattr(os, "fork"), reason="a refused export may end the process: needs os.fork"),
 ]
 for _needed in ("onnx", "onnxruntime"):
     pytest.importorskip(_needed, reason=f"{_needed} is not installed; the nox session `onnx` installs it")
@@ -44,7 +42,7 @@ LIMITED = {
 
 
 def lengths_of(key):
-    """Those of a trace, and others where a trace keeps the lengths of what was padded and an exported model does not."""
+    """Those of a trace; other lengths, too, where a trace keeps those that were padded and a model need not."""
     return (5, 7) if key == "pad, other lengths" else CASES[key].lengths
 
 

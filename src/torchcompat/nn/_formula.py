@@ -54,7 +54,7 @@ def causal(first: int, rows: int, keys: int, diagonal: int, device: Any) -> Any:
 
 def _masked_for_onnx(scores: Any, mask: Any, may_mask_rows: bool) -> tuple[Any, Any]:
     """The masked scores, and where no key may be seen. What softmax makes NaN there has no gradient in a model."""
-    minus_inf = torch.tensor(MINUS_INF, dtype=scores.dtype)
+    minus_inf = torch.tensor(MINUS_INF, dtype=scores.dtype, device=scores.device)
     if mask.dtype == torch.bool:
         masked = mask.float().sum(-1, keepdim=True) < 0.5 if may_mask_rows else None
         return torch.where(mask, scores, minus_inf.expand_as(scores)), masked
