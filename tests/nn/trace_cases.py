@@ -225,7 +225,7 @@ CASES = {
     "pad, other lengths": _function(
         "nn.utils.rnn.pad_sequence",
         lambda f, *x: f(x, True, 0.5),
-        lambda n, b: (randn(2 * n, b), randn(n, b)),
+        lambda n, b: (randn(2 * n, 2), randn(n, 2)),
         _PADDED,
     ),
     "norm": _function("nn.utils.get_total_norm", lambda f, *x: f(x, 3.0), lambda n, b: (randn(n, b), randn(n))),
