@@ -10,13 +10,13 @@ from torch.nn.functional import dropout, linear, pad
 
 from .. import _moved
 from .._shim import at_home
-from .._torch import at_least, compiling, find
-from ._autocast import autocast_dtype
+from .._torch import at_least, at_most, compiling, exporting, find
 from ._fast import attention_by_torch
 from ._masks import additive_pair
 from ._scripting import is_scripting, multihead
 from ._states import restore
 from .functional import scaled_dot_product_attention
+from .functional._sdpa._autocast import autocast_dtype
 
 # Modules take device= and dtype= since 1.9, https://github.com/pytorch/pytorch/pull/54508 ; before, they are moved.
 HAS_FACTORY_KEYWORDS = at_least(1, 9)
@@ -31,6 +31,14 @@ class _PlainLinear(torch.nn.Linear):  # type: ignore[misc]
 
 
 at_home(_PlainLinear, "torchcompat.nn")
+
+
+def _thirds(parameter: Any) -> Any:
+    """The parts of a parameter for query, key and value."""
+    if at_least(1, 8) and at_most(1, 9) and exporting():  # which cannot fold the chunks of a constant
+        width = parameter.size(0) // 3
+        return [parameter[start : start + width] for start in (0, width, 2 * width)]
+    return parameter.chunk(3)
 
 
 def _shape(tensor: Any) -> tuple[int, ...]:
@@ -181,8 +189,8 @@ class MultiheadAttentionBase(torch.nn.MultiheadAttention):  # type: ignore[misc]
         elif query is key and key is value:
             return linear(query, self.in_proj_weight, bias).chunk(3, -1)
         else:
-            weights = self.in_proj_weight.chunk(3)
-        biases = (None, None, None) if bias is None else bias.chunk(3)
+            weights = _thirds(self.in_proj_weight)
+        biases = (None, None, None) if bias is None else _thirds(bias)
         return [linear(x, weight, b) for x, weight, b in zip((query, key, value), weights, biases)]
 
     def _batch_first(self, projected: Any) -> Any:

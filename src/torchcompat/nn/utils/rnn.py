@@ -24,7 +24,7 @@ UNPAD = "https://github.com/pytorch/pytorch/issues/66549"
             "onnx-lengths",
             "what torch.onnx.export makes of it runs for sequences of the exported lengths only",
             "fallback",
-            last="1.2",
+            last="1.3",
         ),
     ],
 )
