@@ -13,7 +13,7 @@ nox -s history              the data of the API history, from every torch; "hist
 nox -s accuracy             the checker beside what Python says of real packages on real torch; hours
 nox -s fixes                what `--fix` makes of real packages, beside what was there, on the newest torch
 nox -s "bench(torch-2.15)"  every benchmark on one torch
-nox -s "onnx(torch-2.15)"   exported models, run by onnxruntime beside eager mode, on one torch from 1.7 on
+nox -s "onnx(torch-2.15)"   exported models, run by onnxruntime beside eager mode, on one torch
 ... -- --coverage           note which lines ran, which takes longer; `nox -s coverage` sums it up
 ... -- --delete             delete each environment, and what was downloaded for it, when its session is done
 ... -- tests/test_x.py      pass on to pytest
@@ -172,7 +172,7 @@ def tests(session, torch, needs):
 @nox.session
 @each_torch()
 def onnx(session, torch, needs):
-    """Models that torch exports to ONNX, run by onnxruntime beside eager mode, on one torch from 1.7 on."""
+    """Models that torch exports to ONNX, run by onnxruntime beside eager mode, on one torch."""
     try:
         install(session, "torch==" + torch, *needs, *group("onnx"))
         session.run("python", "-m", "pytest", "-r", "fE", *(arguments(session) or ["tests/nn/test_onnx.py"]))

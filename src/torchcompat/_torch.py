@@ -233,6 +233,14 @@ def refuse_trace(what: str) -> None:
         raise RuntimeError(f"{what} cannot be traced by torch.jit.trace on torch {torch.__version__}")
 
 
+def exporting() -> bool:
+    """Whether ``torch.onnx.export`` is tracing this code, by the exporter of TorchScript.
+
+    Old exporters lack operators; what they lack is computed by others then, and only then.
+    """
+    return torch._C._get_tracing_state() is not None and torch.onnx.is_in_onnx_export()
+
+
 # Whether torch.compile is tracing. Torch 2.0 has the question under a private name only; before, nothing compiles.
 compiling: Callable[[], bool] = (
     find("torch.compiler.is_compiling") or find("torch._utils.is_compiling") or (lambda: False)

@@ -222,18 +222,24 @@ CASES = {
         lambda n, b: (randn(n), randn(n + 1)),
         _PADDED,
     ),
+    "pad, other lengths": _function(
+        "nn.utils.rnn.pad_sequence",
+        lambda f, *x: f(x, True, 0.5),
+        lambda n, b: (randn(2 * n, 2), randn(n, 2)),
+        _PADDED,
+    ),
     "norm": _function("nn.utils.get_total_norm", lambda f, *x: f(x, 3.0), lambda n, b: (randn(n, b), randn(n))),
     "norm, greatest": _function(
         "nn.utils.get_total_norm", lambda f, *x: f(x, float("inf")), lambda n, b: (randn(n, b), randn(n))
     ),
     "checkpoint": _function(
         "utils.checkpoint.checkpoint",
-        lambda f, x: f(lambda y: y.tanh() * y.size(0), x, use_reentrant=False),
+        lambda f, x: f(lambda y: y.tanh().reshape(y.size(1), y.size(0)), x, use_reentrant=False),
         lambda n, b: (randn(n, b),),
     ),
     "checkpoint, reentrant": _function(
         "utils.checkpoint.checkpoint",
-        lambda f, x: f(lambda y: y.tanh() * y.size(0), x, use_reentrant=True),
+        lambda f, x: f(lambda y: y.tanh().reshape(y.size(1), y.size(0)), x, use_reentrant=True),
         lambda n, b: (randn(n, b),),
     ),
     "rearrange": _function("func.rearrange", lambda f, x: f(x, "a (b c) -> b (a c)", b=2), lambda n, b: (randn(n, 6),)),

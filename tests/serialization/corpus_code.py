@@ -113,6 +113,12 @@ def attribute_chains(form):
     yield call(call(getattr_, named("collections", "OrderedDict"), "__subclasses__"))
 
 
+# What an error would show of the file: a line that is written over, one that is new, a screen that is cleared, and text
+# that is read from the right.
+UNPRINTABLE = ("\r", "\x85", "\u2028", "\x1b[2J", "\u202e")
+BLAMED = (("collections", "x"), ("os", "x"), ("torch.distributed", "x"))
+
+
 def dotted_names(form):
     for module, name in [
         ("torch", "os.system"),
@@ -140,6 +146,7 @@ def dotted_names(form):
         ("tor\u0441h", "float32"),
         (b"\xff\xfe", b"system"),
         ("collections", "OrderedDict\r"),
+        *((module, name + end) for module, name in BLAMED for end in UNPRINTABLE),
     ]:
         yield named(module, name)
         yield call(named(module, name), SHELL)

@@ -237,7 +237,8 @@ def read(function, number, data, canary):
         canary.check()
     outcome = "loaded" if error is None else type(error).__name__
     text = str(error) if error else ""
-    return {"outcome": outcome, "text": text[:300], "lines": len(text.splitlines()), "taken": taken}
+    prints = text.replace("\n", "").isprintable()
+    return {"outcome": outcome, "text": text[:300], "lines": len(text.split("\n")), "prints": prints, "taken": taken}
 
 
 def _warm(function):
@@ -275,7 +276,7 @@ def main(name, which, first):
         try:
             found = read(function, number, data, canary)
         except Fault as fault:
-            found = {"outcome": "FAULT", "text": str(fault), "lines": 1, "taken": 0}
+            found = {"outcome": "FAULT", "text": str(fault), "taken": 0}
         spent = seconds - signal.setitimer(signal.ITIMER_PROF, 0)[0]
         signal.setitimer(signal.ITIMER_REAL, 0)
         print(json.dumps({"name": label, "size": len(data), "seconds": round(spent, 3), **found}), flush=True)

@@ -35,11 +35,13 @@ def test_no_file_does_harm(found):
 def test_what_is_refused_is_refused_with_an_error_that_is_documented(found):
     assert {each["outcome"] for each in found} <= ERRORS | {"loaded", "FAULT", "KILLED"}
     assert all(each["text"] for each in found if each["outcome"] in ERRORS)
+    refused = [each for each in found if each["outcome"] in ERRORS]
     # One line, and one more of advice where it is the pickle that is refused.
-    long = [
-        each for each in found if each["outcome"] in ERRORS and each["lines"] > 1 + ("Unpickling" in each["outcome"])
-    ]
+    long = [each for each in refused if each["lines"] > 1 + ("Unpickling" in each["outcome"])]
     assert not long, long[:5]
+    # Nothing of the file that the terminal would obey.
+    raw = [each for each in refused if not each["prints"]]
+    assert not raw, raw[:5]
 
 
 def test_every_kind_was_read(found):

@@ -26,6 +26,7 @@ from assembler import (
     utils,
     value,
 )
+from corpus_code import BLAMED, UNPRINTABLE
 
 from torchcompat import SHIMS, UnsupportedError, at_least, has
 
@@ -187,6 +188,27 @@ def test_a_device_that_is_not_there_is_named_with_what_to_do():
     assert "privateuseone" in str(error) or "PrivateUse" in str(error)
     if isinstance(error.__cause__, (ImportError, AssertionError, AttributeError)):
         assert 'map_location="cpu"' in str(error)
+
+
+@both_forms
+@pytest.mark.parametrize("text", UNPRINTABLE, ids=ascii)
+def test_what_an_error_shows_of_the_file_is_in_one_line_and_can_be_printed(form, text):
+    device = named("torch", "device")
+    for body in (
+        *(named(module, name + text) for module, name in BLAMED),
+        named("os" + text, "system"),
+        named("builtins", text + "eval"),
+        call(device, "cpu" + text),
+        call(device, text),
+        call(device, text + "cpu", 1),
+        call(named("torch.serialization", "_get_layout"), "sparse_" + text),
+        build(form.tensor(), {text: 1, 1: 2}),
+        call(utils(REBUILD), form.tensor(), FALSE, ordered(), ({}, {"slot" + text: 1})),
+        form.tensor(form.storage(location="cpu" + text)),
+    ):
+        lines = str(error_of(form, body)).split("\n")
+        assert 1 <= len(lines) <= 2
+        assert all(line and line.isprintable() for line in lines)
 
 
 def error_of(form, body):

@@ -102,6 +102,7 @@ class MultiheadAttention(_multihead.MultiheadAttentionBase):
         _native("fast-path-replaced-modules", "in inference replaced modules, activations and methods are not called"),
         _native("fast-path-quantised", "in inference a layer with quantised linear layers raises AttributeError"),
         _native("fast-path-autocast", "in inference CPU autocast raises RuntimeError", last="2.5"),
+        Limit("onnx-gelu", "torch.onnx.export refuses activation='gelu', as torch's own", "fallback", last="1.2"),
     ],
 )
 class TransformerEncoderLayer(_transformer.TransformerEncoderLayerBase):

@@ -10,7 +10,7 @@ from torch.nn.functional import dropout, linear, pad
 
 from .. import _moved
 from .._shim import at_home
-from .._torch import at_least, compiling, find
+from .._torch import at_least, at_most, compiling, exporting, find
 from ._fast import attention_by_torch
 from ._masks import additive_pair
 from ._scripting import is_scripting, multihead
@@ -31,6 +31,14 @@ class _PlainLinear(torch.nn.Linear):  # type: ignore[misc]
 
 
 at_home(_PlainLinear, "torchcompat.nn")
+
+
+def _thirds(parameter: Any) -> Any:
+    """The parts of a parameter for query, key and value."""
+    if at_least(1, 8) and at_most(1, 9) and exporting():  # which cannot fold the chunks of a constant
+        width = parameter.size(0) // 3
+        return [parameter[start : start + width] for start in (0, width, 2 * width)]
+    return parameter.chunk(3)
 
 
 def _shape(tensor: Any) -> tuple[int, ...]:
@@ -181,8 +189,8 @@ class MultiheadAttentionBase(torch.nn.MultiheadAttention):  # type: ignore[misc]
         elif query is key and key is value:
             return linear(query, self.in_proj_weight, bias).chunk(3, -1)
         else:
-            weights = self.in_proj_weight.chunk(3)
-        biases = (None, None, None) if bias is None else bias.chunk(3)
+            weights = _thirds(self.in_proj_weight)
+        biases = (None, None, None) if bias is None else _thirds(bias)
         return [linear(x, weight, b) for x, weight, b in zip((query, key, value), weights, biases)]
 
     def _batch_first(self, projected: Any) -> Any:
@@ -198,9 +206,10 @@ class MultiheadAttentionBase(torch.nn.MultiheadAttention):  # type: ignore[misc]
         """Projected keys or values (B, S, width) with what add_bias_kv and add_zero_attn append."""
         parts = [source]
         if extra is not None:
-            parts.append(extra.to(source.dtype).expand(source.size(0), 1, -1))
+            parts.append(extra.to(source.dtype).expand(source.size(0), 1, self.embed_dim))
         if self.add_zero_attn:
-            parts.append(source.new_zeros(source.size(0), 1, source.size(2)))
+            # Not new_zeros, which torch 1.4 cannot export.
+            parts.append(torch.zeros(source.size(0), 1, self.embed_dim, dtype=source.dtype, device=source.device))
         return torch.cat(parts, 1) if len(parts) > 1 else source
 
     def _heads(self, projected: Any) -> Any:
@@ -318,7 +327,9 @@ class MultiheadAttentionBase(torch.nn.MultiheadAttention):  # type: ignore[misc]
         else:
             out, weights = scaled_dot_product_attention(q, k, v, mask, dropout_p, is_causal), None
         out = out.transpose(1, 2) if unbatched or self.batch_first else out.permute(2, 0, 1, 3)
-        out = linear(out.flatten(2), self.out_proj.weight, self.out_proj.bias)
+        # Not flatten, which exporters to ONNX up to torch 1.6 make constants of.
+        out = out.reshape(out.size(0), out.size(1), self.embed_dim)
+        out = linear(out, self.out_proj.weight, self.out_proj.bias)
         return (out.squeeze(0) if unbatched else out), weights
 
 

@@ -12,7 +12,7 @@ from torch.nn.functional import relu
 
 from .. import _moved
 from .._shim import SHIMS
-from .._torch import compiling, find
+from .._torch import at_most, compiling, exporting, find
 from ._fast import encode_fused, encode_packed, layer_by_torch, packs
 from ._masks import MINUS_INF, additive, additive_pair
 from ._multihead import HAS_FACTORY_KEYWORDS, HAS_NESTED
@@ -279,7 +279,7 @@ class TransformerEncoderBase(torch.nn.TransformerEncoder):  # type: ignore[misc]
         if not self.use_nested_tensor or padding is None or mask is not None or src.dim() != 3:
             return None
         first = self.layers[0]
-        if first.training or not _fast_path_enabled() or compiling():
+        if first.training or not _fast_path_enabled() or compiling() or (at_most(1, 4) and exporting()):
             return None
         if torch.is_grad_enabled() and (src.requires_grad or any(p.requires_grad for p in first.parameters())):
             return None

@@ -17,6 +17,7 @@ from ._keys import Keys
 from ._machine import Outside, Rules
 from ._rebuild import Rebuild, named_device
 from ._storages import Loaded, kind_named
+from ._text import shown
 
 _OBJECT, _PAIR = 290, 100  # bytes of an empty dictionary or set, and of an attribute
 _BLOCKED = ("sys", "os", "posix", "nt")
@@ -74,6 +75,7 @@ def modern_name(module: str, name: str) -> str:
 
 
 def _refuse_global(name: str) -> UnpicklingError:
+    name = shown(name)
     short = name[len("builtins.") :] if name.startswith("builtins.") else name
     if name.startswith("torch.distributed."):
         return UnpicklingError(f"{name} is not allowed; ``torch.distributed.tensor`` must be imported to load DTensors")
@@ -133,7 +135,9 @@ class Allowed(Rules):
     def find(self, module: str, name: str) -> Any:
         full = modern_name(module, name)
         if full.split(".")[0] in _BLOCKED:
-            raise UnpicklingError(f"Trying to load unsupported GLOBAL {full} whose module {module} is blocked.")
+            raise UnpicklingError(
+                f"Trying to load unsupported GLOBAL {shown(full)} whose module {shown(module)} is blocked."
+            )
         if full in self._functions:
             return self._functions[full]
         if full in _CLASSES:
@@ -280,7 +284,7 @@ def _layout(name: Any) -> Any:
     found = vars(torch).get(short)
     if not isinstance(found, torch.layout):
         raise UnsupportedError(
-            f"the file holds a tensor of layout torch.{short}, which torch {torch.__version__} lacks"
+            f"the file holds a tensor of layout torch.{shown(short[:100])}, which torch {torch.__version__} lacks"
         )
     return found
 

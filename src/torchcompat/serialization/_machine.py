@@ -15,6 +15,7 @@ from typing import Any, Callable
 
 from ._budget import Budget
 from ._keys import Keys
+from ._text import first_line, shown
 
 # What objects take in CPython, in bytes. A list is counted by what it grows by when something is appended.
 _SLOT, _LIST, _DICT, _SET, _PAIR, _TUPLE, _INT, _FLOAT, _MEMO, _CALL = 9, 72, 240, 224, 100, 56, 32, 24, 104, 100
@@ -54,7 +55,7 @@ class Rules:
 
     def find(self, module: str, name: str) -> Any:
         """The object that the pickle names."""
-        raise UnpicklingError(f"a global, {module}.{name}, where none is expected")
+        raise UnpicklingError(f"a global, {shown(module)}.{shown(name)}, where none is expected")
 
     def call(self, function: Any, arguments: Any) -> Any:
         """What the opcode REDUCE gives."""
@@ -101,7 +102,7 @@ class Machine:
         except Exception as error:
             if self._rules.outside.raised or _is_documented(error):
                 raise
-            reason = (str(error).splitlines() or [""])[0][:200]
+            reason = first_line(error)
             if type(error) is RuntimeError:  # of torch, with lines of C++
                 raise RuntimeError(f"torch refuses what the pickle does near byte {self.position}: {reason}") from error
             raise UnpicklingError(
@@ -121,9 +122,7 @@ class Machine:
                 budget.refuse()
             operation = _OPERATIONS[code]
             if operation is None:
-                raise UnpicklingError(
-                    f"Unsupported operand {code}: torch.save does not write it with pickle protocol 2"
-                )
+                raise UnpicklingError(f"Unsupported operand {code}: torch.save never writes it with pickle protocol 2")
             operation(self)
         raise Truncated("the pickle has no end")
 
@@ -342,7 +341,7 @@ def _is_documented(error: Exception) -> bool:
     if isinstance(error, (NotImplementedError, RecursionError)):
         return False
     if type(error) is RuntimeError:
-        return "\n" not in str(error)
+        return str(error).isprintable()
     return isinstance(error, (UnpicklingError, RuntimeError, EOFError, OSError, MemoryError, Warning))
 
 

@@ -16,6 +16,7 @@ from . import _dtypes, _quantized, _sparse, _storages
 from ._budget import GRADIENT, Budget
 from ._state import States
 from ._storages import Loaded, view
+from ._text import first_line
 
 _LARGEST = 2**63 - 1
 _MOST_DIMENSIONS = 64
@@ -62,9 +63,7 @@ def named_device(*arguments: Any) -> torch.device:
         return torch.device(*arguments)
     except (RuntimeError, ValueError, OverflowError, TypeError) as error:
         name = ":".join(str(part)[:64] for part in arguments)
-        raise UnpicklingError(
-            f"the file holds a device {name!r}, which is none: {str(error).splitlines()[0]}"
-        ) from error
+        raise UnpicklingError(f"the file holds a device {name!r}, which is none: {first_line(error)}") from error
 
 
 def checked_dtype(dtype: Any) -> torch.dtype:

@@ -14,6 +14,7 @@ import torch
 
 from .._torch import UnsupportedError, at_least, find
 from ._budget import RECORD, Budget
+from ._text import first_line
 
 _LARGEST = 2**63 - 1
 _PIECE = 1 << 18  # as many indices are checked at once, so that the check itself takes no memory to speak of
@@ -208,7 +209,7 @@ def _validate(*arguments: Any) -> None:
     try:
         validate(*arguments)
     except RuntimeError as error:
-        raise UnpicklingError(f"a sparse tensor is broken: {str(error).splitlines()[0]}") from None
+        raise UnpicklingError(f"a sparse tensor is broken: {first_line(error)}") from None
 
 
 def _make_coo(indices: Any, values: Any, size: tuple[int, ...]) -> Any:

@@ -161,7 +161,9 @@ def attention(
     spans = _bounds("cu_seq_q", bounds[0], query.size(0), longest[0])
     sources = _sources(key, value, bounds[1], longest[1], seqused_k, block_table, len(spans))
     with_lse = return_aux is not None and bool(return_aux.lse)
-    outs, sums = [query.new_zeros(0, query.size(1), value.size(-1))], [query.new_zeros(query.size(1), 0).float()]
+    like = {"dtype": query.dtype, "device": query.device}  # not new_zeros, which torch 1.4 cannot export to ONNX
+    outs = [torch.zeros(0, query.size(1), value.size(-1), **like)]
+    sums = [query.new_zeros(query.size(1), 0).float()]
     for (start, end), (keys, values) in zip(spans, sources):
         if start < end:
             parts = [tensor.transpose(0, 1) for tensor in (query[start:end], keys, values)]
@@ -169,7 +171,7 @@ def attention(
             outs.append(out.transpose(0, 1))
             sums.append(lse)
     rest = query.size(0) - spans[-1][1] if spans else query.size(0)
-    outs.append(query.new_zeros(rest, query.size(1), value.size(-1)))
+    outs.append(torch.zeros(rest, query.size(1), value.size(-1), **like))
     if not with_lse:
         return torch.cat(outs), None
     sums.append(query.new_full((query.size(1), rest), _tiles.MINUS_INF).float())

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from ..._torch import UnsupportedError, at_least, at_most
+from ..._torch import UnsupportedError, at_least, at_most, exporting
 
 MAPS = ("matrix_exp", "cayley", "householder")
 
@@ -186,6 +186,9 @@ class _WeightNorm(nn.Module):  # type: ignore[misc]
         self.dim = -1 if dim is None else dim
 
     def forward(self, weight_g: Any, weight_v: Any) -> Any:
+        if at_most(1, 4) and exporting():  # which makes of it an operator that only Caffe2 has, or wrong numbers
+            dims = [dim for dim in range(weight_v.dim()) if self.dim not in (dim, -1)]
+            return weight_v * (weight_g / (weight_v * weight_v).sum(dims, keepdim=True).sqrt())
         return torch._weight_norm(weight_v, weight_g, self.dim)
 
     def right_inverse(self, weight: Any) -> Any:
@@ -234,6 +237,8 @@ class _SpectralNorm(nn.Module):  # type: ignore[misc]
             self._iterate(matrix, self.n_power_iterations)
         # Copies: a second forward pass must not change what the first one's backward pass needs.
         u, v = self._u.clone(), self._v.clone()
+        if at_most(1, 10) and exporting():  # which lacks mv up to 1.8, and dot up to 1.9
+            return weight / (u * torch.matmul(matrix, v.unsqueeze(1)).squeeze(1)).sum()
         return weight / torch.dot(u.conj() if is_complex(u) else u, torch.mv(matrix, v))
 
     def right_inverse(self, value: Any) -> Any:

@@ -13,6 +13,7 @@ from . import _parametrizations, parametrize
 __all__ = ["orthogonal", "spectral_norm", "weight_norm"]
 
 PATH = "torch.nn.utils.parametrizations."
+ONNX = Limit("onnx", "torch.onnx.export by TorchScript (dynamo=False) refuses it, as torch's own", "fallback")
 COMPLEX = Limit("old-complex", "takes no complex tensors", "fallback", "1.2", "1.8")
 
 
@@ -23,7 +24,7 @@ def _tensor(module: Any, name: str) -> Any:
     return tensor
 
 
-@polyfill(PATH + "orthogonal", since=parametrize.FAMILY, link=parametrize.LINK, limits=[COMPLEX])
+@polyfill(PATH + "orthogonal", since=parametrize.FAMILY, link=parametrize.LINK, limits=[COMPLEX, ONNX])
 def orthogonal(
     module: nn.Module, name: str = "weight", orthogonal_map: str | None = None, *, use_trivialization: bool = True
 ) -> nn.Module:

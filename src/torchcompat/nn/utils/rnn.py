@@ -7,13 +7,27 @@ from collections import abc
 import torch
 
 from ..._shim import Limit, polyfill
+from ..._torch import at_most, exporting
 
 __all__ = ["pad_sequence", "unpack_sequence", "unpad_sequence"]
 
 UNPAD = "https://github.com/pytorch/pytorch/issues/66549"
 
 
-@polyfill("torch.nn.utils.rnn.pad_sequence", since="2.5", link="https://github.com/pytorch/pytorch/pull/131884")
+@polyfill(
+    "torch.nn.utils.rnn.pad_sequence",
+    since="2.5",
+    link="https://github.com/pytorch/pytorch/pull/131884",
+    limits=[
+        Limit("onnx", "torch.onnx.export by TorchScript (dynamo=False) refuses it, as torch's own", "fallback", "1.9"),
+        Limit(
+            "onnx-lengths",
+            "what torch.onnx.export makes of it runs for sequences of the exported lengths only",
+            "fallback",
+            last="1.3",
+        ),
+    ],
+)
 def pad_sequence(
     sequences: torch.Tensor | list[torch.Tensor],
     batch_first: bool = False,
@@ -48,11 +62,25 @@ def pad_sequence(
     listed = list(sequences)
     if not listed:
         raise RuntimeError("sequences must hold at least one tensor, got none")
+    if at_most(1, 7) and exporting():
+        return _padded_for_onnx(listed, batch_first, padding_value, padding_side)
     if padding_side == "right":
         return torch.nn.utils.rnn.pad_sequence(listed, batch_first, padding_value)
     turned = [sequence.flip(0) for sequence in listed]
     padded = torch.nn.utils.rnn.pad_sequence(turned, batch_first, padding_value)
     return padded.flip(1 if batch_first else 0)
+
+
+def _padded_for_onnx(
+    sequences: list[torch.Tensor], batch_first: bool, padding_value: float, padding_side: str
+) -> torch.Tensor:
+    """Torch's own writes into a tensor in place, which exporters up to 1.5 leave out, and that of 1.6 refuses."""
+    longest = max(sequences, key=lambda sequence: int(sequence.size(0)))
+    padded = []
+    for sequence in sequences:
+        rest = torch.full_like(longest[sequence.size(0) :], padding_value)
+        padded.append(torch.cat([sequence, rest] if padding_side == "right" else [rest, sequence]))
+    return torch.stack(padded, 0 if batch_first else 1)
 
 
 @polyfill(

@@ -16,7 +16,7 @@ import torch.utils.checkpoint
 
 from ..._scope import Nothing
 from ..._shim import Limit, is_forced, polyfill
-from ..._torch import at_least, at_most, compiling, find
+from ..._torch import at_least, at_most, compiling, exporting, find
 from ...accelerator import current_accelerator
 from ._run import overrides, run
 
@@ -163,6 +163,8 @@ _UNSAID = (
 
 
 def _reentrant(function: Callable[..., Any], args: tuple[Any, ...], preserve_rng_state: bool) -> Any:
+    if not at_least(1, 13) and exporting():  # which cannot export torch's own; a model that is run has no backward pass
+        return function(*args)
     said = {"use_reentrant": True} if at_least(1, 11) else {}
     return _native(function, *args, preserve_rng_state=preserve_rng_state, **said)
 

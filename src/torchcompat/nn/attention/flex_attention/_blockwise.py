@@ -31,9 +31,10 @@ def plain(plan: Plan, query: Any, key: Any, value: Any) -> tuple[Any, Any, Any]:
     top = scores.new_full((*tile.shape[:3], 1), MINUS_INF)
     if scores.numel():
         top = scores.detach().max(-1, keepdim=True)[0]
-    weights = torch.exp(scores - top.masked_fill(top == MINUS_INF, 0.0))
+    # Exporters to ONNX have no `==` of floats up to torch 1.3.
+    weights = torch.exp(scores - top.masked_fill(top < torch.finfo(top.dtype).min, 0.0))
     total = weights.sum(-1, keepdim=True)
-    empty = total == 0.0
+    empty = total <= 0.0
     total = total.masked_fill(empty, 1.0)
     out = torch.matmul((weights / total).reshape(batches, key_heads, rows, keys), value)
     lse = (top + torch.log(total)).masked_fill(empty, MINUS_INF)

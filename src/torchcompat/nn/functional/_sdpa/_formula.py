@@ -6,6 +6,8 @@ from typing import Any
 
 import torch
 
+from ...._torch import at_most, exporting
+
 MINUS_INF = float("-inf")
 
 
@@ -15,6 +17,10 @@ def repeat_heads(tensor: Any, heads: int) -> Any:
         return tensor
     lead, rest, groups = tensor.shape[:-2], tensor.shape[-2:], heads // tensor.size(-3)
     return tensor.unsqueeze(-3).expand(*lead, groups, *rest).reshape(*lead[:-1], heads, *rest)
+
+
+# Exporters to ONNX have no `all` and no `any` of one dimension up to 1.10, and no `~` on 1.3 and 1.4.
+_LACKS_ALL = at_most(1, 10)
 
 
 def masked_rows(mask: Any) -> Any:
@@ -46,6 +52,16 @@ def causal(first: int, rows: int, keys: int, diagonal: int, device: Any) -> Any:
     return torch.arange(keys, device=device) <= last.unsqueeze(-1)
 
 
+def _masked_for_onnx(scores: Any, mask: Any, may_mask_rows: bool) -> tuple[Any, Any]:
+    """The masked scores, and where no key may be seen. What softmax makes NaN there has no gradient in a model."""
+    minus_inf = torch.tensor(MINUS_INF, dtype=scores.dtype, device=scores.device)
+    if mask.dtype == torch.bool:
+        masked = mask.float().sum(-1, keepdim=True) < 0.5 if may_mask_rows else None
+        return torch.where(mask, scores, minus_inf.expand_as(scores)), masked
+    masked = mask.max(-1, keepdim=True)[0] < torch.finfo(mask.dtype).min if may_mask_rows else None
+    return scores + mask, masked
+
+
 def formula(
     query: Any, key: Any, value: Any, mask: Any, scale: float, diagonal: int | None, dropout_p: float, kept: Any = None
 ) -> Any:
@@ -56,8 +72,12 @@ def formula(
     """
     if diagonal is not None:
         mask = causal(0, query.size(-2), key.size(-2), diagonal, query.device)
-    mask, masked = open_masked_rows(mask) if diagonal is None or diagonal < 0 else (mask, None)
     scores = torch.matmul(query * scale, key.transpose(-2, -1))
+    may_mask_rows = diagonal is None or diagonal < 0
+    if _LACKS_ALL and mask is not None and exporting():
+        scores, masked = _masked_for_onnx(scores, mask, may_mask_rows)
+        return close(torch.matmul(torch.softmax(scores, -1), value), masked)
+    mask, masked = open_masked_rows(mask) if may_mask_rows else (mask, None)
     if mask is not None:
         scores = scores.masked_fill(~mask, MINUS_INF) if mask.dtype == torch.bool else scores + mask
     weights = torch.softmax(scores, -1)

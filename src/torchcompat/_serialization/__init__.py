@@ -1,1 +1,0 @@
-"""Pickles of earlier releases name a module of this package: see ``_moved``."""
