@@ -74,7 +74,7 @@ def formula(
         mask = causal(0, query.size(-2), key.size(-2), diagonal, query.device)
     scores = torch.matmul(query * scale, key.transpose(-2, -1))
     may_mask_rows = diagonal is None or diagonal < 0
-    if _LACKS_ALL and mask is not None and exporting():
+    if _LACKS_ALL and mask is not None and not dropout_p and exporting():
         scores, masked = _masked_for_onnx(scores, mask, may_mask_rows)
         return close(torch.matmul(torch.softmax(scores, -1), value), masked)
     mask, masked = open_masked_rows(mask) if may_mask_rows else (mask, None)

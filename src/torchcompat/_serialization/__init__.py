@@ -1,0 +1,1 @@
+"""Pickles of earlier releases name a module of this package: see ``_moved``."""
