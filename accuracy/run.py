@@ -27,6 +27,10 @@ SETUPTOOLS = {OLD: "setuptools<66", MIDDLE: "setuptools<66", NEW: "setuptools<82
 BESIDE = ("numpy<2", "packaging", "scipy", "pillow", "pytest", "hypothesis")
 
 
+# Top-level folders that some wheels hold beside the package; to import a benchmark is to run it.
+NO_MODULES = ("bin", "share", "test", "tests", "docs", "examples", "benchmarks", "__pycache__")
+
+
 def uv(*arguments, **options):
     """Whether `uv pip install` did it."""
     done = subprocess.run(["uv", "pip", "install", "-q", *map(str, arguments)], **options)
@@ -60,7 +64,7 @@ def modules(folder):
     for path in sorted(folder.iterdir()):
         if path.suffix == ".py" or (path.is_dir() and path.name.isidentifier()):
             found.append(path.stem)
-    return [name for name in found if name not in ("bin", "share", "test", "tests", "docs", "examples", "__pycache__")]
+    return [name for name in found if name not in NO_MODULES]
 
 
 def python_of(home, minor, minors):

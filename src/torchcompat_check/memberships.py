@@ -59,7 +59,7 @@ def named_in(walk: Walk, owner: Value, name: str) -> int | None:
         owner = owner.cls
     if isinstance(owner, (Ref, Instance)):
         entry = walk.uses.history.find(f"{owner.path}.{name}")
-        return None if entry is None else entry.present
+        return None if entry is None else entry.present & ~walk.uses.apart(f"{owner.path}.{name}")
     path = classes.inherited(walk, owner, name) if isinstance(owner, (LocalClass, LocalInstance, Super)) else ""
     return named_in(walk, Ref(path), name) if path else None
 
