@@ -168,6 +168,12 @@ def newest_run(findings):
     return runs(works)[-1] if works else None
 
 
+def kind_of_note(note, file):
+    """The kind of use that Python said fails."""
+    name, _, argument = note["name"].rstrip(")").partition("(")
+    return file.kind(note["line"], name, argument) if file is not None else NAME
+
+
 def label(finding):
     """A finding's name, with the argument in parentheses."""
     return f"{finding.name}({finding.parameter})" if finding.parameter else finding.name
@@ -199,7 +205,10 @@ class Comparison:
             self.file(path, file)
         for index, note in enumerate(self.notes):
             self.count["missing"] += 1
+            kind = self.kinds[kind_of_note(note, release.files.get(note["path"]))]
+            kind["missing"] += 1
             if index not in self.matched:
+                kind["missed"] += 1
                 self.differ("missed", note["path"], note["line"], note["name"], note["error"])
 
     def differ(self, kind, path, line, name, note=""):

@@ -5,6 +5,7 @@ NAME-VERSION@MINOR.json`, what `trial.py` found on one torch. Reasons are those 
 """
 
 import collections
+import concurrent.futures
 import json
 import re
 import sys
@@ -15,6 +16,7 @@ from compare import KINDS, ROOT, Comparison, Release
 
 from torchcompat_check._minors import MINORS
 
+WORKERS = 3
 PAGE = ROOT / "docs" / "check-accuracy.md"
 REASONS = Path(__file__).with_name("reasons.txt")
 INTRO = """\
@@ -54,10 +56,10 @@ was missing on these torches, so that nothing was measured.
 | Package | runs | import: found | import: confirmed | functions: found | functions: confirmed | not looked up |
 |---|---|---|---|---|---|---|"""
 BY_KIND = """
-## In functions, by the kind of use
+## By the kind of use
 
-| Kind | found | of these guarded | confirmed | not looked up |
-|---|---|---|---|---|"""
+| Kind | import: found | functions: found | of these guarded | functions: confirmed | not looked up |
+|---|---|---|---|---|---|"""
 RELEASES = """
 ## Releases
 
@@ -133,7 +135,7 @@ def at_floor(name, span, results):
 def release_rows(releases, results):
     """The table of releases."""
     for name, release in releases.items():
-        imports, every = release.floors()
+        imports, every = release.ends
         tried = [minor for one, minor in results if one == name]
         yield "| {} | {} | {} | {} | {} | {} |".format(
             name,
@@ -163,8 +165,10 @@ def kind_rows(results):
     """The table of kinds of use."""
     for kind in KINDS:
         count = sum((one.kinds[kind] for one in results.values()), collections.Counter())
+        imported = share(count["missing"] - count["missed"], count["missing"])
         found, confirmed = in_functions(count).split(" | ")
-        yield f"| {kind} | {found} | {count['guarded']} | {confirmed} | {count['not looked up']} |"
+        rest = f"{count['guarded']} | {confirmed} | {count['not looked up']}"
+        yield f"| {kind} | {imported} | {found} | {rest} |"
 
 
 def at_import(count):
@@ -201,16 +205,28 @@ def page(releases, results):
     return "\n".join(parts) + "\n", open_rows
 
 
+def compared(folder, name):
+    """(a release, {minor: what was found on it}); a process of its own does it, and keeps the files for itself."""
+    warnings.simplefilter("ignore")
+    release, results = Release(folder / "packages" / name), {}
+    for path in (folder / "probes").glob(f"{name}@*.json"):
+        minor = path.stem.partition("@")[2]
+        results[minor] = Comparison(release, minor, json.loads(path.read_text()))
+    release.ends = release.floors()
+    release.files.clear()
+    return release, results
+
+
 def main(folder, arguments):
     """Compare and write."""
     warnings.simplefilter("ignore")
     folder = Path(folder)
+    names = sorted({path.stem.partition("@")[0] for path in (folder / "probes").glob("*.json")})
     releases, results = {}, {}
-    for path in sorted((folder / "probes").glob("*.json")):
-        name, _, minor = path.stem.partition("@")
-        if name not in releases:
-            releases[name] = Release(folder / "packages" / name)
-        results[name, minor] = Comparison(releases[name], minor, json.loads(path.read_text()))
+    with concurrent.futures.ProcessPoolExecutor(WORKERS) as pool:
+        for name, (release, by_minor) in zip(names, pool.map(compared, [folder] * len(names), names)):
+            releases[name] = release
+            results.update(((name, minor), one) for minor, one in by_minor.items())
     text, open_rows = page(releases, results)
     print(*open_rows, sep="\n")
     print(dict(sum((one.count for one in results.values()), collections.Counter())))

@@ -1,4 +1,4 @@
-"""Guards through what the code itself has put somewhere: an attribute, an entry of a dictionary, an element of a list."""
+"""Guards through what the code itself has put somewhere: into an attribute, a dictionary, a list."""
 
 import pytest
 from marked import check

@@ -1,4 +1,4 @@
-"""Modules that `import torch` does not bring on every torch: as attributes they are there once something imports them."""
+"""Modules that `import torch` does not bring on every torch: they are attributes once something imports them."""
 
 from marked import check, findings
 
@@ -39,11 +39,13 @@ def test_an_import_anywhere_in_the_file_brings_it():
 
 
 def test_a_module_that_may_import_it_leaves_the_question_open():
-    check("""
+    check(
+        """
         import torch
         import torch.utils.tensorboard  # > torch.utils.tensorboard 1.2-
         torch.utils.checkpoint.checkpoint(f, x)
-    """.replace("  # > torch.utils.tensorboard 1.2-", ""))
+    """.replace("  # > torch.utils.tensorboard 1.2-", "")
+    )
     check("""
         import torch
         torch.compile(f)  # > torch.compile 2.0-

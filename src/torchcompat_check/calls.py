@@ -117,7 +117,7 @@ def called(
         return bodies.inline(walk, function.function, [function.receiver, *arguments], keywords)
     if isinstance(function, Method):
         if isinstance(function.receiver, Mapping):
-            return dict(function.receiver.items).get(arguments[0].value) if is_literal(arguments[:1]) else None
+            return item(function.receiver, arguments[0]) if arguments else None
         return versions.call_method(function, arguments)
     if isinstance(function, memberships.SEVERAL):
         is_get = isinstance(node.func, ast.Attribute) and node.func.attr == "get" and arguments
@@ -127,9 +127,11 @@ def called(
     return handed
 
 
-def is_literal(arguments: Sequence[Value]) -> bool:
-    """Whether the arguments are one that can be a key."""
-    return len(arguments) == 1 and isinstance(arguments[0], Const) and dictionaries.is_hashable(arguments[0].value)
+def item(mapping: Mapping, key: Value) -> Value:
+    """What `mapping.get(key)` gives of a key that it is known to have."""
+    return (
+        dict(mapping.items).get(key.value) if isinstance(key, Const) and dictionaries.is_hashable(key.value) else None
+    )
 
 
 def uses(walk: Walk, node: ast.Call, function: Value, mask: int, arguments: Sequence[Value]) -> Value:

@@ -43,7 +43,8 @@ def added_by(node: ast.AST) -> tuple[ast.AST | None, list[str], bool]:
         key = text_of(getattr(node.slice, "value", node.slice) if type(node.slice).__name__ == "Index" else node.slice)
         return node.value, [] if key is None else [key], key is not None
     if isinstance(node, ast.AugAssign):
-        return node.target, *literals(node.value)
+        keys, is_whole = literals(node.value)
+        return node.target, keys, is_whole
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in FILLING:
         at, own = FILLING[node.func.attr], node.args
         if node.func.attr not in WHOLE:
@@ -134,7 +135,7 @@ def is_closed(node: ast.AST, function: Any, key: str) -> bool:
     """Whether an expression makes a container without a key: a display, or of `**kwargs` of which it is no part."""
     if text_of(node) is None and getattr(node, "value", node) is None:
         return True  # None, for a container that is made later
-    if isinstance(node, ast.Dict) or isinstance(node, DISPLAYS):
+    if isinstance(node, (ast.Dict, *DISPLAYS)):
         keys, is_whole = literals(node)
         if is_whole:
             return key not in keys

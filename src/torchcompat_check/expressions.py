@@ -5,8 +5,18 @@ from __future__ import annotations
 import ast
 from typing import TYPE_CHECKING, Any, Callable
 
-from . import binding, calls, classes, comprehensions, conditions, dictionaries, entries, implicit, memberships
-from . import versions
+from . import (
+    binding,
+    calls,
+    classes,
+    comprehensions,
+    conditions,
+    dictionaries,
+    entries,
+    implicit,
+    memberships,
+    versions,
+)
 from ._minors import ALL
 from .history import is_torch
 from .values import (

@@ -281,7 +281,7 @@ class History:
         return entry.present & ~functions | (functions & self._below(name) if functions else 0)
 
     def apart(self, name: str) -> int:
-        """The minors on which `import torch` does not bring the module *name*; 0 if it does not on the newest either."""
+        """The minors on which `import torch` does not bring the module *name*, if it does on the newest."""
         found = self.needs_import(name)
         return 0 if found >> (len(MINORS) - 1) & 1 else found
 

@@ -42,7 +42,7 @@ def is_named(module: str, names: set[str]) -> bool:
 
 def named_in(source: str) -> set[str]:
     """The modules that a file imports, and what it imports from them; and what strings may stand for."""
-    found = set()
+    found: set[str] = set()
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
             found.update(alias.name for alias in node.names)
