@@ -86,6 +86,10 @@ class File:
         self._spans = {}
         nodes = list(ast.walk(self.tree))
         self._lambdas = [node for node in nodes if isinstance(node, ast.Lambda)]
+        clauses = [node for node in nodes if isinstance(node, ast.ExceptHandler) and node.type is not None]
+        for node in clauses:  # a statement's span is its header, and ends before them
+            lines = range(node.lineno, node.type.end_lineno + 1)
+            self._spans.update(dict.fromkeys(lines, (lines[0], lines[-1])))
         self._caught = {line for node in nodes for line in caught(node)}
         self._handed_on = {line for node in nodes for line in handed_on(node)}
 
@@ -294,7 +298,9 @@ def is_guarded(file, line, name, argument, index):
     """Whether the checker met a name, or an argument of it, in the statement of a line, and says that it is guarded."""
     first, last = file.span(line)
     met = [each for at in range(first, last + 1) for each in file.seen.get(at, ()) if each[1] == argument]
-    masks = [mask for each, _, mask in met if each == name] or [mask for each, _, mask in met if same(each, name)]
+    masks = [mask for each, _, mask in met if each == name]
+    masks = masks or [mask for each, _, mask in met if each.startswith(name + ".")]
+    masks = masks or [mask for each, _, mask in met if same(each, name)]
     return bool(masks) and not any(mask >> index & 1 for mask in masks)
 
 
