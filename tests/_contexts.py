@@ -8,14 +8,14 @@ import torch
 
 import torchcompat._every  # noqa: F401  every shim is found below
 from torchcompat import SHIMS, at_least, cpu, get_default_device
-from torchcompat._serialization._settings import skipping
 from torchcompat.attention import fastpath
 from torchcompat.determinism import deterministic
 from torchcompat.device import default_device
 from torchcompat.nn.attention import _backends
 from torchcompat.nn.utils import _parametrize
 from torchcompat.precision import conv_precision, get_conv_precision, get_matmul_precision, matmul_precision
-from torchcompat.utils._checkpoint_run import overrides
+from torchcompat.serialization._settings import skipping
+from torchcompat.utils.checkpoint._run import overrides
 
 
 def _of(name):

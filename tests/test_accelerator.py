@@ -292,7 +292,7 @@ try:
     f["synchronize"]("cuda:0")
 except ValueError as error:
     seen["error"] = str(error)
-from torchcompat._device_module import of
+from torchcompat.device._module import of
 toys = of("toy")
 seen["module"] = [toys.device_count(), toys.current_device(), toys.is_available(), repr(toys)]
 with toys.stream(None):

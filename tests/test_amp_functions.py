@@ -18,7 +18,7 @@ from amp_tools import (
 
 from torchcompat import SHIMS, amp, at_least, at_most
 from torchcompat.amp._state import is_autocast_enabled
-from torchcompat.nn._autocast import without_autocast
+from torchcompat.nn.functional._sdpa._autocast import without_autocast
 
 fwd_test = pytest.mark.shim("amp.custom_fwd")
 

@@ -5,8 +5,8 @@ import threading
 import pytest
 import torch
 
-from torchcompat import SHIMS, UnsupportedError, _default_device, at_least
-from torchcompat.device import default_device
+from torchcompat import SHIMS, UnsupportedError, at_least
+from torchcompat.device import _default, default_device
 
 HAS_DEFAULT = at_least(2, 0)
 needs_default = pytest.mark.skipif(not HAS_DEFAULT, reason="torch has had a default device since 2.0")
@@ -203,5 +203,5 @@ def test_a_block_on_no_device(device, error):
 
 
 def test_the_top_level_names_are_here():
-    assert _default_device.get_default_device is SHIMS["get_default_device"].public
-    assert _default_device.set_default_device is SHIMS["set_default_device"].public
+    assert _default.get_default_device is SHIMS["get_default_device"].public
+    assert _default.set_default_device is SHIMS["set_default_device"].public

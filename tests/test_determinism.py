@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from torch.backends import cudnn
 
 import torchcompat
-from torchcompat import _scope, _switches, at_least, determinism
-from torchcompat.determinism import deterministic
+from torchcompat import _scope, at_least, determinism
+from torchcompat.determinism import _switches, deterministic
 
 VARIABLE = "CUBLAS_WORKSPACE_CONFIG"
 LAWS = settings(max_examples=60)

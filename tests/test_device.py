@@ -8,11 +8,11 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from torchcompat import _device_choice as choice
-from torchcompat import _device_probe as probe
 from torchcompat import at_least
-from torchcompat._device_choice import Facts, Found
+from torchcompat.device import _choice as choice
+from torchcompat.device import _probe as probe
 from torchcompat.device import available_devices, best_device
+from torchcompat.device._choice import Facts, Found
 
 TYPES = ["cuda", "xpu", "toy", "mps", "cpu"]
 

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from torchcompat import at_least
-from torchcompat._nvidia import Driver, Gpu, usable, visible_devices
+from torchcompat.device._nvidia import Driver, Gpu, usable, visible_devices
 
 
 @pytest.mark.parametrize(

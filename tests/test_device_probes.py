@@ -22,7 +22,7 @@ LINUX = sys.platform.startswith("linux")
 SERVER = """
 import json, os, sys, tempfile, traceback, warnings
 import torch
-from torchcompat import _nvidia
+from torchcompat.device import _nvidia
 from torchcompat._torch import find
 from torchcompat.device import available_devices, best_device
 

@@ -6,10 +6,10 @@ import sys
 import pytest
 import torch
 
-from torchcompat import _dtype_hardware as hardware
 from torchcompat import amp, at_least, at_most, torch_version
 from torchcompat._shim import NEWEST
 from torchcompat.dtypes import NAMES as KNOWN
+from torchcompat.dtypes import _hardware as hardware
 from torchcompat.dtypes import dtype_support, is_dtype_supported
 
 LEVELS = ["native", "emulated", "storage", "none"]

@@ -19,8 +19,14 @@ from _fastpath_cases import (
     places,
 )
 
-from torchcompat import SHIMS, _fastpath, _sdpa_conditions, at_least
-from torchcompat.attention import fastpath_faults, why_not_fastpath, why_not_nested_tensor
+from torchcompat import SHIMS, at_least
+from torchcompat.attention import (
+    _conditions,
+    _sdpa_conditions,
+    fastpath_faults,
+    why_not_fastpath,
+    why_not_nested_tensor,
+)
 
 
 def agree(module, *inputs, **kwargs):
@@ -317,7 +323,7 @@ def test_exporting():
 def test_the_documentation_has_the_conditions():
     with open(os.path.join(os.path.dirname(__file__), "..", "docs", "attention.md"), encoding="utf-8") as file:
         rows = {line.rstrip() for line in file if line.startswith("| `")}
-    tables = (_fastpath.LAYER, _fastpath.ATTENTION, _fastpath.PACKING, _sdpa_conditions.FLASH_ON_CPU)
+    tables = (_conditions.LAYER, _conditions.ATTENTION, _conditions.PACKING, _sdpa_conditions.FLASH_ON_CPU)
     expected = {row(condition) for table in tables for condition in table}
     assert rows == expected, (sorted(rows - expected), sorted(expected - rows))
 

@@ -27,8 +27,8 @@ from _fastpath_cases import (
     set_grad,
 )
 
-from torchcompat import _fastpath, at_least, is_version
-from torchcompat.attention import why_not_fastpath, why_not_nested_tensor
+from torchcompat import at_least, is_version
+from torchcompat.attention import _conditions, why_not_fastpath, why_not_nested_tensor
 
 
 def check(factors, config, module, inputs, masks, operator, crashes):
@@ -175,7 +175,7 @@ def test_encoder():
 
 
 SINGLES = {"layer": LAYER, "attention": ATTENTION, "packing": ENCODER}
-TABLES = {"layer": _fastpath.LAYER, "attention": _fastpath.ATTENTION, "packing": _fastpath.PACKING}
+TABLES = {"layer": _conditions.LAYER, "attention": _conditions.ATTENTION, "packing": _conditions.PACKING}
 ELSEWHERE = {"nested_mask", "tracing", "compiling", "layer_type"}  # these have tests of their own
 
 

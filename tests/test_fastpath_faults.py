@@ -33,12 +33,12 @@ from _fastpath_fault_cases import CASES as FAULT_CASES
 from _fastpath_fault_cases import decoder
 from _fastpath_layer_fault_cases import CASES as LAYER_FAULT_CASES
 
-from torchcompat import _fastpath_faults, at_least, is_version
-from torchcompat._fastpath_switch import slow_path
-from torchcompat.attention import SafeFastpath, fastpath_faults, safe_forward
+from torchcompat import at_least, is_version
+from torchcompat.attention import SafeFastpath, _faults, fastpath_faults, safe_forward
+from torchcompat.attention._switch import slow_path
 
 CASES = FAULT_CASES + LAYER_FAULT_CASES
-ROWS = [row for name in ("CRASHES", "PACKING", "BOTH", "LAYER", "ATTENTION") for row in getattr(_fastpath_faults, name)]
+ROWS = [row for name in ("CRASHES", "PACKING", "BOTH", "LAYER", "ATTENTION") for row in getattr(_faults, name)]
 
 
 def here(code):
@@ -73,15 +73,15 @@ def both_raise(native, expected):
 
 def applies(code, call):
     """Whether this torch has the fault in this call; the attention has some for a shorter time than the layer."""
-    tables = [_fastpath_faults.CRASHES, _fastpath_faults.BOTH]
+    tables = [_faults.CRASHES, _faults.BOTH]
     if isinstance(
         call.module, (torch.nn.MultiheadAttention, torch.nn.TransformerDecoderLayer, torch.nn.TransformerDecoder)
     ):
         if code == "no_bias" and at_least(2, 1):
             return False
-        tables.append(_fastpath_faults.ATTENTION)
+        tables.append(_faults.ATTENTION)
     else:
-        tables += [_fastpath_faults.LAYER, _fastpath_faults.PACKING]
+        tables += [_faults.LAYER, _faults.PACKING]
     if code == "mask_warning" and not at_least(2, 0):
         return any(mask is not None and mask.is_floating_point() for name, mask in call.kwargs.items())
     return any(row.code == code and row.holds() for table in tables for row in table)
@@ -424,7 +424,7 @@ def test_the_documentation_has_the_faults():
 
 def documented():
     for name, place in TABLES.items():
-        for row in getattr(_fastpath_faults, name):
+        for row in getattr(_faults, name):
             until = f" to {row.last}" if row.last else " on"
             until = "" if row.first == row.last else until
             number = "#" + row.link.rpartition("/")[2]

@@ -11,8 +11,8 @@ from functional_module_tools import FALLBACK, Pair, Scale, X, scalar
 from torch import nn
 
 from torchcompat import UnsupportedError, at_least
-from torchcompat._exclusive import exclusive
 from torchcompat.func import functional_module
+from torchcompat.func._exclusive import exclusive
 
 needs_compile = pytest.mark.skipif(
     not at_least(2, 1) and (not at_least(2, 0) or sys.version_info >= (3, 11)),

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from torchcompat import mps, xpu
-from torchcompat._device_module import of
+from torchcompat.device._module import of
 
 shim = pytest.mark.shim
 limit = pytest.mark.limit

@@ -13,8 +13,8 @@ import pytest
 import torch
 
 from torchcompat import SHIMS, at_least
-from torchcompat._sdpa_choice import asked, bind, choose
 from torchcompat.attention import sdpa_backend, why_not_fastpath
+from torchcompat.attention._sdpa import asked, bind, choose
 
 has_sdpa = pytest.mark.skipif(not at_least(2, 0), reason="torch has the function since 2.0")
 NATIVE = torch.nn.functional.scaled_dot_product_attention if at_least(2, 0) else None

@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from torchcompat import SHIMS, UnsupportedError, at_least
-from torchcompat._sdpa_choice import _debugged as debugged
-from torchcompat._sdpa_choice import asked, bind, choose
 from torchcompat.attention import sdpa_backend, why_not_fastpath
+from torchcompat.attention._sdpa import _debugged as debugged
+from torchcompat.attention._sdpa import asked, bind, choose
 
 has_sdpa = pytest.mark.skipif(not at_least(2, 0), reason="torch has the function since 2.0")
 if at_least(2, 3):

@@ -26,10 +26,6 @@ if TYPE_CHECKING:
     from . import serialization as serialization
     from . import utils as utils
     from . import xpu as xpu
-    from ._compile import compile as compile
-    from ._default_device import get_default_device as get_default_device
-    from ._default_device import get_device_module as get_device_module
-    from ._default_device import set_default_device as set_default_device
     from ._every import SHIMS as SHIMS
     from ._grad_mode import enable_grad as enable_grad
     from ._grad_mode import inference_mode as inference_mode
@@ -50,12 +46,16 @@ if TYPE_CHECKING:
     from .attention import why_not_fastpath as why_not_fastpath
     from .compiler import clean_state_dict as clean_state_dict
     from .compiler import unwrap_compiled as unwrap_compiled
+    from .compiler._compile import compile as compile
     from .determinism import deterministic as deterministic
     from .determinism import seed_everything as seed_everything
     from .determinism import seed_worker as seed_worker
     from .determinism import seeded_generator as seeded_generator
     from .device import available_devices as available_devices
     from .device import best_device as best_device
+    from .device._default import get_default_device as get_default_device
+    from .device._default import get_device_module as get_device_module
+    from .device._default import set_default_device as set_default_device
     from .func import functional_call as functional_call
     from .func import functional_module as functional_module
     from .memory import OutOfMemoryError as OutOfMemoryError
@@ -78,8 +78,6 @@ _attach(
     {
         "": "accelerator amp attention compiler cpu determinism device dtypes func memory mps nn optim precision "
         "serialization utils xpu",
-        "_compile": "compile",
-        "_default_device": "get_default_device get_device_module set_default_device",
         "_every": "SHIMS",
         "_grad_mode": "enable_grad inference_mode is_inference_mode_enabled no_grad set_grad_enabled",
         "_meshgrid": "meshgrid",
@@ -88,8 +86,10 @@ _attach(
         "amp._state": "get_autocast_dtype is_autocast_enabled",
         "attention": "why_not_fastpath",
         "compiler": "clean_state_dict unwrap_compiled",
+        "compiler._compile": "compile",
         "determinism": "deterministic seed_everything seed_worker seeded_generator",
         "device": "available_devices best_device",
+        "device._default": "get_default_device get_device_module set_default_device",
         "func": "functional_call functional_module",
         "memory": "OutOfMemoryError is_oom_error",
         "precision": "conv_precision get_conv_precision get_float32_matmul_precision get_matmul_precision "

@@ -10,8 +10,8 @@ from typing import Any
 
 import torch
 
-from . import _device_module
 from ._shim import polyfill
+from .device import _module
 
 __all__ = [
     "Event",
@@ -31,10 +31,10 @@ __all__ = [
 _LOADED = "https://github.com/pytorch/pytorch/pull/98837"
 _DEVICE_MODULE = "https://github.com/pytorch/pytorch/pull/124676"
 
-_mps = _device_module.of("mps")
+_mps = _module.of("mps")
 
 
-def _present() -> _device_module.DeviceModule:
+def _present() -> _module.DeviceModule:
     """What MPS can do; RuntimeError where there is no device."""
     _mps.require()
     return _mps

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any, ContextManager, cast
 
 import torch
 
-from . import _accelerator, _device_module
 from ._shim import Limit, polyfill
 from ._torch import at_least, find
+from .device import _accelerator, _module
 
 if TYPE_CHECKING:
     from ._types import Device
@@ -55,10 +55,10 @@ _GENERATOR = "https://github.com/pytorch/pytorch/pull/118613"
 _MEMORY = "https://github.com/pytorch/pytorch/pull/129919"
 _RESET = Limit("no device", "AttributeError where torch is built without XPU", "native", "2.5")
 
-_xpu = _device_module.of("xpu")
+_xpu = _module.of("xpu")
 
 
-def _present() -> _device_module.DeviceModule:
+def _present() -> _module.DeviceModule:
     """What XPU can do; AssertionError where torch is built without it, RuntimeError where there is no device."""
     if not _accelerator.is_built("xpu"):
         raise AssertionError("this torch is built without XPU")
@@ -396,5 +396,5 @@ class Event(_Event):  # type: ignore[misc]
         if at_least(2, 15):
             return super().__new__(cls, enable_timing, blocking, interprocess)
         if interprocess:
-            raise _device_module.missing("xpu", "Event for several processes")
+            raise _module.missing("xpu", "Event for several processes")
         return super().__new__(cls, enable_timing)

@@ -16,9 +16,6 @@ from torchcompat import precision as precision
 from torchcompat import serialization as serialization
 from torchcompat import utils as utils
 from torchcompat import xpu as xpu
-from torchcompat._default_device import get_default_device as get_default_device
-from torchcompat._default_device import get_device_module as get_device_module
-from torchcompat._default_device import set_default_device as set_default_device
 from torchcompat._every import SHIMS as SHIMS
 from torchcompat._grad_mode import is_inference_mode_enabled as is_inference_mode_enabled
 from torchcompat._meshgrid import meshgrid as meshgrid
@@ -40,6 +37,9 @@ from torchcompat.determinism import seed_worker as seed_worker
 from torchcompat.determinism import seeded_generator as seeded_generator
 from torchcompat.device import available_devices as available_devices
 from torchcompat.device import best_device as best_device
+from torchcompat.device._default import get_default_device as get_default_device
+from torchcompat.device._default import get_device_module as get_device_module
+from torchcompat.device._default import set_default_device as set_default_device
 from torchcompat.func import functional_call as functional_call
 from torchcompat.func import functional_module as functional_module
 from torchcompat.memory import is_oom_error as is_oom_error

@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 from torchcompat.utils import checkpoint as public
-from torchcompat.utils._checkpoint_run import run
+from torchcompat.utils.checkpoint._run import run
 
 
 def network(dropout=0.0):

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from .. import _accelerator as this
-from .._accelerator import positional_only
-from .._device_module import missing
 from .._shim import Limit, polyfill
 from .._torch import UnsupportedError, find, is_version
+from ..device import _accelerator as this
+from ..device._accelerator import positional_only
+from ..device._module import missing
 from . import memory as memory
 from . import random as random
 from .memory import (

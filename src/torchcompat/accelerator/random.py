@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from .. import _accelerator as this
-from .._accelerator import positional_only
 from .._shim import polyfill
+from ..device import _accelerator as this
+from ..device._accelerator import positional_only
 
 if TYPE_CHECKING:
     from .._types import Device

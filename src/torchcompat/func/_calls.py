@@ -6,8 +6,8 @@ from typing import Any, Sequence
 
 import torch
 
-from .._functional_call import FunctionalModule, call_once
 from .._shim import Limit, facade, polyfill
+from ._functional_call import FunctionalModule, call_once
 
 _NATIVE_FAULTS = [
     Limit("args", "`args` must be given, and None is passed on to the forward.", on="native", first="2.0", last="2.5"),

@@ -12,13 +12,13 @@ from typing import Any, Callable, Sequence
 import torch
 from torch.nn.functional import linear
 
-from .._module_tree import is_hooked, is_hooked_globally
+from .._hooks import is_hooked, is_hooked_globally
 from .._shim import SHIMS
 from .._torch import at_least, find
 from ..amp._state import switch_of
-from ._fused import plain_call
 from ._masks import MINUS_INF
 from ._states import kernel_of
+from .functional._sdpa._fused import plain_call
 
 _fused_layer: Any = at_least(1, 12) and find("torch._transformer_encoder_layer_fwd")
 _fused_attention: Any = at_least(1, 12) and find("torch._native_multi_head_attention")

@@ -11,12 +11,12 @@ from torch.nn.functional import dropout, linear, pad
 from .. import _moved
 from .._shim import at_home
 from .._torch import at_least, compiling, find
-from ._autocast import autocast_dtype
 from ._fast import attention_by_torch
 from ._masks import additive_pair
 from ._scripting import is_scripting, multihead
 from ._states import restore
 from .functional import scaled_dot_product_attention
+from .functional._sdpa._autocast import autocast_dtype
 
 # Modules take device= and dtype= since 1.9, https://github.com/pytorch/pytorch/pull/54508 ; before, they are moved.
 HAS_FACTORY_KEYWORDS = at_least(1, 9)

@@ -10,8 +10,8 @@ import torch
 
 from .._shim import Limit, polyfill
 from .._torch import find
-from ._lr_base import Lrs, Scheduler, check_optimizer, per_group, values_of
 from ._swa_average import as_numbers, average_all, back, blend_all, by_kind
+from .lr_scheduler._base import Lrs, Scheduler, check_optimizer, per_group, values_of
 
 if TYPE_CHECKING:
     from .._types import AverageAll, AverageOne

@@ -27,8 +27,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from torchcompat import at_least
-from torchcompat.nn.attention import _flex, _flex_tiles
-from torchcompat.nn.attention.flex_attention import AuxRequest, create_block_mask
+from torchcompat.nn.attention.flex_attention import AuxRequest, _blockwise, _tiles, create_block_mask
 
 
 def window(b, h, q_idx, kv_idx):
@@ -39,10 +38,10 @@ class Tiles:
     """Within: no call is too small for tiles and for the recomputing backward pass."""
 
     def __init__(self, monkeypatch, rows=16, columns=16, elements=2**10):
-        monkeypatch.setattr(_flex_tiles, "ROWS", rows)
-        monkeypatch.setattr(_flex_tiles, "COLUMNS", columns)
-        monkeypatch.setattr(_flex_tiles, "ELEMENTS", elements)
-        monkeypatch.setattr(_flex, "PLAIN", 0)
+        monkeypatch.setattr(_tiles, "ROWS", rows)
+        monkeypatch.setattr(_tiles, "COLUMNS", columns)
+        monkeypatch.setattr(_tiles, "ELEMENTS", elements)
+        monkeypatch.setattr(_blockwise, "PLAIN", 0)
 
 
 @pytest.fixture
@@ -79,7 +78,7 @@ def test_tiles_agree_with_the_formula(tiny, score_mod, mask_mod, key_heads):
 
 
 def test_the_plain_formula_agrees(tiny, monkeypatch):
-    monkeypatch.setattr(_flex, "PLAIN", 2**20)
+    monkeypatch.setattr(_blockwise, "PLAIN", 2**20)
     inputs = qkv(length=7, requires_grad=True)
     mask = create_block_mask(nowhere_at_first, None, None, 7, 7, device="cpu", BLOCK_SIZE=2)
     out = flex(*inputs, alibi, mask)

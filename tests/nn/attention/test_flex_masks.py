@@ -23,8 +23,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from torchcompat import SHIMS, available_devices
-from torchcompat.nn.attention import _flex_masks
-from torchcompat.nn.attention.flex_attention import and_masks, create_block_mask, noop_mask
+from torchcompat.nn.attention.flex_attention import _masks, and_masks, create_block_mask, noop_mask
 
 about_masks = pytest.mark.shim(PREFIX + "BlockMask")
 
@@ -118,7 +117,7 @@ def test_create_block_mask_refuses(impl):
 
 
 def test_the_whole_mask_is_never_held(monkeypatch):
-    monkeypatch.setattr(_flex_masks, "STRIP", 2**12)
+    monkeypatch.setattr(_masks, "STRIP", 2**12)
     largest = []
 
     def mask_mod(b, h, q_idx, kv_idx):
@@ -239,10 +238,10 @@ def test_law_of_lists_and_grids(data):
     rows, columns = data.draw(st.integers(1, 5)), data.draw(st.integers(1, 5))
     cells = data.draw(st.lists(st.booleans(), min_size=rows * columns, max_size=rows * columns))
     dense = torch.tensor(cells).view(1, 1, rows, columns)
-    counts, places = _flex_masks.listed(dense)
-    assert (_flex_masks.grid(counts, places, columns) == dense.int()).all()
-    back = _flex_masks.transposed(*_flex_masks.transposed(counts, places, columns), rows)
-    assert (_flex_masks.grid(*back, columns) == dense.int()).all()
+    counts, places = _masks.listed(dense)
+    assert (_masks.grid(counts, places, columns) == dense.int()).all()
+    back = _masks.transposed(*_masks.transposed(counts, places, columns), rows)
+    assert (_masks.grid(*back, columns) == dense.int()).all()
 
 
 @pytest.mark.shim(PREFIX + "or_masks")

@@ -10,7 +10,19 @@ from typing import Any
 
 import torch
 
-from .._batched import BatchedTensor, Levels, levels_of, lift, physical_of, rank, register, rule, shape, spread, wrap
+from .._batched import (
+    BatchedTensor,
+    Levels,
+    levels_of,
+    lift,
+    physical_of,
+    rank,
+    register,
+    rule,
+    shape,
+    spread,
+    wrap,
+)
 from ._indexing import Place, copy_or_target, refuse_shape
 from ._reductions import shift
 

@@ -12,7 +12,18 @@ import torch
 import torch.nn.functional as F
 
 from ..._torch import at_least
-from .._batched import BatchedTensor, each, levels_of, lift, physical_of, rank, refuse_wider, register, rule, wrap
+from .._batched import (
+    BatchedTensor,
+    each,
+    levels_of,
+    lift,
+    physical_of,
+    rank,
+    refuse_wider,
+    register,
+    rule,
+    wrap,
+)
 
 ARITHMETIC = ["add", "sub", "mul", "truediv", "div", "floordiv", "mod", "pow", "and", "or", "xor", "lshift", "rshift"]
 OPERATORS = ["__neg__", "__pos__", "__abs__", "__invert__", "__eq__", "__ne__", "__lt__", "__le__", "__gt__", "__ge__"]

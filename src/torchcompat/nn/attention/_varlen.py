@@ -7,8 +7,8 @@ from typing import Any, Sequence
 
 import torch
 
-from . import _flex, _flex_tiles
-from ._flex_masks import ceil_div
+from .flex_attention import _blockwise, _tiles
+from .flex_attention._masks import ceil_div
 
 BLOCK = 128
 
@@ -127,8 +127,8 @@ def _attend(query: Any, key: Any, value: Any, scale: float, window: Sequence[int
         return out.squeeze(0), None
     working = torch.float64 if query.dtype == torch.float64 else torch.float32
     band: Any = None if all(open_) else Band(length, keys, window, query.device)
-    plan = _flex_tiles.Plan(None, band, query, key, scale)
-    out, lse, _ = _flex.attend(plan, query.to(working), key.to(working), value.to(working))
+    plan = _tiles.Plan(None, band, query, key, scale)
+    out, lse, _ = _blockwise.attend(plan, query.to(working), key.to(working), value.to(working))
     return out.squeeze(0).to(query.dtype), lse.squeeze(0).detach().float()
 
 
@@ -172,7 +172,7 @@ def attention(
     outs.append(query.new_zeros(rest, query.size(1), value.size(-1)))
     if not with_lse:
         return torch.cat(outs), None
-    sums.append(query.new_full((query.size(1), rest), _flex_tiles.MINUS_INF).float())
+    sums.append(query.new_full((query.size(1), rest), _tiles.MINUS_INF).float())
     return torch.cat(outs), torch.cat(sums, 1)
 
 

@@ -1,6 +1,6 @@
 # Written by `python docs/generate.py`; docs/typing.md tells what it is for.
-from torchcompat.optim._lr_base import Lrs
-from torchcompat.optim._lr_base import Scheduler
+from torchcompat.optim.lr_scheduler._base import Lrs
+from torchcompat.optim.lr_scheduler._base import Scheduler
 from typing import Any
 from typing import Callable
 

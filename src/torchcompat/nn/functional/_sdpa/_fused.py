@@ -1,0 +1,129 @@
+"""Autograd around the two fast ways to compute attention; their second derivatives are those of the plain formula."""
+
+from __future__ import annotations
+
+from typing import Any, Sequence
+
+import torch
+
+from ...._torch import compiling, find
+from . import _blocks
+from ._autocast import without_autocast
+from ._formula import formula, repeat_heads
+
+_transforms: Any = find("torch._C._functorch.are_transforms_active")  # 1.13
+_interpreters: Any = find("torch._C._functorch.peek_interpreter_stack")  # since 2.0
+_forward_mode: Any = find("torch.autograd.forward_ad")
+_PLAIN = (torch.Tensor, torch.nn.Parameter)
+
+
+def _in_transform() -> bool:
+    """Whether a transform of torch.func, or a backward pass that it batches, is at work."""
+    if _interpreters is not None:
+        return _interpreters() is not None
+    return _transforms is not None and bool(_transforms())
+
+
+def is_batched(grad: Any) -> bool:
+    """Whether vmap batches this backward pass: then it lets no ordinary tensor be added to in place."""
+    try:
+        torch.zeros((), dtype=grad.dtype, device=grad.device).add_(grad.detach()[(0,) * grad.dim()])
+    except RuntimeError:
+        return True
+    return False
+
+
+def plain_call(tensors: Sequence[Any]) -> bool:
+    """Whether nothing looks into this call but autograd: no compiler, tracer, transform, forward mode or subclass."""
+    if compiling() or any(type(tensor) not in _PLAIN for tensor in tensors):
+        return False
+    if getattr(_forward_mode, "_current_level", -1) >= 0 or _in_transform():
+        return False
+    return torch._C._get_tracing_state() is None
+
+
+def needs_grad(tensors: Sequence[Any]) -> bool:
+    """Whether autograd records a call with these tensors, some of which may be None."""
+    return torch.is_grad_enabled() and any(tensor is not None and tensor.requires_grad for tensor in tensors)
+
+
+def _by_formula(saved: Sequence[Any], needed: Sequence[bool], grad: Any, options: Any, kept: Any = None) -> list[Any]:
+    """The gradients of the formula by query, key, value and mask, with a graph of their own."""
+    query, key, value, mask = saved
+    scale, diagonal, dropout_p, _ = options
+    with torch.enable_grad():
+        if query.dim() == 4:
+            key, value = repeat_heads(key, query.size(1)), repeat_heads(value, query.size(1))
+        out = formula(query, key, value, mask, scale, diagonal, dropout_p, kept)
+        wanted = [tensor for tensor, need in zip(saved, needed) if need]
+        found = iter(torch.autograd.grad(out, wanted, grad, create_graph=True, allow_unused=True))
+    return [next(found) if need else None for need in needed]
+
+
+class _Blockwise(torch.autograd.Function):  # type: ignore[misc]
+    """Attention in blocks (:mod:`_blocks`): what is saved is linear in the lengths."""
+
+    @staticmethod
+    def forward(ctx: Any, query: Any, key: Any, value: Any, mask: Any, options: Any) -> Any:
+        out, sums = _blocks.forward(query, key, value, mask, options)
+        ctx.save_for_backward(query, key, value, mask, out, sums)
+        ctx.mark_non_differentiable(sums)
+        ctx.options = options
+        return out, sums
+
+    @staticmethod
+    def backward(ctx: Any, grad: Any, _: Any) -> Any:
+        *saved, out, sums = ctx.saved_tensors
+        needed, options = ctx.needs_input_grad[:4], ctx.options
+        with without_autocast(grad.device.type):
+            if torch.is_grad_enabled() or is_batched(grad):
+                query, key, _, mask = saved
+                kept = _blocks.all_kept(query, key, mask, options) if options.dropout_p else None
+                return (*_by_formula(saved, needed, grad, options, kept), None)
+            return (*_blocks.backward(saved, out, sums, grad, options, needed), None)
+
+
+def in_blocks(query: Any, key: Any, value: Any, mask: Any, scale: float, diagonal: int | None, dropout_p: float) -> Any:
+    """Attention of 4-D tensors, as :mod:`_blocks` takes them."""
+    # Drawn where dropout draws its numbers from, so that torch.manual_seed makes it repeat.
+    seed = int(torch.randint(2**31, ()).item()) if dropout_p else 0
+    options = _blocks.Options(scale, diagonal, dropout_p, seed)
+    if not needs_grad((query, key, value, mask)):
+        return _blocks.forward(query, key, value, mask, options)[0]
+    return _Blockwise.apply(query, key, value, mask, options)[0]
+
+
+class _TorchFused(torch.autograd.Function):  # type: ignore[misc]
+    """Torch's own kernel, which keeps its graph to itself: it has a first derivative only."""
+
+    @staticmethod
+    def forward(ctx: Any, query: Any, key: Any, value: Any, mask: Any, options: Any, kernel: Any) -> Any:
+        inputs = (query, key, value, mask)
+        leaves = [None if x is None else x.detach().requires_grad_(x.requires_grad) for x in inputs]
+        with torch.enable_grad():
+            out = kernel(*leaves)
+        ctx.save_for_backward(*inputs)
+        ctx.leaves, ctx.out, ctx.options = leaves, out, options
+        return out.detach()
+
+    @staticmethod
+    def backward(ctx: Any, grad: Any) -> Any:
+        needed, options = ctx.needs_input_grad[:4], ctx.options
+        if torch.is_grad_enabled() or is_batched(grad):
+            if options.dropout_p:
+                raise RuntimeError("dropout_p must be 0 for a second derivative: this torch's fused kernels have none")
+            with without_autocast(grad.device.type):
+                return (*_by_formula(ctx.saved_tensors, needed, grad, options), None, None)
+        wanted = [leaf for leaf, need in zip(ctx.leaves, needed) if need]
+        found = iter(torch.autograd.grad(ctx.out, wanted, grad, retain_graph=True))
+        return (*(next(found) if need else None for need in needed), None, None)
+
+
+def by_torch(
+    kernel: Any, query: Any, key: Any, value: Any, mask: Any, scale: float, diagonal: int | None, dropout_p: float
+) -> Any:
+    """Attention by *kernel*, torch's own function of query, key, value and mask."""
+    if not needs_grad((query, key, value, mask)):
+        return kernel(query, key, value, mask)
+    options = _blocks.Options(scale, diagonal, dropout_p, 0)
+    return _TorchFused.apply(query, key, value, mask, options, kernel)
