@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["enable_grad", "inference_mode", "is_inference_mode_enabled", "no_grad", "set_grad_enabled"]
 
 _BARE = "https://github.com/pytorch/pytorch/pull/107086"
+_PARENTHESES = "the decorator needs its parentheses"
 _switch: Any = find("torch._C._set_grad_enabled") or find("torch._C.set_grad_enabled")
 _native_inference: Any = find("torch.inference_mode")
 _native_is_inference: Any = find("torch.is_inference_mode_enabled")
@@ -70,7 +71,7 @@ class _Fixed(_Scope):
         _switch(self._before.pop())
 
 
-@polyfill("torch.no_grad", since="2.1", link=_BARE)
+@polyfill("torch.no_grad", since="2.1", link=_BARE, reason=_PARENTHESES)
 class no_grad(_Fixed):
     """Record no gradients in a block or a function: ``with no_grad():``, ``@no_grad()`` or ``@no_grad``.
 
@@ -88,7 +89,7 @@ class no_grad(_Fixed):
     _mode = False
 
 
-@polyfill("torch.enable_grad", since="2.1", link=_BARE)
+@polyfill("torch.enable_grad", since="2.1", link=_BARE, reason=_PARENTHESES)
 class enable_grad(_Fixed):
     """Record gradients in a block or a function: ``with enable_grad():``, ``@enable_grad()`` or ``@enable_grad``.
 
@@ -102,7 +103,12 @@ class enable_grad(_Fixed):
     _mode = True
 
 
-@polyfill("torch.set_grad_enabled", since="2.2", link="https://github.com/pytorch/pytorch/issues/113298")
+@polyfill(
+    "torch.set_grad_enabled",
+    since="2.2",
+    link="https://github.com/pytorch/pytorch/issues/113298",
+    reason="to decorate a function switches the mode of the code that follows; up to 1.10 it is no decorator",
+)
 class set_grad_enabled(_Scope):
     """Switch the recording of gradients on or off: for good, for a block, or for a function.
 
@@ -152,6 +158,7 @@ class set_grad_enabled(_Scope):
         Limit("inference tensors", "makes ordinary tensors, as no_grad does", "fallback", "1.2", "1.8"),
         Limit("grad wins", "enable_grad inside it records gradients", "fallback", "1.2", "1.8"),
     ],
+    reason=_PARENTHESES,
 )
 class inference_mode(_Scope):
     """Run a block or a function without autograd, as a context or as a decorator with or without parentheses.

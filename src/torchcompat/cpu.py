@@ -96,7 +96,7 @@ def synchronize(device: Device = None) -> None:
     """
 
 
-@polyfill("torch.cpu.Stream", since="2.7", link=_STREAM)
+@polyfill("torch.cpu.Stream", since="2.7", link=_STREAM, reason="has no `wait_event` and no `record_event`")
 class Stream:
     """A stand-in for a stream of another back end, of which every method does nothing.
 
@@ -146,7 +146,12 @@ class _Selected:
     stream: Any = Stream()
 
 
-@polyfill("torch.cpu.current_stream", since="2.7", link=_STREAM)
+@polyfill(
+    "torch.cpu.current_stream",
+    since="2.7",
+    link=_STREAM,
+    reason="gives a stream that has no `wait_event` and no `record_event`",
+)
 def current_stream(device: Device = None) -> Stream:
     """The selected stream.
 

@@ -63,7 +63,12 @@ _ADDED = "https://github.com/pytorch/pytorch/pull/132204"
 _BUILD_TIME = "https://github.com/pytorch/pytorch/pull/146443"
 
 
-@polyfill("torch.accelerator.current_accelerator", since="2.7", link=_BUILD_TIME)
+@polyfill(
+    "torch.accelerator.current_accelerator",
+    since="2.7",
+    link=_BUILD_TIME,
+    reason="no `check_available`; raises where there is no device",
+)
 def current_accelerator(check_available: bool = False) -> torch.device | None:
     """The accelerator that this torch was built for, or that a plug-in brought.
 
@@ -147,7 +152,12 @@ def _select(device: Any) -> None:
         this.present().set_device(index)
 
 
-@polyfill("torch.accelerator.set_device_index", since="2.7", link=_BUILD_TIME)
+@polyfill(
+    "torch.accelerator.set_device_index",
+    since="2.7",
+    link=_BUILD_TIME,
+    reason="raises where there is no device, for a negative index too",
+)
 @positional_only
 def set_device_index(__device: Device) -> None:
     """Make a device the current one.
@@ -164,7 +174,12 @@ def set_device_index(__device: Device) -> None:
     _select(__device)
 
 
-@polyfill("torch.accelerator.set_device_idx", since="2.7", link=_BUILD_TIME)
+@polyfill(
+    "torch.accelerator.set_device_idx",
+    since="2.7",
+    link=_BUILD_TIME,
+    reason="raises where there is no device, for a negative index too",
+)
 @positional_only
 def set_device_idx(__device: Device) -> None:
     """The older name of :func:`set_device_index`; it gives a FutureWarning.
@@ -210,7 +225,12 @@ class device_index:
             _select(self.prev_idx)
 
 
-@polyfill("torch.accelerator.current_stream", since="2.7", link=_BUILD_TIME)
+@polyfill(
+    "torch.accelerator.current_stream",
+    since="2.7",
+    link=_BUILD_TIME,
+    reason="where there is no device, a device of another type is a RuntimeError, not a ValueError",
+)
 @positional_only
 def current_stream(__device: Device = None) -> torch.Stream:
     """The selected stream of a device.
@@ -247,7 +267,12 @@ def set_stream(stream: torch.Stream) -> None:
     this.present().set_stream(stream)
 
 
-@polyfill("torch.accelerator.synchronize", since="2.7", link=_BUILD_TIME)
+@polyfill(
+    "torch.accelerator.synchronize",
+    since="2.7",
+    link=_BUILD_TIME,
+    reason="raises where there is no device, though nothing was started that it could wait for",
+)
 @positional_only
 def synchronize(__device: Device = None) -> None:
     """Wait until everything that was started on a device has ended. Where it was never used that is at once.

@@ -35,6 +35,7 @@ _OLD = Limit(
     since="2.10",
     link="https://github.com/pytorch/pytorch/pull/148621",
     limits=[Limit("started", "starts the default device, where torch only names it", "fallback")],
+    reason="raises after `set_default_device(None)`; up to 2.7 it ignores `with torch.device(...)`",
 )
 def get_default_device() -> torch.device:
     """The device that factory functions such as ``torch.zeros`` use where none is given.
@@ -202,7 +203,12 @@ def _type_of(device: Any) -> str:
     return str(torch.device(device).type)
 
 
-@polyfill("torch.get_device_module", since="2.14", link="https://github.com/pytorch/pytorch/pull/132204")
+@polyfill(
+    "torch.get_device_module",
+    since="2.14",
+    link="https://github.com/pytorch/pytorch/pull/132204",
+    reason="without an argument it gives `torch.cpu` where the accelerator has no device",
+)
 def get_device_module(device: torch.device | str | None = None) -> ModuleType:
     """The module of torch for a device, such as ``torch.cuda``.
 

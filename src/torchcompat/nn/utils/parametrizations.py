@@ -23,7 +23,9 @@ def _tensor(module: Any, name: str) -> Any:
     return tensor
 
 
-@polyfill(PATH + "orthogonal", since=parametrize.FAMILY, link=parametrize.LINK, limits=[COMPLEX])
+@polyfill(
+    PATH + "orthogonal", since=parametrize.FAMILY, link=parametrize.LINK, limits=[COMPLEX], reason=parametrize.RECURRENT
+)
 def orthogonal(
     module: nn.Module, name: str = "weight", orthogonal_map: str | None = None, *, use_trivialization: bool = True
 ) -> nn.Module:
@@ -108,6 +110,7 @@ def weight_norm(module: nn.Module, name: str = "weight", dim: int = 0) -> nn.Mod
         COMPLEX,
         Limit("complex", "does not conjugate complex tensors, so that their norm is wrong", "native", "2.0", "2.2"),
     ],
+    reason=parametrize.RECURRENT,
 )
 def spectral_norm(
     module: nn.Module, name: str = "weight", n_power_iterations: int = 1, eps: float = 1e-12, dim: int | None = None

@@ -28,6 +28,8 @@ __all__ = [
 # recurrent networks ignored their parametrizations.
 FAMILY = "2.0"
 LINK = "https://github.com/pytorch/pytorch/pull/91111"
+# All names of the family are torch's own, or all are ours: they share classes and a cache.
+RECURRENT = "recurrent networks ignore their parametrizations"
 PATH = "torch.nn.utils.parametrize."
 
 _native_cached = find(PATH + "cached")
@@ -38,6 +40,7 @@ _native_cached = find(PATH + "cached")
     since=FAMILY,
     link=LINK,
     limits=[Limit("copies", "a deep copy gets the value of the module that it was copied from", "native", FAMILY)],
+    reason=RECURRENT,
 )
 @contextmanager
 def cached() -> Iterator[None]:
@@ -65,7 +68,7 @@ def cached() -> Iterator[None]:
         _parametrize.cache.leave()
 
 
-@polyfill(PATH + "ParametrizationList", since=FAMILY, link=LINK)
+@polyfill(PATH + "ParametrizationList", since=FAMILY, link=LINK, reason=RECURRENT)
 class ParametrizationList(nn.ModuleList):  # type: ignore[misc]
     """The parametrizations of one tensor, in order, and the tensors that the first one starts from.
 
@@ -175,6 +178,7 @@ class ParametrizationList(nn.ModuleList):  # type: ignore[misc]
     since=FAMILY,
     link=LINK,
     limits=[Limit("copies", "a parametrization added to a deep copy breaks the module it is of", "native", FAMILY)],
+    reason=RECURRENT,
 )
 def register_parametrization(
     module: nn.Module, tensor_name: str, parametrization: nn.Module, *, unsafe: bool = False
@@ -229,7 +233,7 @@ def register_parametrization(
     return module
 
 
-@polyfill(PATH + "is_parametrized", since=FAMILY, link=LINK)
+@polyfill(PATH + "is_parametrized", since=FAMILY, link=LINK, reason=RECURRENT)
 def is_parametrized(module: nn.Module, tensor_name: str | None = None) -> bool:
     """Whether a module has a parametrization.
 
@@ -252,6 +256,7 @@ def is_parametrized(module: nn.Module, tensor_name: str | None = None) -> bool:
     since=FAMILY,
     link=LINK,
     limits=[Limit("copies", "to remove one from a deep copy breaks the module it is of", "native", FAMILY)],
+    reason=RECURRENT,
 )
 def remove_parametrizations(module: nn.Module, tensor_name: str, leave_parametrized: bool = True) -> nn.Module:
     """Make a parametrized tensor an ordinary one again.
@@ -295,7 +300,7 @@ def remove_parametrizations(module: nn.Module, tensor_name: str, leave_parametri
     return module
 
 
-@polyfill(PATH + "type_before_parametrizations", since=FAMILY, link=LINK)
+@polyfill(PATH + "type_before_parametrizations", since=FAMILY, link=LINK, reason=RECURRENT)
 def type_before_parametrizations(module: nn.Module) -> type:
     """The class that a module had before it was parametrized, or the one that it has.
 
@@ -309,7 +314,7 @@ def type_before_parametrizations(module: nn.Module) -> type:
     return type(module).__bases__[0] if is_parametrized(module) else type(module)
 
 
-@polyfill(PATH + "transfer_parametrizations_and_params", since=FAMILY, link=LINK)
+@polyfill(PATH + "transfer_parametrizations_and_params", since=FAMILY, link=LINK, reason=RECURRENT)
 def transfer_parametrizations_and_params(
     from_module: nn.Module, to_module: nn.Module, tensor_name: str | None = None
 ) -> nn.Module:

@@ -13,7 +13,12 @@ __all__ = ["pad_sequence", "unpack_sequence", "unpad_sequence"]
 UNPAD = "https://github.com/pytorch/pytorch/issues/66549"
 
 
-@polyfill("torch.nn.utils.rnn.pad_sequence", since="2.5", link="https://github.com/pytorch/pytorch/pull/131884")
+@polyfill(
+    "torch.nn.utils.rnn.pad_sequence",
+    since="2.5",
+    link="https://github.com/pytorch/pytorch/pull/131884",
+    reason="no `padding_side`",
+)
 def pad_sequence(
     sequences: torch.Tensor | list[torch.Tensor],
     batch_first: bool = False,
