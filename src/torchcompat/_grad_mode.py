@@ -75,8 +75,9 @@ class _Fixed(_Scope):
 class no_grad(_Fixed):
     """Record no gradients in a block or a function: ``with no_grad():``, ``@no_grad()`` or ``@no_grad``.
 
-    In torch since 2.1. Fallback: the same. Before 2.1 the decorator needs its parentheses, up to 1.7.0 it leaves
-    the body of a generator function uncovered, and up to 1.6 a recursive call leaves the mode wrong.
+    In torch since 2.1. Fallback: a context and decorator of our own around ``torch._C._set_grad_enabled``. Torch's own,
+    up to 1.7.0, leaves the body of a generator function uncovered when it decorates one, and up to 1.6 a recursive call
+    leaves the mode wrong.
     https://docs.pytorch.org/docs/stable/generated/torch.no_grad.html
 
     A generator function is covered while its body runs, and not while it waits. An ``async def`` function is not
@@ -93,7 +94,7 @@ class no_grad(_Fixed):
 class enable_grad(_Fixed):
     """Record gradients in a block or a function: ``with enable_grad():``, ``@enable_grad()`` or ``@enable_grad``.
 
-    In torch since 2.1. Fallback: the same; :class:`no_grad` tells what is wrong before.
+    In torch since 2.1. Fallback: as that of :class:`no_grad`.
     https://docs.pytorch.org/docs/stable/generated/torch.enable_grad.html
 
     Warns:
@@ -107,13 +108,13 @@ class enable_grad(_Fixed):
     "torch.set_grad_enabled",
     since="2.2",
     link="https://github.com/pytorch/pytorch/issues/113298",
-    reason="to decorate a function switches the mode of the code that follows; up to 1.10 it is no decorator",
+    reason="decorating a function switches the mode of the code that follows; up to 1.10 it is no decorator",
 )
 class set_grad_enabled(_Scope):
     """Switch the recording of gradients on or off: for good, for a block, or for a function.
 
-    In torch since 2.2. Fallback: the same. Up to 1.10 it is no decorator, and up to 2.1 decorating a function also
-    switches the mode of the code that follows.
+    In torch since 2.2. Fallback: as that of :class:`no_grad`, which switches when it is made and again when it
+    decorates.
     https://docs.pytorch.org/docs/stable/generated/torch.autograd.grad_mode.set_grad_enabled.html
 
     The call itself switches at once. At the end of a ``with`` block the mode is what it was before the call, and so it

@@ -40,7 +40,7 @@ _UNSEEN = _STREAM if at_least(2, 1) and at_most(2, 6) else None
 def is_available() -> bool:
     """Whether there is a CPU: True.
 
-    In torch since 2.1. Fallback: the same.
+    In torch since 2.1. Fallback: a function that returns True.
     """
     return True
 
@@ -51,7 +51,7 @@ def is_available() -> bool:
 def is_initialized() -> bool:
     """Whether the CPU can be used at once: True.
 
-    In torch since 2.8. Fallback: the same.
+    In torch since 2.8. Fallback: a function that returns True.
     """
     return True
 
@@ -60,7 +60,7 @@ def is_initialized() -> bool:
 def device_count() -> int:
     """The number of CPU devices, which is not that of cores: 1.
 
-    In torch since 2.1. Fallback: the same.
+    In torch since 2.1. Fallback: a function that returns 1.
     """
     return 1
 
@@ -69,7 +69,7 @@ def device_count() -> int:
 def current_device() -> str:
     """The current device: the string "cpu", where other back ends have a number.
 
-    In torch since 2.2. Fallback: the same.
+    In torch since 2.2. Fallback: a function that returns "cpu".
     """
     return "cpu"
 
@@ -78,7 +78,7 @@ def current_device() -> str:
 def set_device(device: Device) -> None:
     """Do nothing: there is one CPU device.
 
-    In torch since 2.2. Fallback: the same.
+    In torch since 2.2. Fallback: a function without effect.
 
     Args:
         device: anything; it is not looked at.
@@ -89,7 +89,7 @@ def set_device(device: Device) -> None:
 def synchronize(device: Device = None) -> None:
     """Do nothing: what was called has ended.
 
-    In torch since 2.1. Fallback: the same.
+    In torch since 2.1. Fallback: a function without effect.
 
     Args:
         device: anything; it is not looked at.
@@ -100,7 +100,7 @@ def synchronize(device: Device = None) -> None:
 class Stream:
     """A stand-in for a stream of another back end, of which every method does nothing.
 
-    In torch since 2.7. Fallback: the same; torch's own of 2.1 to 2.6 cannot wait for events.
+    In torch since 2.7. Fallback: a class whose methods have no effect.
 
     Args:
         priority: not looked at.
@@ -123,7 +123,7 @@ class Stream:
 class Event:
     """A stand-in for an event of another back end: it has always happened.
 
-    In torch since 2.2. Fallback: the same.
+    In torch since 2.2. Fallback: a class whose methods have no effect.
     """
 
     def query(self) -> bool:
@@ -155,8 +155,7 @@ class _Selected:
 def current_stream(device: Device = None) -> Stream:
     """The selected stream.
 
-    In torch since 2.7. Fallback: the same, for streams that were selected through this module; the stream that torch's
-    own of 2.1 to 2.6 begins with cannot wait for events.
+    In torch since 2.7. Fallback: the stream that was selected through this module.
 
     Args:
         device: anything; it is not looked at.
@@ -172,7 +171,7 @@ def current_stream(device: Device = None) -> Stream:
 class StreamContext:
     """Select a stream for a block.
 
-    In torch since 2.1. Fallback: the same.
+    In torch since 2.1. Fallback: keeps the selected stream in this module.
 
     Args:
         stream: a :class:`Stream`; None selects nothing.
@@ -195,7 +194,7 @@ class StreamContext:
 def stream(stream: Stream) -> ContextManager[None]:
     """A context that selects *stream*.
 
-    In torch since 2.1. Fallback: the same.
+    In torch since 2.1. Fallback: an object of our :class:`StreamContext`.
 
     Args:
         stream: a :class:`Stream`; None selects nothing.

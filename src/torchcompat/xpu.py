@@ -276,8 +276,8 @@ def reset_accumulated_memory_stats(device: Device = None) -> None:
 def mem_get_info(device: Device = None) -> tuple[int, int]:
     """Free and total bytes of *device*.
 
-    In torch since 2.10. Fallback: the same; torch 2.6 to 2.9 raise AttributeError where they are built without
-    XPU, and older torch UnsupportedError where there is a device.
+    In torch since 2.10. Fallback: asks torch or Intel's extension; where neither has it, UnsupportedError if there is
+    a device.
 
     Args:
         device: None for the current one, a number, or a device of this type.

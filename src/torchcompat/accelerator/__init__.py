@@ -140,7 +140,7 @@ _RENAMED = "https://github.com/pytorch/pytorch/pull/143186"
 def current_device_idx() -> int:
     """The older name of :func:`current_device_index`; it gives a FutureWarning.
 
-    In torch since 2.6. Fallback: the same.
+    In torch since 2.6. Fallback: a FutureWarning, and the answer of our :func:`current_device_index`.
     """
     warnings.warn("use current_device_index, not current_device_idx", FutureWarning, stacklevel=2)
     return int(this.present().current_device())
@@ -184,7 +184,7 @@ def set_device_index(__device: Device) -> None:
 def set_device_idx(__device: Device) -> None:
     """The older name of :func:`set_device_index`; it gives a FutureWarning.
 
-    In torch since 2.7. Fallback: the same.
+    In torch since 2.7. Fallback: a FutureWarning, and the same call as in our :func:`set_device_index`.
 
     Args:
         device: as in :func:`set_device_index`.
@@ -271,7 +271,7 @@ def set_stream(stream: torch.Stream) -> None:
     "torch.accelerator.synchronize",
     since="2.7",
     link=_BUILD_TIME,
-    reason="raises where there is no device, though nothing was started that it could wait for",
+    reason="raises where there is no device, for an index too",
 )
 @positional_only
 def synchronize(__device: Device = None) -> None:

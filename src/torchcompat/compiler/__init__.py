@@ -72,7 +72,7 @@ def _callable(function: Any) -> Any:
 def compile(*args: Any, **kwargs: Any) -> Any:
     """The same as :func:`torchcompat.compile`.
 
-    In torch since 2.14. Fallback: the same.
+    In torch since 2.14. Fallback: calls :func:`torchcompat.compile`.
     """
     return _compile.compile(*args, **kwargs)
 

@@ -139,7 +139,8 @@ def _tensors(module: Any, use_buffers: bool) -> Iterator[Any]:
 class AveragedModel(find("torch.optim.swa_utils.AveragedModel") or torch.nn.Module):  # type: ignore[misc]
     """A copy of a model whose parameters become the average of those it is updated with.
 
-    In torch since 2.1. Fallback: the same, with the same names in its state dict: ``n_averaged`` and ``module.*``.
+    In torch since 2.1. Fallback: a deep copy of the model, averaged tensor by tensor, with the same names in its state
+    dict: ``n_averaged`` and ``module.*``.
     https://docs.pytorch.org/docs/stable/generated/torch.optim.swa_utils.AveragedModel.html
 
     Args:
@@ -216,7 +217,8 @@ def _forward_all(loader: Iterable[Any], model: Any, device: Any) -> None:
 def update_bn(loader: Iterable[Any], model: torch.nn.Module, device: int | torch.device | None = None) -> None:
     """Compute the statistics of the batch normalisations of *model* anew, as even averages over the batches.
 
-    In torch since 2.1. Fallback: the same, and everything but the statistics is put back after an error too.
+    In torch since 2.1. Fallback: forward passes in training mode with a momentum of None; everything but the statistics
+    is put back after an error too.
     https://docs.pytorch.org/docs/stable/generated/torch.optim.swa_utils.update_bn.html
 
     Args:

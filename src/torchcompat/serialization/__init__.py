@@ -156,7 +156,12 @@ def _weights_only(weights_only: bool | None, pickle_module: Any) -> bool:
     return bool(weights_only)
 
 
-@polyfill("torch.save", since="2.6", link=_PULL + "137184")
+@polyfill(
+    "torch.save",
+    since="2.6",
+    link=_PULL + "137184",
+    reason="does not obey `set_crc32_options`; 2.3 to 2.5 cannot save `uint16`, `uint32` and `uint64`",
+)
 def save(
     obj: object,
     f: File,

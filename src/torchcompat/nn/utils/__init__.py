@@ -81,7 +81,7 @@ def clip_grads_with_norm_(
 ) -> None:
     """Scale the gradients by ``max_norm / (total_norm + 1e-6)``, in place, where that is less than 1.
 
-    In torch since 2.6. Fallback: the same, tensor by tensor; *foreach* makes no difference. Nothing waits for the
+    In torch since 2.6. Fallback: a multiplication for each tensor; *foreach* makes no difference. Nothing waits for the
     device.
 
     Args:
@@ -166,7 +166,7 @@ def clip_grad_norm_(
 def clip_grad_value_(parameters: Tensors, clip_value: float, foreach: bool | None = None) -> None:
     """Clamp all gradients, in place, to ``[-clip_value, clip_value]``. NaN stays NaN.
 
-    In torch since 2.0. Fallback: the same, tensor by tensor; *foreach* makes no difference. Torch has the name since
+    In torch since 2.0. Fallback: ``clamp_`` of each tensor; *foreach* makes no difference. Torch has the name since
     1.2, with *foreach* since 2.0, where the CPU could not clamp float16.
 
     Args:

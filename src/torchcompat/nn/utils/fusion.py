@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["fuse_conv_bn_eval", "fuse_conv_bn_weights", "fuse_linear_bn_eval", "fuse_linear_bn_weights"]
 
 CONV = "https://github.com/pytorch/pytorch/pull/99696"
-_CONV = "does not keep half precision; up to 1.13 what was frozen becomes trainable"
+_CONV = "does not keep half precision beside a float32 batch norm; up to 1.13 trains what was frozen"
 LINEAR = "https://github.com/pytorch/pytorch/pull/134105"
 
 
@@ -61,8 +61,9 @@ def fuse_conv_bn_eval(
 ) -> Convolution:
     """One convolution that does what *conv* and then *bn* do.
 
-    In torch since 2.1. Fallback: the same. Torch has the name since 1.2; it made everything float32 and trainable, and
-    knew neither *transpose* (1.11) nor a batch norm without affine parameters.
+    In torch since 2.1. Fallback: a copy of the layer with the weights of our :func:`fuse_conv_bn_weights`. Torch has
+    the name since 1.2; up to 2.0 it made everything float32, up to 1.13 trainable, and it knew neither *transpose*
+    (1.11) nor a batch norm without affine parameters.
 
     Args:
         conv: a convolution in evaluation mode; it stays as it is.
@@ -90,7 +91,7 @@ def fuse_conv_bn_eval(
     "torch.nn.utils.fusion.fuse_conv_bn_weights",
     since="2.1",
     link=CONV,
-    reason="does not keep half precision",
+    reason="does not keep half precision beside float32 statistics",
 )
 def fuse_conv_bn_weights(
     conv_w: torch.Tensor,
@@ -104,7 +105,8 @@ def fuse_conv_bn_weights(
 ) -> tuple[torch.nn.Parameter, torch.nn.Parameter]:
     """The weight and the bias of a convolution that also does what the batch norm after it does.
 
-    In torch since 2.1. Fallback: the same, computed in float32 or float64. See :func:`fuse_conv_bn_eval`.
+    In torch since 2.1. Fallback: the scale of the batch norm times the weight, computed in float32 or float64. See
+    :func:`fuse_conv_bn_eval`.
 
     Args:
         conv_w: ``(C_out, C_in / groups, ...)``, or, transposed, ``(C_in, C_out, ...)``.
@@ -133,13 +135,13 @@ def fuse_conv_bn_weights(
     "torch.nn.utils.fusion.fuse_linear_bn_eval",
     since="2.5",
     link=LINEAR,
-    reason="makes a float32 layer of one in half precision",
+    reason="makes a float32 layer of one in half precision beside a float32 batch norm",
 )
 def fuse_linear_bn_eval(linear: Linear, bn: torch.nn.modules.batchnorm._BatchNorm) -> Linear:
     """One linear layer that does what *linear* and then *bn* do.
 
-    In torch since 2.5. Fallback: the same. Torch has the name since 2.2; it made a float32 layer of one in half
-    precision.
+    In torch since 2.5. Fallback: a copy of the layer with the weights of our :func:`fuse_linear_bn_weights`. Torch has
+    the name since 2.2; it made a float32 layer of one in half precision.
 
     Args:
         linear: a linear layer in evaluation mode; it stays as it is.
@@ -172,7 +174,7 @@ def fuse_linear_bn_eval(linear: Linear, bn: torch.nn.modules.batchnorm._BatchNor
     "torch.nn.utils.fusion.fuse_linear_bn_weights",
     since="2.5",
     link=LINEAR,
-    reason="makes float32 parameters of half precision",
+    reason="makes float32 parameters of half precision beside float32 statistics",
 )
 def fuse_linear_bn_weights(
     linear_w: torch.Tensor,
@@ -185,7 +187,8 @@ def fuse_linear_bn_weights(
 ) -> tuple[torch.nn.Parameter, torch.nn.Parameter]:
     """The weight and the bias of a linear layer that also does what the batch norm after it does.
 
-    In torch since 2.5. Fallback: the same, computed in float32 or float64. See :func:`fuse_linear_bn_eval`.
+    In torch since 2.5. Fallback: the scale of the batch norm times the weight, computed in float32 or float64. See
+    :func:`fuse_linear_bn_eval`.
 
     Args:
         linear_w: ``(out, in)``.

@@ -18,7 +18,7 @@ __all__ = ["functional_call"]
     since="2.4",
     link="https://github.com/pytorch/pytorch/pull/127689",
     limits=[Limit("args", "args is required: without it a call is a TypeError", "native", "2.4", "2.5")],
-    reason="its deprecation is a UserWarning or not said; up to 1.13 no `tie_weights` and no `strict`",
+    reason="its deprecation is no FutureWarning; no `tie_weights` up to 1.13",
 )
 def functional_call(
     module: torch.nn.Module,

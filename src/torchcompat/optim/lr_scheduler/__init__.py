@@ -304,7 +304,7 @@ class OneCycleLR(_cycle.OneCycleLRBase):
 class ReduceLROnPlateau(_plateau.ReduceLROnPlateauBase):
     """Multiply the learning rate by *factor* when a metric has not improved for more than *patience* epochs.
 
-    In torch since 2.10. Fallback: the same.
+    In torch since 2.10. Fallback: compares each metric with the best one, as torch's own does.
     https://docs.pytorch.org/docs/stable/generated/torch.optim.lr_scheduler.ReduceLROnPlateau.html
 
     Args:
@@ -333,7 +333,8 @@ class ReduceLROnPlateau(_plateau.ReduceLROnPlateauBase):
 class SequentialLR(_combine.SequentialLRBase):
     """Use one scheduler after the other, each from its own epoch 0.
 
-    In torch since 2.13. Fallback: the same; torch's own schedulers can be among them, on any torch.
+    In torch since 2.13. Fallback: steps the scheduler whose turn it is; torch's own schedulers can be among them, on
+    any torch.
     https://docs.pytorch.org/docs/stable/generated/torch.optim.lr_scheduler.SequentialLR.html
 
     Args:
@@ -352,8 +353,8 @@ class SequentialLR(_combine.SequentialLRBase):
 class ChainedScheduler(_combine.ChainedSchedulerBase):
     """Step several schedulers at once, each acting on what the one before has made of the learning rate.
 
-    In torch since 2.10. Fallback: the same; torch's own schedulers can be among them, but those of torch 1.2 and 1.3
-    do not look at what others did.
+    In torch since 2.10. Fallback: steps one scheduler after the other; torch's own schedulers can be among them, but
+    those of torch 1.2 and 1.3 do not look at what others did.
     https://docs.pytorch.org/docs/stable/generated/torch.optim.lr_scheduler.ChainedScheduler.html
 
     Args:

@@ -56,7 +56,7 @@ class CheckpointError(RuntimeError):
 def noop_context_fn() -> TwoContexts:
     """Two contexts that do nothing, the default of ``context_fn``.
 
-    In torch since 2.1. Fallback: the same.
+    In torch since 2.1. Fallback: two empty contexts of our own.
     """
     return Nothing(), Nothing()
 

@@ -82,7 +82,7 @@ def _check_mods(mask_mods: tuple[Any, ...]) -> None:
 def or_masks(*mask_mods: MaskMod) -> MaskMod:
     """The mask modifier that lets through what any of *mask_mods* does.
 
-    In torch since 2.5. Fallback: the same.
+    In torch since 2.5. Fallback: calls the modifiers and joins their results with ``|``.
 
     Args:
         *mask_mods: functions of ``(b, h, q_idx, kv_idx)`` to bool tensors.
@@ -110,7 +110,7 @@ def or_masks(*mask_mods: MaskMod) -> MaskMod:
 def and_masks(*mask_mods: MaskMod) -> MaskMod:
     """The mask modifier that lets through what all of *mask_mods* do.
 
-    In torch since 2.5. Fallback: the same.
+    In torch since 2.5. Fallback: calls the modifiers and joins their results with ``&``.
 
     Args:
         *mask_mods: functions of ``(b, h, q_idx, kv_idx)`` to bool tensors.
