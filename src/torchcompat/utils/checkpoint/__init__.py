@@ -34,6 +34,7 @@ __all__ = [
 ]
 
 _REWRITE = "https://github.com/pytorch/pytorch/pull/90105"
+_SEQUENTIAL = "https://github.com/pytorch/pytorch/pull/86331"
 _native: Any = find("torch.utils.checkpoint.checkpoint")
 _FORCED = is_forced("utils.checkpoint.checkpoint")
 # On torch 2.4 every recomputation warns of a deprecated name that torch itself uses.
@@ -346,15 +347,15 @@ def _chain(functions: list[Any]) -> Callable[[Any], Any]:
 
 @polyfill(
     "torch.utils.checkpoint.checkpoint_sequential",
-    since="2.1",
-    link=_REWRITE,
+    since="2.0",
+    link=_SEQUENTIAL,
     limits=[
         # https://github.com/pytorch/pytorch/pull/116710
-        Limit("unsaid", "does not warn where use_reentrant is left out", "native", "2.1", "2.1"),
+        Limit("unsaid", "does not warn where use_reentrant is left out", "native", "2.0", "2.1"),
         Limit("quiet", "warns of a deprecated autocast in every recomputation", "native", "2.4", "2.4"),
     ],
     wrong=_WARNS,
-    reason="is made of a `checkpoint` that loses the gradients or the warning",
+    reason="no `use_reentrant`",
 )
 def checkpoint_sequential(
     functions: torch.nn.Sequential | Sequence[Callable[..., Any]],
@@ -365,7 +366,7 @@ def checkpoint_sequential(
 ) -> Any:
     """Call a chain of modules or functions in segments, all but the last one checkpointed.
 
-    In torch since 2.1. Fallback: the functions of each segment in one call of torchcompat's :func:`checkpoint`.
+    In torch since 2.0. Fallback: the functions of each segment in one call of torchcompat's :func:`checkpoint`.
     https://docs.pytorch.org/docs/stable/checkpoint.html
 
     Args:
