@@ -267,12 +267,17 @@ def reset_accumulated_memory_stats(device: Device = None) -> None:
     _xpu.reset_accumulated_memory_stats(device)
 
 
-@polyfill("torch.xpu.mem_get_info", since="2.10", link="https://github.com/pytorch/pytorch/pull/141230")
+@polyfill(
+    "torch.xpu.mem_get_info",
+    since="2.10",
+    link="https://github.com/pytorch/pytorch/pull/141230",
+    reason="raises AttributeError where torch is built without XPU",
+)
 def mem_get_info(device: Device = None) -> tuple[int, int]:
     """Free and total bytes of *device*.
 
-    In torch since 2.10. Fallback: the same; torch 2.6 to 2.9 raise AttributeError where they are built without
-    XPU, and older torch UnsupportedError where there is a device.
+    In torch since 2.10. Fallback: asks torch or Intel's extension; where neither has it, UnsupportedError if there is
+    a device.
 
     Args:
         device: None for the current one, a number, or a device of this type.
@@ -375,7 +380,12 @@ class Stream(_Stream):  # type: ignore[misc]
         return super().__new__(cls, device, priority, **kwargs)
 
 
-@polyfill("torch.xpu.Event", since="2.15", link="https://github.com/pytorch/pytorch/pull/192495")
+@polyfill(
+    "torch.xpu.Event",
+    since="2.15",
+    link="https://github.com/pytorch/pytorch/pull/192495",
+    reason="no `blocking` and `interprocess`",
+)
 class Event(_Event):  # type: ignore[misc]
     """A mark in a stream, to wait for and to measure time between.
 
