@@ -38,6 +38,14 @@ def test_an_import_anywhere_in_the_file_brings_it():
     """)
 
 
+def test_what_imports_a_module_may_import_those_below_it():
+    check("""
+        import torch
+        from torch._dynamo import allow_in_graph  # > torch._dynamo.allow_in_graph 2.0-
+        torch._dynamo.config.verbose = True  # > torch._dynamo.config 2.0-
+    """)
+
+
 def test_a_module_that_may_import_it_leaves_the_question_open():
     check(
         """

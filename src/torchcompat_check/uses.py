@@ -106,7 +106,10 @@ class Uses:
             if mask and at < 0:
                 entry = self.history.find(module)
                 mask &= ~dict(entry.kinds).get("function", 0) if entry is not None else 0
-            found |= mask and self.loaded.lacking(module, mask, self.history)
+            lacking = mask and self.loaded.lacking(module, mask, self.history)
+            if mask and not lacking:
+                break  # What brings a module may bring those below it.
+            found |= lacking
         return found
 
     def _untold(self, entry: Entry) -> int:
