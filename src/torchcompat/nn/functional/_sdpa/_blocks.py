@@ -14,6 +14,7 @@ from typing import Any, Callable, Iterator, NamedTuple
 import torch
 
 from ...._torch import find
+from ._call import Options
 from ._formula import causal
 
 MINUS_INF = float("-inf")
@@ -25,22 +26,6 @@ DEVICE_BLOCK = 2**23
 MIN_ROWS, MIN_KEYS = 32, 64
 
 _amax: Any = find("torch.amax")  # since 1.7
-
-
-class Options(NamedTuple):
-    """The options of one attention call that are numbers.
-
-    Attributes:
-        scale: what the scores are multiplied by.
-        diagonal: query i sees the keys 0 ... i + diagonal, and there is no mask; None for all.
-        dropout_p: the share of the weights to drop.
-        seed: that of their choice.
-    """
-
-    scale: float
-    diagonal: int | None
-    dropout_p: float
-    seed: int
 
 
 class Part(NamedTuple):
@@ -93,8 +78,8 @@ class _Blocks:
 
     def key_blocks(self, part: Part) -> Iterator[tuple[Part, Any]]:
         """The blocks of some rows that are not wholly masked, each with its part of the mask (None: all is seen)."""
-        diagonal = self.options.diagonal
-        seen = self.keys if diagonal is None else min(self.keys, sum(part.rows) + diagonal)
+        offset = self.options.causal_offset
+        seen = self.keys if offset is None else min(self.keys, sum(part.rows) + offset)
         for keys in _spans(seen, self.sizes[2]):
             block = Part(part.batch, part.rows, keys)
             mask = self._mask(block)
@@ -104,12 +89,12 @@ class _Blocks:
                 yield block, None if bool(mask.all()) else mask
 
     def _mask(self, part: Part) -> Any:
-        diagonal, mask = self.options.diagonal, self.mask
-        if diagonal is not None:
-            diagonal -= part.keys[0]
-            if part.keys[1] - 1 <= part.rows[0] + diagonal:
+        offset, mask = self.options.causal_offset, self.mask
+        if offset is not None:
+            offset -= part.keys[0]
+            if part.keys[1] - 1 <= part.rows[0] + offset:
                 return None
-            return causal(part.rows[0], part.rows[1], part.keys[1], diagonal, self.query.device)
+            return causal(part.rows[0], part.rows[1], part.keys[1], offset, self.query.device)
         if mask is None:
             return None
         mask = _of_batch(mask, part.batch)
@@ -205,7 +190,7 @@ def forward(query: Any, key: Any, value: Any, mask: Any, options: Options) -> tu
     sums = query.new_full((query.size(0), query.size(1), query.size(2), 1), -MINUS_INF)
     kept = blocks.kept if options.dropout_p else None
     # Rows that see nothing need care, which costs time.
-    careful = mask is not None or (options.diagonal is not None and options.diagonal < 0)
+    careful = mask is not None or (options.causal_offset is not None and options.causal_offset < 0)
     for part in blocks.row_blocks():
         rows, running = blocks.scaled(part), _Running()
         for block, seen in blocks.key_blocks(part):
@@ -280,7 +265,7 @@ def backward(tensors: Any, output: Any, sums: Any, grad: Any, options: Options, 
     return [found.query, found.key, found.value, found.mask]
 
 
-def all_kept(query: Any, key: Any, mask: Any, options: Options) -> Any:
+def dropout_mask(query: Any, key: Any, mask: Any, options: Options) -> Any:
     """What :func:`forward` multiplied all the weights with: (B, H, L, S); zeros where no block was computed."""
     blocks = _Blocks(query, key, key, mask, options)
     kept = query.new_zeros(query.size(0), query.size(1), query.size(2), key.size(2))
