@@ -28,7 +28,7 @@ def blocks(monkeypatch):
     monkeypatch.setattr(_plan, "native", None)  # torch 2.1 to 2.4's own
     for name in ("MANY_SCORES", "MANY_CAUSAL"):
         monkeypatch.setattr(_plan, name, 0)
-    for name, size in (("CPU_BLOCK", 64), ("MIN_ROWS", 3), ("MIN_KEYS", 4)):
+    for name, size in (("CPU_BLOCK", 64), ("MIN_ROWS", 3), ("MIN_COLUMNS", 4)):
         monkeypatch.setattr(_blocks, name, size)
     monkeypatch.setattr(_blocks, "forward", noting)
     return calls

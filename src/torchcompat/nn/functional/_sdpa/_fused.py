@@ -67,22 +67,22 @@ class _Blockwise(torch.autograd.Function):  # type: ignore[misc]
 
     @staticmethod
     def forward(ctx: Any, query: Any, key: Any, value: Any, mask: Any, options: Any) -> Any:
-        out, sums = _blocks.forward(query, key, value, mask, options)
-        ctx.save_for_backward(query, key, value, mask, out, sums)
-        ctx.mark_non_differentiable(sums)
+        out, logsumexp = _blocks.forward(query, key, value, mask, options)
+        ctx.save_for_backward(query, key, value, mask, out, logsumexp)
+        ctx.mark_non_differentiable(logsumexp)
         ctx.options = options
-        return out, sums
+        return out, logsumexp
 
     @staticmethod
     def backward(ctx: Any, grad: Any, _: Any) -> Any:
-        *saved, out, sums = ctx.saved_tensors
+        *saved, out, logsumexp = ctx.saved_tensors
         needed, options = ctx.needs_input_grad[:4], ctx.options
         with without_autocast(grad.device.type):
             if torch.is_grad_enabled() or is_batched(grad):
                 query, key, _, mask = saved
                 dropout_mask = _blocks.dropout_mask(query, key, mask, options) if options.dropout_p else None
                 return (*_by_formula(saved, needed, grad, options, dropout_mask), None)
-            return (*_blocks.backward(saved, out, sums, grad, options, needed), None)
+            return (*_blocks.backward(saved, out, logsumexp, grad, options, needed), None)
 
 
 def in_blocks(query: Any, key: Any, value: Any, mask: Any, options: Options) -> Any:
