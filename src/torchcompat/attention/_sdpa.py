@@ -211,9 +211,9 @@ def _handed_on(call: Call) -> SdpaCall:
     with _aside():
         if mask is not None:  # Only its shape is looked at: on the meta device it is opened at no cost.
             mask = torch.empty_strided(tuple(mask.shape), mask.stride(), dtype=mask.dtype, device="meta")
-        handed = for_native(call._replace(mask=mask))[0]
-        query, key, value = (view(x, None) for x in (handed.query, handed.key, handed.value))
-        mask = None if mask is None else view(handed.mask, None)
+        key, value, mask, _ = for_native(call._replace(mask=mask))
+        query, key, value = (view(x, None) for x in (call.query, key, value))
+        mask = None if mask is None else view(mask, None)
     if mask is not None:
         mask = mask._replace(requires_grad=call.mask.requires_grad and torch.is_grad_enabled())
     return SdpaCall(query, key, value, mask, call.options.dropout_p, False)

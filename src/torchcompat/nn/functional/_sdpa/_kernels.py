@@ -94,20 +94,22 @@ def _opened(mask: Any) -> tuple[Any, Any]:
     return open_masked_rows(mask)
 
 
-def for_native(call: Call) -> tuple[Call, Any]:
-    """The call as torch's function takes it, and the rows of its result that are to be zeros."""
-    key, value = call.key, call.value
-    if len(call.scores) > 2:
-        key, value = (repeat_heads(x, call.scores[-3]) if x.dim() > 2 else x for x in (key, value))
+def for_native(call: Call) -> tuple[Any, Any, Any, Any]:
+    """Key, value and mask as torch's function takes them, and the rows of its result that are to be zeros."""
+    key, value, scores = call.key, call.value, call.scores
+    if len(scores) > 2:
+        key = repeat_heads(key, scores[-3]) if key.dim() > 2 else key
+        value = repeat_heads(value, scores[-3]) if value.dim() > 2 else value
     mask, masked = _opened(call.mask)
     if mask is not None and mask.size(-1) != key.size(-2):
         # The kernel of 2.3 and 2.4 reads beyond a mask whose last dimension is to be broadcast.
         mask = mask.expand(*mask.shape[:-1], key.size(-2)).contiguous()
-    return Call(call.query, key, value, mask, call.options, call.scores), masked
+    return key, value, mask, masked
 
 
 def _by_native(call: Call) -> Any:
-    (query, key, value, mask, options, _), masked = for_native(call)
+    query, options = call.query, call.options
+    key, value, mask, masked = for_native(call)
     is_causal = options.causal_offset is not None
 
     def kernel(query: Any, key: Any, value: Any, mask: Any) -> Any:
