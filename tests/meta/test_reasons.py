@@ -5,7 +5,7 @@ from collections import defaultdict
 
 import pytest
 
-from torchcompat import SHIMS, _report
+from torchcompat import SHIMS, _report, _shim
 from torchcompat._shim import Shim, polyfill
 from torchcompat_check import history
 from torchcompat_check._minors import at_least, at_most
@@ -94,7 +94,8 @@ def test_the_table_of_names_passes_it_on():
     }
 
 
-def test_it_is_declared_with_the_rest():
+def test_it_is_declared_with_the_rest(monkeypatch):
+    monkeypatch.setattr(_shim, "FORCED", frozenset())
     shim = Shim("made_up", len, "torch.add", "99.0", reason="no `alpha`")
     assert (shim.why, shim.reason) == ("too old", "no `alpha`")
     assert Shim("made_up", len).reason == ""

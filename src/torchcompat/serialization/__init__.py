@@ -44,6 +44,7 @@ __all__ = [
 _torch: Any = torch
 _PULL = "https://github.com/pytorch/pytorch/pull/"
 _PAIRS = _PULL + "142153"
+_NO_CONTEXT = "`set_default_mmap_options` is no context manager"
 _NO_PAIRS = "takes a pair of a class and its name for a class"
 _ITS_LIST = "is about the list of `add_safe_globals`, which takes no pairs of a class and its name"
 _ENDIANNESS = _PULL + "108343"
@@ -156,12 +157,7 @@ def _weights_only(weights_only: bool | None, pickle_module: Any) -> bool:
     return bool(weights_only)
 
 
-@polyfill(
-    "torch.save",
-    since="2.6",
-    link=_PULL + "137184",
-    reason="does not obey `set_crc32_options`; 2.3 to 2.5 cannot save `uint16`, `uint32` and `uint64`",
-)
+@polyfill("torch.save", since="2.6", link=_PULL + "137184", reason="does not obey `set_crc32_options`")
 def save(
     obj: object,
     f: File,
@@ -334,12 +330,7 @@ def set_crc32_options(compute_crc32: bool) -> None:
     settings.compute_crc32 = compute_crc32
 
 
-@polyfill(
-    "torch.serialization.get_default_mmap_options",
-    since="2.5",
-    link=_MMAP_OPTIONS,
-    reason="belongs to `set_default_mmap_options`, which is no context manager",
-)
+@polyfill("torch.serialization.get_default_mmap_options", since="2.5", link=_MMAP_OPTIONS, reason=_NO_CONTEXT)
 def get_default_mmap_options() -> int | None:
     """How :func:`load` maps files: ``mmap.MAP_PRIVATE`` unless it was set; None on Windows.
 
@@ -351,9 +342,7 @@ def get_default_mmap_options() -> int | None:
     return flags
 
 
-@polyfill(
-    "torch.serialization.set_default_mmap_options", since="2.5", link=_MMAP_OPTIONS, reason="is no context manager"
-)
+@polyfill("torch.serialization.set_default_mmap_options", since="2.5", link=_MMAP_OPTIONS, reason=_NO_CONTEXT)
 class set_default_mmap_options:
     """Set how :func:`load` maps files, in the whole process; as a context, for a block.
 
