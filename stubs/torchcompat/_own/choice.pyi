@@ -15,7 +15,6 @@ from torch.serialization import LoadEndianness as _serialization_LoadEndianness
 from torch.cpu import Event as _cpu_Event
 from torch import set_grad_enabled as _set_grad_enabled
 from torch.amp import GradScaler as _amp_GradScaler
-from torch.nn.attention import SDPBackend as _nn_attention_SDPBackend
 from torch.nn.attention.bias import CausalBias as _nn_attention_bias_CausalBias
 from torch.nn.attention.bias import CausalVariant as _nn_attention_bias_CausalVariant
 from torch.optim import Adamax as _optim_Adamax
@@ -36,6 +35,7 @@ from torch.nn import TransformerDecoder as _nn_TransformerDecoder
 from torch.nn import TransformerDecoderLayer as _nn_TransformerDecoderLayer
 from torch.nn import TransformerEncoder as _nn_TransformerEncoder
 from torch.nn import TransformerEncoderLayer as _nn_TransformerEncoderLayer
+from torch.nn.attention import SDPBackend as _nn_attention_SDPBackend
 from torch.optim import Adafactor as _optim_Adafactor
 from torch.serialization import set_default_mmap_options as _serialization_set_default_mmap_options
 from torch.serialization import safe_globals as _serialization_safe_globals
@@ -99,7 +99,6 @@ class Since_2_2(probes.InverseGamma, From_2_2): ...
 
 class From_2_3:
     amp_GradScaler: TypeAlias = _amp_GradScaler
-    nn_attention_SDPBackend: TypeAlias = _nn_attention_SDPBackend
     nn_attention_bias_CausalBias: TypeAlias = _nn_attention_bias_CausalBias
     nn_attention_bias_CausalVariant: TypeAlias = _nn_attention_bias_CausalVariant
     optim_Adamax: TypeAlias = _optim_Adamax
@@ -128,6 +127,7 @@ class From_2_5:
     nn_TransformerDecoderLayer: TypeAlias = _nn_TransformerDecoderLayer
     nn_TransformerEncoder: TypeAlias = _nn_TransformerEncoder
     nn_TransformerEncoderLayer: TypeAlias = _nn_TransformerEncoderLayer
+    nn_attention_SDPBackend: TypeAlias = _nn_attention_SDPBackend
     optim_Adafactor: TypeAlias = _optim_Adafactor
     serialization_set_default_mmap_options: TypeAlias = _serialization_set_default_mmap_options
 

@@ -15,7 +15,6 @@ from torchcompat._own.ours.serialization import LoadEndianness as _serialization
 from torchcompat._own.ours.cpu import Event as _cpu_Event
 from torchcompat._own.ours.top import set_grad_enabled as _set_grad_enabled
 from torchcompat._own.ours.amp import GradScaler as _amp_GradScaler
-from torchcompat._own.ours.nn.attention import SDPBackend as _nn_attention_SDPBackend
 from torchcompat._own.ours.nn.attention.bias import CausalBias as _nn_attention_bias_CausalBias
 from torchcompat._own.ours.nn.attention.bias import CausalVariant as _nn_attention_bias_CausalVariant
 from torchcompat._own.ours.optim import Adamax as _optim_Adamax
@@ -36,6 +35,7 @@ from torchcompat._own.ours.nn import TransformerDecoder as _nn_TransformerDecode
 from torchcompat._own.ours.nn import TransformerDecoderLayer as _nn_TransformerDecoderLayer
 from torchcompat._own.ours.nn import TransformerEncoder as _nn_TransformerEncoder
 from torchcompat._own.ours.nn import TransformerEncoderLayer as _nn_TransformerEncoderLayer
+from torchcompat._own.ours.nn.attention import SDPBackend as _nn_attention_SDPBackend
 from torchcompat._own.ours.optim import Adafactor as _optim_Adafactor
 from torchcompat._own.ours.serialization import set_default_mmap_options as _serialization_set_default_mmap_options
 from torchcompat._own.ours.serialization import safe_globals as _serialization_safe_globals
@@ -96,7 +96,6 @@ class InverseGamma:
 # Before torch 2.3.
 class LPPool3d:
     amp_GradScaler: TypeAlias = _amp_GradScaler
-    nn_attention_SDPBackend: TypeAlias = _nn_attention_SDPBackend
     nn_attention_bias_CausalBias: TypeAlias = _nn_attention_bias_CausalBias
     nn_attention_bias_CausalVariant: TypeAlias = _nn_attention_bias_CausalVariant
     optim_Adamax: TypeAlias = _optim_Adamax
@@ -123,6 +122,7 @@ class SelectiveCheckpointContext:
     nn_TransformerDecoderLayer: TypeAlias = _nn_TransformerDecoderLayer
     nn_TransformerEncoder: TypeAlias = _nn_TransformerEncoder
     nn_TransformerEncoderLayer: TypeAlias = _nn_TransformerEncoderLayer
+    nn_attention_SDPBackend: TypeAlias = _nn_attention_SDPBackend
     optim_Adafactor: TypeAlias = _optim_Adafactor
     serialization_set_default_mmap_options: TypeAlias = _serialization_set_default_mmap_options
 

@@ -24,18 +24,15 @@ _attach(globals(), {"": "bias flex_attention varlen"}, later=["bias", "flex_atte
 
 @polyfill(
     "torch.nn.attention.SDPBackend",
-    since="2.3",
-    link="https://github.com/pytorch/pytorch/pull/114689",
-    limits=[
-        Limit("pickle", "a member cannot be pickled", "native", "2.3"),
-        # https://github.com/pytorch/pytorch/pull/126392
-        Limit("no-overrideable", "has no member OVERRIDEABLE", "native", "2.3", "2.4"),
-    ],
+    since="2.5",
+    link="https://github.com/pytorch/pytorch/pull/126392",  # OVERRIDEABLE; the class: pull/114689
+    limits=[Limit("pickle", "a member cannot be pickled", "native", "2.5")],
+    reason="no member `OVERRIDEABLE`",
 )
 class SDPBackend(enum.Enum):
     """The kernels of scaled dot product attention, by name, for :func:`sdpa_kernel`.
 
-    In torch since 2.3. Fallback: an enumeration with torch's members and values.
+    In torch since 2.5. Fallback: an enumeration with torch's members and values. Torch has the name since 2.3.
 
     ``MATH`` is the plain formula. ``FLASH_ATTENTION``, ``EFFICIENT_ATTENTION`` and ``CUDNN_ATTENTION`` are fused
     kernels, ``OVERRIDEABLE`` is that of a device from outside torch, and ``ERROR`` is none. A CPU has ``MATH`` and

@@ -1,4 +1,4 @@
 # Written by `python docs/generate.py`; docs/typing.md tells what it is for.
 from typing_extensions import TypeAlias
 from torchcompat._own import choice
-SDPBackend: TypeAlias = choice.Since_2_3.nn_attention_SDPBackend
+SDPBackend: TypeAlias = choice.Since_2_5.nn_attention_SDPBackend
