@@ -16,9 +16,9 @@ import torch.utils.checkpoint
 
 from ..._scope import Nothing
 from ..._shim import Limit, is_forced, polyfill
-from ..._torch import at_least, at_most, compiling, exporting, find
+from ..._torch import at_least, at_most, compiling, find
 from ...accelerator import current_accelerator
-from ._run import overrides, run
+from ._run import is_untraceable, overrides, run
 
 if TYPE_CHECKING:
     from ..._types import TwoContexts
@@ -165,7 +165,7 @@ _UNSAID = (
 
 
 def _reentrant(function: Callable[..., Any], args: tuple[Any, ...], preserve_rng_state: bool) -> Any:
-    if not at_least(1, 13) and exporting():  # which cannot export torch's own; a model that is run has no backward pass
+    if is_untraceable():
         return function(*args)
     said = {"use_reentrant": True} if at_least(1, 11) else {}
     return _native(function, *args, preserve_rng_state=preserve_rng_state, **said)
@@ -224,6 +224,8 @@ def _delegate(
     **settings: Any,
 ) -> Any:
     """torch's own call, with the keywords that the installed torch has."""
+    if is_untraceable():
+        return function(*args, **kwargs)
     if context_fn:
         settings["context_fn"] = context_fn
     if early_stop or at_least(2, 9):

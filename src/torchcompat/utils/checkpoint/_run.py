@@ -7,7 +7,7 @@ from typing import Any, Callable, Iterator
 
 import torch
 
-from ..._torch import at_least
+from ..._torch import at_least, at_most, exporting
 from . import _graph, _hooks
 from ._state import Surroundings
 
@@ -45,6 +45,17 @@ def _describing(determinism_check: str) -> Callable[[torch.Tensor], Any]:
     if determinism_check not in _DETERMINISM:
         raise ValueError(f"determinism_check should be one of {list(_DETERMINISM)}, but got {determinism_check}")
     return _DETERMINISM[determinism_check]
+
+
+def is_untraceable() -> bool:
+    """Whether torch's own is being traced and cannot be: a trace keeps what it saved, so the function alone will do.
+
+    So it is in ``torch.onnx.export`` up to torch 1.12, and in ``torch.jit.trace`` on 2.2, where it is hidden from the
+    compiler by what refuses to be traced.
+    """
+    if at_least(2, 2) and at_most(2, 2):
+        return bool(torch.jit.is_tracing())
+    return at_most(1, 12) and exporting()
 
 
 def run(
