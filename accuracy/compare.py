@@ -86,6 +86,10 @@ class File:
         self._spans = {}
         nodes = list(ast.walk(self.tree))
         self._lambdas = [node for node in nodes if isinstance(node, ast.Lambda)]
+        clauses = [node for node in nodes if isinstance(node, ast.ExceptHandler) and node.type is not None]
+        for node in clauses:  # a statement's span is its header, and ends before them
+            lines = range(node.lineno, node.type.end_lineno + 1)
+            self._spans.update(dict.fromkeys(lines, (lines[0], lines[-1])))
         self._caught = {line for node in nodes for line in caught(node)}
         self._handed_on = {line for node in nodes for line in handed_on(node)}
 
@@ -168,6 +172,12 @@ def newest_run(findings):
     return runs(works)[-1] if works else None
 
 
+def kind_of_note(note, file):
+    """The kind of use that Python said fails."""
+    name, _, argument = note["name"].rstrip(")").partition("(")
+    return file.kind(note["line"], name, argument) if file is not None else NAME
+
+
 def label(finding):
     """A finding's name, with the argument in parentheses."""
     return f"{finding.name}({finding.parameter})" if finding.parameter else finding.name
@@ -199,7 +209,10 @@ class Comparison:
             self.file(path, file)
         for index, note in enumerate(self.notes):
             self.count["missing"] += 1
+            kind = self.kinds[kind_of_note(note, release.files.get(note["path"]))]
+            kind["missing"] += 1
             if index not in self.matched:
+                kind["missed"] += 1
                 self.differ("missed", note["path"], note["line"], note["name"], note["error"])
 
     def differ(self, kind, path, line, name, note=""):
@@ -285,7 +298,9 @@ def is_guarded(file, line, name, argument, index):
     """Whether the checker met a name, or an argument of it, in the statement of a line, and says that it is guarded."""
     first, last = file.span(line)
     met = [each for at in range(first, last + 1) for each in file.seen.get(at, ()) if each[1] == argument]
-    masks = [mask for each, _, mask in met if each == name] or [mask for each, _, mask in met if same(each, name)]
+    masks = [mask for each, _, mask in met if each == name]
+    masks = masks or [mask for each, _, mask in met if each.startswith(name + ".")]
+    masks = masks or [mask for each, _, mask in met if same(each, name)]
     return bool(masks) and not any(mask >> index & 1 for mask in masks)
 
 

@@ -4,7 +4,7 @@ The packages are those of packages.txt, or NAME.... Each is imported on MINOR...
 it: what does the checker say is the oldest (and, where names went, the newest) torch that will do, for
 importing it and for everything in it? On these, and on those next to them, `trial.py` imports every module. FOLDER
 keeps the releases, what they need, and the results, so that a run that was stopped goes on; torch is deleted after use.
-Needs uv, and Python 3.7 and 3.11; a release is tried on the torch whose Python it runs on: 3.7 up to torch 1.12.
+Needs uv, and Python 3.7, 3.9 and 3.11; a release is tried on the torch whose Python it runs on, see PYTHONS.
 """
 
 import collections
@@ -17,13 +17,18 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-OLD, NEW = "3.7", "3.11"
-LAST_OLD = "1.12"
+OLD, MIDDLE, NEW = "3.7", "3.9", "3.11"
+# Which Python runs which torch: the first of these that a release takes.
+PYTHONS = ((OLD, "1.2", "1.12"), (MIDDLE, "1.8", "1.12"), (NEW, "1.13", ""))
 # The torch that a release needs is put there by hand, and torchvision with it: neither is a dependency here.
 LEFT_OUT = ("torch", "torchvision", "torchaudio", "triton", "spacy")
 # What tests that are shipped with a package want, and the last versions that old torch works with.
-SETUPTOOLS = {OLD: "setuptools<66", NEW: "setuptools<82"}
+SETUPTOOLS = {OLD: "setuptools<66", MIDDLE: "setuptools<66", NEW: "setuptools<82"}
 BESIDE = ("numpy<2", "packaging", "scipy", "pillow", "pytest", "hypothesis")
+
+
+# Top-level folders that some wheels hold beside the package; to import a benchmark is to run it.
+NO_MODULES = ("bin", "share", "test", "tests", "docs", "examples", "benchmarks", "__pycache__")
 
 
 def uv(*arguments, **options):
@@ -59,12 +64,16 @@ def modules(folder):
     for path in sorted(folder.iterdir()):
         if path.suffix == ".py" or (path.is_dir() and path.name.isidentifier()):
             found.append(path.stem)
-    return [name for name in found if name not in ("bin", "share", "test", "tests", "docs", "examples", "__pycache__")]
+    return [name for name in found if name not in NO_MODULES]
 
 
-def python_of(minor, minors):
-    """The Python that a torch is run on."""
-    return OLD if minors.index(minor) <= minors.index(LAST_OLD) else NEW
+def python_of(home, minor, minors):
+    """The Python that a release, which is in the folder *home*, is run on with one torch; "" if it runs on none."""
+    at = minors.index(minor)
+    for python, first, last in PYTHONS:
+        if minors.index(first) <= at <= minors.index(last or minors[-1]) and takes(home, python):
+            return python
+    return ""
 
 
 def wanted(folder, minors):
@@ -139,12 +148,10 @@ def main(folder, only):
         if not home.exists() and not uv("--python", NEW, "--no-deps", "--target", home, requirement(release)):
             raise SystemExit(f"{release} cannot be installed")
         for minor in minors or wanted(home, MINORS):
-            if takes(home, python_of(minor, MINORS)):
-                plan[minor].append(release)
-    for minor in sorted(plan, key=MINORS.index):
-        python = python_of(minor, MINORS)
+            plan[minor, python_of(home, minor, MINORS)].append(release)
+    for minor, python in sorted(plan, key=lambda each: (MINORS.index(each[0]), each[1])):
         jobs = []
-        for release in plan[minor]:
+        for release in plan[minor, python] if python else ():
             target = folder / "needs" / f"{release}-{python}"
             out = folder / "probes" / f"{release}@{minor}.json"
             if not out.exists() and install_release(target, release, python):

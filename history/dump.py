@@ -47,7 +47,7 @@ def is_wrapper(value):
 
 class Dump:
     """{dotted name: record}. Keys of a record: "k" kind, "h" home, "p" parameters, "u" parameters unknown, "o" joined
-    from overloads, "r" what it returns, "b" bases."""
+    from overloads, "r" what it returns, "b" bases, "i" a module that is there only after an import of its own."""
 
     def __init__(self, torch):
         self.torch, self.records = torch, {}
@@ -70,6 +70,9 @@ class Dump:
             self.records.update(sources.unread_module(name, torch.paths[name]))
         for name in torch.unread:
             sources.add_starred(self.records, name, torch.paths[name])
+        for name in torch.apart.intersection(self.records):
+            if "k" in self.records[name]:
+                self.records[name]["i"] = 1
 
     def add(self, name, value, home):
         """Describe one attribute of a module."""

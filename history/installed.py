@@ -1,5 +1,6 @@
 """The modules of the installed torch, imported, and the names that they offer."""
 
+import functools
 import importlib
 import inspect
 import os
@@ -65,6 +66,7 @@ class Torch:
         self.missing, self.foreign = set(), set()
         for name in dead:
             self.paths.pop(name, None)
+        self.apart = {name for name in self.paths if name.startswith("torch.") and not is_loaded(name)}
         self.import_all()
         self.names = {}
         for name in sorted(self.modules):
@@ -227,6 +229,40 @@ def rank(name):
 def wants_a_package(error):
     """Whether an ImportError of torch's own wording says that a package is missing."""
     return bool(re.search(r"install|tensorboard|requires", str(error), re.I))
+
+
+def is_loaded(name):
+    """Whether `import torch` alone brings a module, by its dotted name; also where torch imports it when it is asked.
+
+    What is in a module that torch imports when it is asked counts as there.
+    """
+    held, parts = sys.modules["torch"], name.split(".")
+    for count, part in enumerate(parts[1:], 2):
+        known = held.__dict__.get(part)
+        if known is None and hasattr(held, "__getattr__"):
+            return is_answered(".".join(parts[:count]))
+        if known is None or inspect.isroutine(known) or inspect.isclass(known):
+            return False  # `torch.fft` is a function in torch 1.7, and there is a module of that name
+        held = known
+    return True
+
+
+@functools.lru_cache(maxsize=None)
+def is_answered(name):
+    """The same where a module answers by `__getattr__`: tried in a copy of this process, as it may import others."""
+    sys.stdout.flush()
+    child = os.fork()
+    if child:
+        return os.waitpid(child, 0)[1] == 0
+    try:
+        for stream in (1, 2):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream)
+        held = sys.modules["torch"]
+        for part in name.split(".")[1:]:
+            held = getattr(held, part)
+        os._exit(not isinstance(held, types.ModuleType))
+    except BaseException:  # it is not there, or cannot be imported here
+        os._exit(1)
 
 
 def answered(owner, names):

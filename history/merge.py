@@ -14,6 +14,7 @@ HEADER = "# minors "
 # Names that a module of torch has from elsewhere on some minors, and of torch's own on others: they are told on all.
 KEPT = Path(__file__).with_name("kept.txt")
 CALLABLE = ("function", "method", "class")
+APART = "apart"
 
 
 def key(minor):
@@ -28,7 +29,7 @@ class Record:
         self.kinds = {}  # {kind or "= home": mask}
         self.bases = {}  # {base: mask}
         self.returns = {}  # {type: mask}
-        self.flags = {}  # {"unknown" or "overloads": mask}
+        self.flags = {}  # {"unknown", "overloads" or "apart": mask}
         self.parameters = {}  # {name: {(sign, default): mask}}
 
     def tables(self):
@@ -120,7 +121,7 @@ def parse_head(rest, record, ranges):
             record.kinds[" ".join(words[:-1])] = ranges.mask(words[-1])
     for words in parts:
         if words[0] in marked:
-            implied = record.own() if words[0] == "(" else record.callable()
+            implied = record.own() if words[0] == "(" or words[1] == APART else record.callable()
             marked[words[0]][words[1]] = ranges.mask(words[2]) if len(words) > 2 else implied
 
 
@@ -172,7 +173,8 @@ def written(name, record, ranges):
     parts = [kind + " " + ranges.text(mask) for kind, mask in sorted(record.kinds.items(), key=earliest)]
     parts += ["( " + base + when(record.bases[base], own) for base in ordered(record.bases)]
     parts += ["> " + each + when(mask, callable_) for each, mask in sorted(record.returns.items())]
-    parts += ["~ " + each + when(mask, callable_) for each, mask in sorted(record.flags.items())]
+    for each, mask in sorted(record.flags.items()):
+        parts.append("~ " + each + when(mask, own if each == APART else callable_))
     lines = [name + " " + " ;".join([parts[0], *(" " + part for part in parts[1:])])]
     masks = {each: union(states.values()) for each, states in record.parameters.items()}
     for each in ordered(masks):
@@ -247,7 +249,7 @@ def fold(record, told, bit):
     """Add what one minor tells of a name."""
     kind = "= " + told["h"] if "h" in told else told["k"]
     record.kinds[kind] = record.kinds.get(kind, 0) | bit
-    for flag, letter in (("unknown", "u"), ("overloads", "o")):
+    for flag, letter in (("unknown", "u"), ("overloads", "o"), (APART, "i")):
         if letter in told:
             record.flags[flag] = record.flags.get(flag, 0) | bit
     if "r" in told:

@@ -15,6 +15,7 @@ import torch
 from torchcompat import SHIMS, at_least
 from torchcompat.attention import sdpa_backend, why_not_fastpath
 from torchcompat.attention._sdpa import asked, bind, choose
+from torchcompat.nn.attention.bias import causal_lower_right, causal_upper_left
 
 has_sdpa = pytest.mark.skipif(not at_least(2, 0), reason="torch has the function since 2.0")
 NATIVE = torch.nn.functional.scaled_dot_product_attention if at_least(2, 0) else None
@@ -295,3 +296,15 @@ def test_the_public_function():
     configs = list(combinations())[::4]
     seen = observed([lambda config=config: run(SHIM.public, config) for config in configs])
     report([(p, c) for c, (ran, error) in zip(configs, seen) for p in problems_of_public(c, ran, error)])
+
+
+@has_sdpa
+@pytest.mark.filterwarnings("ignore:.*fully masked|.*NaN")  # at the making of a bias with more queries than keys
+@pytest.mark.parametrize("make", [causal_upper_left, causal_lower_right])
+@pytest.mark.parametrize(("queries", "keys"), [(3, 5), (5, 3), (4, 4)])
+def test_a_causal_bias(make, queries, keys):
+    query, key = torch.zeros(2, 4, queries, 8), torch.zeros(2, 4, keys, 8)
+    bias = make(queries, keys)
+    ((ran, error),) = observed([lambda: SHIM.public(query, key, key, bias)])
+    assert error is None
+    assert (sdpa_backend(query, key, key, bias).backend == "FLASH_ATTENTION") == (ran == "flash")

@@ -47,6 +47,7 @@ def _checked_indexing(indexing: str | None) -> str:
     since="1.10",
     link="https://github.com/pytorch/pytorch/issues/50276",
     limits=[Limit("warns", "warns again at every call without indexing, not once in a process", "fallback")],
+    reason="no `indexing`",
 )
 def meshgrid(*tensors: torch.Tensor | list[torch.Tensor], indexing: str | None = None) -> tuple[torch.Tensor, ...]:
     """Grids of coordinates from one-dimensional tensors.

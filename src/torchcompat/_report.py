@@ -43,6 +43,7 @@ def _row(shim: Shim) -> dict[str, Any]:
         "native": shim.path,
         "link": shim.link or None,
         "because": shim.because or None,
+        "reason": shim.reason or None,
         "limits": [str(limit) for limit in shim.limits_here()],
     }
 
@@ -101,6 +102,10 @@ def as_text(report: Report) -> str:
     if report["forced"]:
         lines.append(f"{VARIABLE} forces the fallback of: {', '.join(report['forced'])}")
     lines += ["", shim_table(report)]
+    old = [row for row in report["shims"] if row["why"] == "too old"]
+    if old:
+        lines += ["", "too old here, since torch's own lacks something or is wrong:"]
+        lines += [f"  {row['name']}: {row['reason']}" for row in old]
     overrides = [row for row in report["shims"] if row["because"]]
     if overrides:
         lines += ["", "torchcompat's own on every torch, although torch has the name:"]
@@ -118,11 +123,14 @@ def _markdown(text: str) -> str:
 
 def markdown_summary() -> str:
     """The README's table: the same on every torch."""
-    lines = ["| Name | In torch since | Fallback; or, where torch has nothing like it, what it is |", "|---|---|---|"]
+    lines = [
+        "| Name | In torch since | Torch's own before | Fallback; or, where torch has nothing like it, what it is |",
+        "|---|---|---|---|",
+    ]
     for name in sorted(SHIMS):
         shim = SHIMS[name]
         since = f"[{shim.since}]({shim.link})" if shim.link else shim.since or "-"
-        lines.append(f"| `torchcompat.{name}` | {since} | {_markdown(summary(shim))} |")
+        lines.append(f"| `torchcompat.{name}` | {since} | {_markdown(shim.reason)} | {_markdown(summary(shim))} |")
     return "\n".join(lines)
 
 

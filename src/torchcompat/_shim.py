@@ -74,6 +74,8 @@ class Shim:
         limits: the documented differences from the contract.
         wrong: the upstream issue that makes the native of the installed torch unusable, or None.
         because: why an override is ours on every torch; empty for the others.
+        reason: what torch's own object of the name lacks, or gets wrong, on every minor below *since*; empty where no
+            older torch has the name.
         native: torch's object, or None. It may be there and still be too old.
         fallback: ours.
         public: what the public name is: *native* or *fallback*.
@@ -90,6 +92,7 @@ class Shim:
         limits: Sequence[Limit] = (),
         wrong: str | None = None,
         because: str = "",
+        reason: str = "",
     ) -> None:
         self.name = name
         self.fallback = fallback
@@ -99,6 +102,7 @@ class Shim:
         self.limits: list[Limit] = list(limits)
         self.wrong = wrong
         self.because = because
+        self.reason = reason
         self.kind = ("override" if because else "polyfill") if path else "facade"
         self.native = _torch.find(path) if path else None
         self.why = self._decide()
@@ -193,16 +197,18 @@ def polyfill(
     limits: Sequence[Limit] = (),
     wrong: str | None = None,
     name: str | None = None,
+    reason: str = "",
 ) -> Callable[[F], F]:
     """Declare the definition below as the fallback of torch's *path*, and return what the public name is to be.
 
     The decision is made once, here, from the object at *path* and from *since*. *wrong* names the upstream issue that
     makes the native of the installed torch unusable, or is None. *name* is the public name without its package, by
-    default what follows ``torch.`` in *path*.
+    default what follows ``torch.`` in *path*. *reason* says in a few words what torch's own lacks or gets wrong, on
+    every minor that has the name below *since*: ``"no `foreach`"``.
     """
 
     def declare(fallback: F) -> F:
-        shim = Shim(name or path[len("torch.") :], fallback, path, since, link, limits, wrong)
+        shim = Shim(name or path[len("torch.") :], fallback, path, since, link, limits, wrong, reason=reason)
         public: Any = _register(shim).public
         return cast(F, public)
 

@@ -40,7 +40,7 @@ _UNSEEN = _STREAM if at_least(2, 1) and at_most(2, 6) else None
 def is_available() -> bool:
     """Whether there is a CPU: True.
 
-    In torch since 2.1. Fallback: the same.
+    In torch since 2.1. Fallback: a function that returns True.
     """
     return True
 
@@ -51,7 +51,7 @@ def is_available() -> bool:
 def is_initialized() -> bool:
     """Whether the CPU can be used at once: True.
 
-    In torch since 2.8. Fallback: the same.
+    In torch since 2.8. Fallback: a function that returns True.
     """
     return True
 
@@ -60,7 +60,7 @@ def is_initialized() -> bool:
 def device_count() -> int:
     """The number of CPU devices, which is not that of cores: 1.
 
-    In torch since 2.1. Fallback: the same.
+    In torch since 2.1. Fallback: a function that returns 1.
     """
     return 1
 
@@ -69,7 +69,7 @@ def device_count() -> int:
 def current_device() -> str:
     """The current device: the string "cpu", where other back ends have a number.
 
-    In torch since 2.2. Fallback: the same.
+    In torch since 2.2. Fallback: a function that returns "cpu".
     """
     return "cpu"
 
@@ -78,7 +78,7 @@ def current_device() -> str:
 def set_device(device: Device) -> None:
     """Do nothing: there is one CPU device.
 
-    In torch since 2.2. Fallback: the same.
+    In torch since 2.2. Fallback: a function without effect.
 
     Args:
         device: anything; it is not looked at.
@@ -89,18 +89,18 @@ def set_device(device: Device) -> None:
 def synchronize(device: Device = None) -> None:
     """Do nothing: what was called has ended.
 
-    In torch since 2.1. Fallback: the same.
+    In torch since 2.1. Fallback: a function without effect.
 
     Args:
         device: anything; it is not looked at.
     """
 
 
-@polyfill("torch.cpu.Stream", since="2.7", link=_STREAM)
+@polyfill("torch.cpu.Stream", since="2.7", link=_STREAM, reason="has no `wait_event` and no `record_event`")
 class Stream:
     """A stand-in for a stream of another back end, of which every method does nothing.
 
-    In torch since 2.7. Fallback: the same; torch's own of 2.1 to 2.6 cannot wait for events.
+    In torch since 2.7. Fallback: a class whose methods have no effect.
 
     Args:
         priority: not looked at.
@@ -123,7 +123,7 @@ class Stream:
 class Event:
     """A stand-in for an event of another back end: it has always happened.
 
-    In torch since 2.2. Fallback: the same.
+    In torch since 2.2. Fallback: a class whose methods have no effect.
     """
 
     def query(self) -> bool:
@@ -146,12 +146,16 @@ class _Selected:
     stream: Any = Stream()
 
 
-@polyfill("torch.cpu.current_stream", since="2.7", link=_STREAM)
+@polyfill(
+    "torch.cpu.current_stream",
+    since="2.7",
+    link=_STREAM,
+    reason="gives a stream that has no `wait_event` and no `record_event`",
+)
 def current_stream(device: Device = None) -> Stream:
     """The selected stream.
 
-    In torch since 2.7. Fallback: the same, for streams that were selected through this module; the stream that torch's
-    own of 2.1 to 2.6 begins with cannot wait for events.
+    In torch since 2.7. Fallback: the stream that was selected through this module.
 
     Args:
         device: anything; it is not looked at.
@@ -167,7 +171,7 @@ def current_stream(device: Device = None) -> Stream:
 class StreamContext:
     """Select a stream for a block.
 
-    In torch since 2.1. Fallback: the same.
+    In torch since 2.1. Fallback: keeps the selected stream in this module.
 
     Args:
         stream: a :class:`Stream`; None selects nothing.
@@ -190,7 +194,7 @@ class StreamContext:
 def stream(stream: Stream) -> ContextManager[None]:
     """A context that selects *stream*.
 
-    In torch since 2.1. Fallback: the same.
+    In torch since 2.1. Fallback: an object of our :class:`StreamContext`.
 
     Args:
         stream: a :class:`Stream`; None selects nothing.

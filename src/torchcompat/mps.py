@@ -29,6 +29,7 @@ __all__ = [
 
 # The module came with 2.0, but up to 2.0 it has to be imported by its name; this change made it a part of torch.
 _LOADED = "https://github.com/pytorch/pytorch/pull/98837"
+_IMPORTED = "`torch.mps` is there only after an import of its own"
 _DEVICE_MODULE = "https://github.com/pytorch/pytorch/pull/124676"
 
 _mps = _module.of("mps")
@@ -58,7 +59,7 @@ def device_count() -> int:
     return _mps.device_count()
 
 
-@polyfill("torch.mps.synchronize", since="2.1", link=_LOADED)
+@polyfill("torch.mps.synchronize", since="2.1", link=_LOADED, reason=_IMPORTED)
 def synchronize() -> None:
     """Wait until everything that was started on the device has ended.
 
@@ -70,7 +71,7 @@ def synchronize() -> None:
     _present().synchronize()
 
 
-@polyfill("torch.mps.empty_cache", since="2.1", link=_LOADED)
+@polyfill("torch.mps.empty_cache", since="2.1", link=_LOADED, reason=_IMPORTED)
 def empty_cache() -> None:
     """Give unused memory back to the system.
 
@@ -82,7 +83,7 @@ def empty_cache() -> None:
     _present().empty_cache()
 
 
-@polyfill("torch.mps.current_allocated_memory", since="2.1", link=_LOADED)
+@polyfill("torch.mps.current_allocated_memory", since="2.1", link=_LOADED, reason=_IMPORTED)
 def current_allocated_memory() -> int:
     """Bytes that tensors take.
 
@@ -94,7 +95,7 @@ def current_allocated_memory() -> int:
     return _present().memory_allocated()
 
 
-@polyfill("torch.mps.driver_allocated_memory", since="2.1", link=_LOADED)
+@polyfill("torch.mps.driver_allocated_memory", since="2.1", link=_LOADED, reason=_IMPORTED)
 def driver_allocated_memory() -> int:
     """Bytes that this process holds on the device, in use or not.
 
@@ -118,7 +119,7 @@ def recommended_max_memory() -> int:
     return _present().mem_get_info()[1]
 
 
-@polyfill("torch.mps.manual_seed", since="2.1", link=_LOADED)
+@polyfill("torch.mps.manual_seed", since="2.1", link=_LOADED, reason=_IMPORTED)
 def manual_seed(seed: int) -> None:
     """Seed the device; nothing where there is none.
 
@@ -127,7 +128,7 @@ def manual_seed(seed: int) -> None:
     _mps.manual_seed(seed)
 
 
-@polyfill("torch.mps.get_rng_state", since="2.4", link=_DEVICE_MODULE)
+@polyfill("torch.mps.get_rng_state", since="2.4", link=_DEVICE_MODULE, reason="no `device`")
 def get_rng_state(device: int | str | torch.device = "mps") -> torch.Tensor:
     """The state of the device's random number generator, as a tensor of bytes on the CPU.
 
@@ -142,7 +143,7 @@ def get_rng_state(device: int | str | torch.device = "mps") -> torch.Tensor:
     return _present().get_rng_state()
 
 
-@polyfill("torch.mps.set_rng_state", since="2.4", link=_DEVICE_MODULE)
+@polyfill("torch.mps.set_rng_state", since="2.4", link=_DEVICE_MODULE, reason="no `device`")
 def set_rng_state(new_state: torch.Tensor, device: int | str | torch.device = "mps") -> None:
     """Set the state of the device's random number generator.
 

@@ -49,10 +49,8 @@ __all__ = [
     "synchronize",
 ]
 
-_DEVICE = "https://github.com/pytorch/pytorch/pull/116850"
-_STREAM = "https://github.com/pytorch/pytorch/pull/117619"
-_GENERATOR = "https://github.com/pytorch/pytorch/pull/118613"
-_MEMORY = "https://github.com/pytorch/pytorch/pull/129919"
+_PULL = "https://github.com/pytorch/pytorch/pull/"
+_DEVICE, _STREAM, _GENERATOR, _MEMORY = _PULL + "116850", _PULL + "117619", _PULL + "118613", _PULL + "129919"
 _RESET = Limit("no device", "AttributeError where torch is built without XPU", "native", "2.5")
 
 _xpu = _module.of("xpu")
@@ -267,12 +265,12 @@ def reset_accumulated_memory_stats(device: Device = None) -> None:
     _xpu.reset_accumulated_memory_stats(device)
 
 
-@polyfill("torch.xpu.mem_get_info", since="2.10", link="https://github.com/pytorch/pytorch/pull/141230")
+@polyfill("torch.xpu.mem_get_info", since="2.10", link=_PULL + "141230", reason="AttributeError in builds without XPU")
 def mem_get_info(device: Device = None) -> tuple[int, int]:
     """Free and total bytes of *device*.
 
-    In torch since 2.10. Fallback: the same; torch 2.6 to 2.9 raise AttributeError where they are built without
-    XPU, and older torch UnsupportedError where there is a device.
+    In torch since 2.10. Fallback: asks torch or Intel's extension; where neither has it, UnsupportedError if there is
+    a device.
 
     Args:
         device: None for the current one, a number, or a device of this type.
@@ -375,7 +373,7 @@ class Stream(_Stream):  # type: ignore[misc]
         return super().__new__(cls, device, priority, **kwargs)
 
 
-@polyfill("torch.xpu.Event", since="2.15", link="https://github.com/pytorch/pytorch/pull/192495")
+@polyfill("torch.xpu.Event", since="2.15", link=_PULL + "192495", reason="no `blocking` and `interprocess`")
 class Event(_Event):  # type: ignore[misc]
     """A mark in a stream, to wait for and to measure time between.
 

@@ -35,6 +35,7 @@ def bind(walk: Walk, target: ast.AST, value: Value) -> None:
 def bind_item(walk: Walk, target: ast.Subscript, value: Value) -> None:
     """`kw["x"] = value`."""
     key, owner = subscripted(walk, target)
+    walk.entries.note(target, walk.state.reach)
     if isinstance(target.value, ast.Name) and isinstance(owner, Mapping):
         name = target.value.id
         own = walk.state.scope.names.get(name)
@@ -46,7 +47,11 @@ def bind_attribute(walk: Walk, target: ast.Attribute, value: Value) -> None:
     """`self.x = value`; `torch.x = value`, which provides a name of torch's."""
     owner = walk.evaluate(target.value)
     if isinstance(owner, LocalInstance):
-        owner.cls.bind(target.attr, dictionaries.unsure(value))
+        scope, value = walk.state.scope, dictionaries.unsure(value)
+        if scope.instance and getattr(target.value, "id", "") == scope.instance:
+            scope.names[f"{scope.instance}.{target.attr}"] = value
+        else:
+            owner.cls.bind(target.attr, value)
     elif isinstance(owner, Ref) and is_torch(owner.path):
         path = f"{owner.path}.{target.attr}"
         walk.uses.provided[path] = walk.uses.provided.get(path, 0) | walk.state.reach

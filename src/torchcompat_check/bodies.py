@@ -14,6 +14,7 @@ from .values import (
     CONSTRUCTORS,
     Const,
     Function,
+    Instance,
     LocalClass,
     LocalInstance,
     Mapping,
@@ -24,6 +25,7 @@ from .values import (
 )
 
 if TYPE_CHECKING:
+    from .state import State
     from .walk import Walk
 
 INLINE_DEPTH = 4
@@ -132,8 +134,47 @@ def read(walk: Walk, one: Deferred) -> None:
             return
         walk.block(one.node.body)
         if one.cls is not None and one.constructs():
+            construct(one.cls, state)
             made = state.ended | state.reach
             one.cls.made &= made | ~one.reach if made else ALL  # one that never ends is there to be overridden
+
+
+def construct(cls: LocalClass, state: State) -> None:
+    """Bind what a constructor has left in `self`."""
+    prefix = f"{state.scope.instance}."
+    for key, value in list(state.scope.names.items()):
+        if not key.startswith(prefix):
+            continue
+        name = key[len(prefix) :]
+        if state.ended:
+            value = choice([(state.reach & ~state.ended, value), (state.ended, None)])
+        if name in stored_in(cls.node, False) and not isinstance(value, (Instance, LocalInstance)):
+            value = None  # other methods may bind something else
+        if name in cls.constructed or isinstance(cls.names.get(name), Function):  # which may be a property
+            cls.bind(name, value)
+        else:
+            cls.names[name] = value
+            cls.constructed.add(name)
+
+
+def stored_in(node: ast.ClassDef, by_constructors: bool) -> set[str]:
+    """The attributes that the constructors of a class bind, of whatever object, or its other methods."""
+    functions = (ast.FunctionDef, ast.AsyncFunctionDef)
+    methods = [one for one in node.body if isinstance(one, functions)]
+    wanted = [one for one in methods if (one.name in CONSTRUCTORS) == by_constructors]
+    nodes = (inner for one in wanted for inner in ast.walk(one) if isinstance(inner, ast.Attribute))
+    return {inner.attr for inner in nodes if isinstance(inner.ctx, ast.Store)}
+
+
+def attributes_before(walk: Walk, cls: LocalClass, scope: Scope) -> None:
+    """What `self` has of what a constructor binds, before it does: from the class, or from one that it comes from."""
+    for name in stored_in(cls.node, True):
+        found, value = cls.find(name)
+        bases = cls.torch_bases()
+        if name in cls.names or any(isinstance(one, LocalClass) and one.own(name)[0] for one in cls.order()[1:]):
+            scope.names[f"{scope.instance}.{name}"] = value if found and not isinstance(value, Function) else None
+        elif bases is None or any(walk.uses.history.find(f"{base}.{name}") is not None for base in bases):
+            scope.names[f"{scope.instance}.{name}"] = None
 
 
 def parameters_of(walk: Walk, one: Deferred) -> Scope:
@@ -152,6 +193,9 @@ def parameters_of(walk: Walk, one: Deferred) -> Scope:
     if one.cls is not None and every and not decorators.is_static(one.node):
         scope.names[every[0].arg] = one.cls if decorators.is_class_method(one.node) else LocalInstance(one.cls)
         scope.cls = one.cls
+        if one.constructs() and one.node.name != "__new__":
+            scope.instance = every[0].arg
+            attributes_before(walk, one.cls, scope)
     return scope
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import ast
 from typing import TYPE_CHECKING, Any, Sequence
 
-from . import bodies, classes, conditions, dictionaries, implicit, memberships, versions
+from . import bodies, classes, conditions, dictionaries, entries, implicit, memberships, versions
 from ._minors import ALL
 from .dictionaries import Handed
 from .history import Entry, is_torch
 from .values import (
     CONSTRUCTORS,
     Bound,
+    Const,
     Function,
     Initialiser,
     Instance,
@@ -48,11 +49,14 @@ def call(walk: Walk, node: ast.Call) -> Value:
     walk.callee = node.func
     function = walk.evaluate(node.func)
     arguments = [walk.evaluate(argument) for argument in node.args]
+    if getattr(node.func, "attr", "") in entries.FILLING:
+        walk.entries.note(node, walk.state.reach)
     node, keywords = handed_over(walk, node)
     if function is None:
-        return of_unknown(walk, node, arguments, keywords)
+        return entries.got(walk, node, arguments, of_unknown(walk, node, arguments, keywords))
     implicit.asked(walk, node, function, ("__call__",))
-    return choice([(mask, called(walk, node, one, mask, arguments, keywords)) for mask, one in options(function)])
+    values = [(mask, called(walk, node, one, mask, arguments, keywords)) for mask, one in options(function)]
+    return entries.got(walk, node, arguments, choice(values))
 
 
 def handed_over(walk: Walk, node: ast.Call) -> tuple[ast.Call, dict[Any, Value]]:
@@ -112,6 +116,8 @@ def called(
     if isinstance(function, Bound):
         return bodies.inline(walk, function.function, [function.receiver, *arguments], keywords)
     if isinstance(function, Method):
+        if isinstance(function.receiver, Mapping):
+            return item(function.receiver, arguments[0]) if arguments else None
         return versions.call_method(function, arguments)
     if isinstance(function, memberships.SEVERAL):
         is_get = isinstance(node.func, ast.Attribute) and node.func.attr == "get" and arguments
@@ -119,6 +125,13 @@ def called(
     if isinstance(function, Mapping):
         return function
     return handed
+
+
+def item(mapping: Mapping, key: Value) -> Value:
+    """What `mapping.get(key)` gives of a key that it is known to have."""
+    return (
+        dict(mapping.items).get(key.value) if isinstance(key, Const) and dictionaries.is_hashable(key.value) else None
+    )
 
 
 def uses(walk: Walk, node: ast.Call, function: Value, mask: int, arguments: Sequence[Value]) -> Value:

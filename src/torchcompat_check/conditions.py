@@ -11,6 +11,7 @@ from .history import is_torch
 from .values import (
     UNKNOWN,
     Bound,
+    Choice,
     ClassOf,
     Const,
     Function,
@@ -26,6 +27,7 @@ from .values import (
     choice,
     not_,
     options,
+    truth,
 )
 
 if TYPE_CHECKING:
@@ -68,7 +70,19 @@ def get_attribute(walk: Walk, node: ast.Call, arguments: list[Value]) -> Value:
 def is_instance(walk: Walk, node: ast.Call, arguments: list[Value]) -> Value:
     """`isinstance(version, str)`."""
     kind = BUILTIN_TYPES.get(getattr(node.args[-1], "id", "")) if len(arguments) == 2 else None
-    return versions.apply(lambda value: isinstance(value, kind), arguments[0]) if kind else None
+    value = versions.apply(lambda value: isinstance(value, kind), arguments[0]) if kind else None
+    if value is not None or len(arguments) != 2 or not excludes_none(node.args[1]):
+        return value
+    none = is_none(arguments[0])
+    return Truth(none.false, ALL) if none.false != ALL else None
+
+
+def excludes_none(node: ast.AST) -> bool:
+    """Whether None is no instance of a class, or of several: both are written as names."""
+    if isinstance(node, ast.Tuple):
+        return all(excludes_none(one) for one in node.elts)
+    last = getattr(node, "attr", getattr(node, "id", ""))
+    return bool(last) and last not in ("object", "NoneType")
 
 
 def super_(walk: Walk, node: ast.Call, arguments: list[Value]) -> Value:
@@ -143,6 +157,9 @@ def compare(walk: Walk, operator: ast.AST, left: Value, right: Value) -> Truth:
     if isinstance(operator, (ast.Is, ast.IsNot)):
         same = is_none(left) if right == Const(None) else UNKNOWN
         return same if isinstance(operator, ast.Is) else not_(same)
+    if isinstance(left, Choice):
+        parts = [(mask, compare(walk, operator, one, right)) for mask, one in left.options]
+        return truth(Choice(tuple(parts)))
     if isinstance(operator, (ast.In, ast.NotIn)) and isinstance(right, (*memberships.SEVERAL, Mapping)):
         inside = memberships.contains(walk, right, left)
         return inside if isinstance(operator, ast.In) else not_(inside)

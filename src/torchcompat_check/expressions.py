@@ -5,7 +5,18 @@ from __future__ import annotations
 import ast
 from typing import TYPE_CHECKING, Any, Callable
 
-from . import binding, calls, classes, comprehensions, conditions, dictionaries, implicit, memberships, versions
+from . import (
+    binding,
+    calls,
+    classes,
+    comprehensions,
+    conditions,
+    dictionaries,
+    entries,
+    implicit,
+    memberships,
+    versions,
+)
 from ._minors import ALL
 from .history import is_torch
 from .values import (
@@ -93,7 +104,13 @@ def attribute(walk: Walk, node: ast.Attribute) -> Value:
         names.append(base.attr)
         base = base.value
     names.reverse()
-    start = evaluate(walk, base)
+    scope = walk.state.scope
+    if scope.instance and isinstance(base, ast.Name) and f"{base.id}.{names[0]}" in scope.names:
+        start, names = scope.names[f"{base.id}.{names[0]}"], names[1:]
+        if not names:
+            return dictionaries.unsure(start)
+    else:
+        start = evaluate(walk, base)
     if start is None or isinstance(start, (Function, Bound)):
         return None
     return dictionaries.unsure(choice([(mask, follow(walk, node, one, names, mask)) for mask, one in options(start)]))
@@ -234,9 +251,19 @@ def compare(walk: Walk, node: ast.Compare) -> Value:
         right = evaluate(walk, part)
         implicit.compare(walk, node, operator, left, right)
         one = conditions.compare(walk, operator, left, right)
+        if one == UNKNOWN and isinstance(operator, (ast.In, ast.NotIn)):
+            one = inside(walk, operator, left, part)
         true, false = true & one.true, false | one.false
         left = right
     return Truth(true, false)
+
+
+def inside(walk: Walk, operator: ast.AST, left: Value, container: ast.AST) -> Truth:
+    """`"x" in container`, of a container that the file fills."""
+    mask = entries.contained(walk, container, left)
+    if mask is None:
+        return UNKNOWN
+    return Truth(mask, ALL) if isinstance(operator, ast.In) else Truth(ALL, mask)
 
 
 @handles(ast.IfExp)

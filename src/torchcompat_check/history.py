@@ -13,6 +13,7 @@ base, `>` what a call returns, `~ unknown` parameters are not known, `~ overload
 of several overloads together. A parameter's line tells its states, separated by ` ; `: the minors, `*` if it is
 keyword-only or `/` if it has no keyword, and `=` its default. Minors are left out where they are those of the class,
 function or method itself.
+`~ apart` says where a module is there only after an import of its own, and not by its name after `import torch`.
 
 What a program uses without naming it has a row like any attribute: `torch.device.__enter__` for `with`. Bases that are
 Python's own, such as `typing.Generic`, have rows for what they hand on, on every minor: it does not depend on torch.
@@ -83,7 +84,7 @@ class Record:
             if words[0] not in marked:
                 self.kinds[words[0]] = _mask(words[1])
             else:
-                implied = self.own if words[0] == "(" else self.callable
+                implied = self.own if words[0] == "(" or words[1] == "apart" else self.callable
                 marked[words[0]][words[1]] = _mask(words[2]) if len(words) > 2 else implied
 
     @property
@@ -278,6 +279,16 @@ class History:
             return 0
         functions = _union([mask for kind, mask in entry.kinds if kind == "function"])
         return entry.present & ~functions | (functions & self._below(name) if functions else 0)
+
+    def apart(self, name: str) -> int:
+        """The minors on which `import torch` does not bring the module *name*, if it does on the newest."""
+        found = self.needs_import(name)
+        return 0 if found >> (len(MINORS) - 1) & 1 else found
+
+    def needs_import(self, name: str) -> int:
+        """The minors on which a module is there, and `import torch` does not bring it."""
+        record = self.record(name) if is_torch(name) else None
+        return record.flags.get("apart", 0) if record is not None else 0
 
     def _below(self, name: str) -> int:
         """Where there is anything below a name."""

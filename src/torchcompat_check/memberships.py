@@ -10,6 +10,7 @@ from ._minors import ALL, MINORS
 from .history import is_torch
 from .values import (
     UNKNOWN,
+    Choice,
     ClassOf,
     Const,
     Element,
@@ -58,7 +59,7 @@ def named_in(walk: Walk, owner: Value, name: str) -> int | None:
         owner = owner.cls
     if isinstance(owner, (Ref, Instance)):
         entry = walk.uses.history.find(f"{owner.path}.{name}")
-        return None if entry is None else entry.present
+        return None if entry is None else entry.present & ~walk.uses.apart(f"{owner.path}.{name}")
     path = classes.inherited(walk, owner, name) if isinstance(owner, (LocalClass, LocalInstance, Super)) else ""
     return named_in(walk, Ref(path), name) if path else None
 
@@ -71,7 +72,20 @@ def exactly(mask: int) -> Truth:
 def has_name(walk: Walk, owner: Value, name: Value) -> Truth:
     """When *owner* has an attribute *name*."""
     mask = present(walk, owner, name)
-    return UNKNOWN if mask is None else exactly(mask)
+    return Truth(where_bound(owner, name), ALL) if mask is None else exactly(mask)
+
+
+def where_bound(owner: Value, name: Value) -> int:
+    """Where an instance of a class of the project may have an attribute that its constructor binds on some minors."""
+    if not isinstance(owner, LocalInstance) or not isinstance(name, Const) or not isinstance(name.value, str):
+        return ALL
+    found, value = owner.cls.find(name.value)
+    if not found or not isinstance(value, Choice):
+        return ALL
+    mask = 0
+    for option, _ in value.options:
+        mask |= option
+    return mask
 
 
 def has_parameter(walk: Walk, path: str, name: Value) -> Truth:

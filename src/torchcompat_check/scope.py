@@ -15,6 +15,7 @@ class Scope:
         self.node: ast.AST | None = None  # the module or the function whose names these are
         self.cls: Any = None  # in the body of a class and in its methods
         self.is_class = False
+        self.instance = ""  # in a constructor the name of what it makes, whose attributes are names here: "self.x"
         self.globals: list[str] = []
         self.stars: list[str] = []
 

@@ -139,6 +139,7 @@ def annotated_assign(walk: Walk, node: ast.AnnAssign) -> None:
 
 @handles("AugAssign")
 def augmented(walk: Walk, node: ast.AugAssign) -> None:
+    walk.entries.note(node, walk.state.reach)
     right = walk.evaluate(node.value)
     if isinstance(node.target, ast.Name):
         value = walk.evaluate(ast.copy_location(ast.Name(node.target.id, ast.Load()), node.target))
@@ -205,7 +206,10 @@ def loop(walk: Walk, node: Any, mask: int) -> None:
 def forget(walk: Walk, node: Any) -> None:
     """What a loop binds is not what it was before; a value of torch's or the project's classes stays one, mostly."""
     names = walk.state.scope.names
-    bound = {one.id for one in ast.walk(node) if isinstance(one, ast.Name) and isinstance(one.ctx, ast.Store)}
+    stored = [one for one in ast.walk(node) if isinstance(getattr(one, "ctx", None), ast.Store)]
+    bound = {one.id for one in stored if isinstance(one, ast.Name)}
+    if walk.state.scope.instance:
+        bound |= {f"{walk.state.scope.instance}.{one.attr}" for one in stored if isinstance(one, ast.Attribute)}
     for name in bound.intersection(names):
         if not isinstance(names[name], (Instance, LocalInstance)):
             names[name] = None

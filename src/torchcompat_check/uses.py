@@ -10,6 +10,7 @@ from . import shims
 from ._minors import ALL, MINORS, at_least, minors_of
 from .finding import Finding
 from .history import Entry, History
+from .loaded import Loaded
 from .state import State
 
 
@@ -50,6 +51,7 @@ class Uses:
         self.provided: dict[str, int] = {}
         self.named: set[str] = set()  # what the code names itself, reached or not
         self.source = source
+        self.loaded = Loaded(path, source)
         self.has_comments = "torchcompat: needs" in source
         self._lines: list[str] | None = None
 
@@ -77,6 +79,7 @@ class Uses:
         entry = self.longest_known(path)
         if entry is None or hasattr(object, entry.name.rpartition(".")[2]):
             return
+        apart = self.apart(path) if direct and kind == "attribute" else 0
         direct = direct and (entry.name == path if kind == "module" else is_replaceable(entry, path))
         if direct:
             self.named.add(entry.name)
@@ -84,6 +87,7 @@ class Uses:
         missing = self.state.reach & known & ~present & ~self.provided.get(entry.name, 0)
         if missing:
             missing &= ~self._untold(entry)
+        missing |= self.state.reach & known & apart & ~self.provided.get(entry.name, 0)
         raising = self.state.reach & known & removed(entry.name) & entry.present
         if missing:
             self.absent(node, entry, "", missing, kind, direct)
@@ -91,6 +95,22 @@ class Uses:
             self.absent(node, entry, "", raising, "runtime", direct)
         elif not missing and not self.state.quiet:
             self._kept(entry, direct and entry.kind != "module")
+
+    def apart(self, path: str) -> int:
+        """Where a name is not there as an attribute, since nothing imports the module that it is in, or is."""
+        found, at = 0, path.find(".")
+        while at >= 0:
+            at = path.find(".", at + 1)
+            module = path if at < 0 else path[:at]
+            mask = self.history.apart(module)
+            if mask and at < 0:
+                entry = self.history.find(module)
+                mask &= ~dict(entry.kinds).get("function", 0) if entry is not None else 0
+            lacking = mask and self.loaded.lacking(module, mask, self.history)
+            if mask and not lacking:
+                break  # What brings a module may bring those below it.
+            found |= lacking
+        return found
 
     def _untold(self, entry: Entry) -> int:
         """Where the history does not tell what a class has: it was private then, or a function with attributes."""

@@ -163,8 +163,9 @@ class LocalClass:
         self.made = ALL  # where its own `__init__` ends, and does not raise
         self.bases = [base for base in bases if not (isinstance(base, Ref) and base.path in HARMLESS)]
         self.names: dict[str, Value] = {}
+        self.constructed: set[str] = set()  # what a constructor has bound in `self`
         self.name = node.name
-        self._node = node
+        self.node = node
         self._stored: set[str] | None = None
         self._order: list[Value] = []
 
@@ -172,7 +173,7 @@ class LocalClass:
         """Whether a method binds *name* in `self`, or in whatever else: then its value is not known."""
         if self._stored is None:
             self._stored = set()
-            for node in ast.walk(self._node):
+            for node in ast.walk(self.node):
                 if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
                     self._stored.add(node.attr)
                 elif isinstance(node, ast.Call):

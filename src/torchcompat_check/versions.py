@@ -204,6 +204,8 @@ def member(value: Value, name: str) -> Value:
     """An attribute of a plain value: a part of a version, or a method of a string."""
     if isinstance(value, (Parameters, Names, Fields)) or (isinstance(value, Mapping) and name == "keys"):
         return value
+    if isinstance(value, Mapping) and name in ("get", "pop"):
+        return Method(value, name)
     if isinstance(value, Element) and name == "name":
         return value
     if name in VERSION_PARTS:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from typing import Callable, Sequence
 
-from . import binding, comments, dictionaries, expressions, modules, statements
+from . import binding, comments, dictionaries, entries, expressions, modules, statements
 from .bodies import Bodies
 from .callers import Callers
 from .finding import Finding
@@ -47,6 +47,7 @@ class Walk:
         self.lazy_annotations = False
         self.rebound: set[str] = set()  # names that a function may bind anew at any time
         self.callers = Callers()
+        self.entries = entries.Entries(ast.Tuple([], ast.Load()))
         self._handling: dict[ast.AST, dictionaries.Handling] = {}
         self.callee: ast.AST | None = None  # what is called, while it is read
         self.has_others = any(word in source for word in OTHERS)
@@ -60,6 +61,7 @@ class Walk:
             for one in tree.body
         )
         self.callers = Callers(tree)
+        self.entries = entries.Entries(tree)
         self.state.scope.node = tree
         if "global " in self.uses.source or "nonlocal " in self.uses.source:
             self.rebound = binding.rebound(tree)

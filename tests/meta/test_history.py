@@ -413,3 +413,31 @@ def test_every_shim_can_be_reached_by_the_import_that_fix_writes():
 def test_the_list_of_shims_is_what_the_declarations_say():
     script = Path(__file__).resolve().parents[2] / "history" / "shims.py"
     assert subprocess.call([sys.executable, str(script), "--check"]) == 0
+
+
+ALONE = """
+import sys, torch
+for name in sys.argv[1:]:
+    held = torch
+    for part in name.split(".")[1:]:
+        held = getattr(held, "__dict__", {}).get(part)
+    if held is None or sys.modules.get(name) is not held:  # torch.fft of 1.7 is a function
+        print(name)
+"""
+
+
+# Modules that newer torch imports when they are asked for as attributes.
+ANSWERED = ("torch._dynamo", "torch._inductor", "torch._export", "torch.onnx", "torch.ao.ns", "torch.ao.pruning")
+ANSWERED += ("torch.backends.cudnn",)
+
+
+def test_modules_that_an_import_of_torch_does_not_bring():
+    """The history tells them apart from those that are there as attributes of torch alone."""
+    there = [name for name in NAMES if load().find(name).kind == "module" and name.count(".") <= 2]
+    modules = [name for name in there if load().importable(name) & BIT and load().record(name).own & BIT]
+    asked = [name for name in modules if name[:6] == "torch." and not name.startswith(("torch._C", *ANSWERED))]
+    done = subprocess.run([sys.executable, "-c", ALONE, *asked], stdout=subprocess.PIPE, check=True)
+    apart = set(done.stdout.decode().split())
+    assert "torch.nn" in asked
+    assert apart
+    assert {name for name in asked if load().needs_import(name) & BIT} == apart

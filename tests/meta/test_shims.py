@@ -93,6 +93,7 @@ def test_documented(shim):
     if shim.path is not None:
         assert f"In torch since {shim.since}." in doc
         assert re.search(r"Fallback: \S.*\.", doc)
+        assert not re.search(r"Fallback: the same[.,;:]", doc), "say what the fallback is made of"
     else:
         assert re.search(r"Not in torch\b.*\.", doc)
     assert doc.split(" ")[0][0].isupper()

@@ -9,7 +9,7 @@ import torch
 
 from torchcompat import SHIMS, at_least, func
 from torchcompat.nn.attention import SDPBackend, sdpa_kernel
-from torchcompat.nn.functional._sdpa import _blocks, _kernels
+from torchcompat.nn.functional._sdpa import _blocks, _plan
 
 attention = SHIMS["nn.functional.scaled_dot_product_attention"].fallback
 DOUBLE = torch.float64
@@ -25,10 +25,10 @@ def blocks(monkeypatch):
         calls.append(arguments)
         return forward(*arguments)
 
-    monkeypatch.setattr(_kernels, "_native", None)  # torch 2.1 to 2.4's own
+    monkeypatch.setattr(_plan, "native", None)  # torch 2.1 to 2.4's own
     for name in ("MANY_SCORES", "MANY_CAUSAL"):
-        monkeypatch.setattr(_kernels, name, 0)
-    for name, size in (("CPU_BLOCK", 64), ("MIN_ROWS", 3), ("MIN_KEYS", 4)):
+        monkeypatch.setattr(_plan, name, 0)
+    for name, size in (("CPU_BLOCK", 64), ("MIN_ROWS", 3), ("MIN_COLUMNS", 4)):
         monkeypatch.setattr(_blocks, name, size)
     monkeypatch.setattr(_blocks, "forward", noting)
     return calls
@@ -97,8 +97,8 @@ def mask_for(kind, query, key):
 @pytest.mark.parametrize("small", [True, False])
 def test_a_causal_bias_in_the_lower_right(blocks, monkeypatch, name, small):
     if not small:
-        monkeypatch.setattr(_kernels, "MANY_SCORES", 2**22)
-        monkeypatch.setattr(_kernels, "MANY_CAUSAL", 2**22)
+        monkeypatch.setattr(_plan, "MANY_SCORES", 2**22)
+        monkeypatch.setattr(_plan, "MANY_CAUSAL", 2**22)
     query, key, grouped = SHAPES[name]
     tensors = inputs(query, key)
     bias = SHIMS["nn.attention.bias.causal_lower_right"].fallback(query[-2], key[-2])
@@ -252,7 +252,7 @@ def test_which_way_a_call_goes(blocks, monkeypatch):
     with sdpa_kernel(SDPBackend.MATH):
         attention(query, key, value)
     assert not blocks
-    monkeypatch.setattr(_kernels, "MANY_SCORES", 2**22)
+    monkeypatch.setattr(_plan, "MANY_SCORES", 2**22)
     attention(query, key, value)
     assert not blocks
     with sdpa_kernel(SDPBackend.FLASH_ATTENTION):

@@ -63,7 +63,12 @@ _ADDED = "https://github.com/pytorch/pytorch/pull/132204"
 _BUILD_TIME = "https://github.com/pytorch/pytorch/pull/146443"
 
 
-@polyfill("torch.accelerator.current_accelerator", since="2.7", link=_BUILD_TIME)
+@polyfill(
+    "torch.accelerator.current_accelerator",
+    since="2.7",
+    link=_BUILD_TIME,
+    reason="no `check_available`; raises where there is no device",
+)
 def current_accelerator(check_available: bool = False) -> torch.device | None:
     """The accelerator that this torch was built for, or that a plug-in brought.
 
@@ -135,7 +140,7 @@ _RENAMED = "https://github.com/pytorch/pytorch/pull/143186"
 def current_device_idx() -> int:
     """The older name of :func:`current_device_index`; it gives a FutureWarning.
 
-    In torch since 2.6. Fallback: the same.
+    In torch since 2.6. Fallback: a FutureWarning, and the answer of our :func:`current_device_index`.
     """
     warnings.warn("use current_device_index, not current_device_idx", FutureWarning, stacklevel=2)
     return int(this.present().current_device())
@@ -147,7 +152,12 @@ def _select(device: Any) -> None:
         this.present().set_device(index)
 
 
-@polyfill("torch.accelerator.set_device_index", since="2.7", link=_BUILD_TIME)
+@polyfill(
+    "torch.accelerator.set_device_index",
+    since="2.7",
+    link=_BUILD_TIME,
+    reason="raises where there is no device, for a negative index too",
+)
 @positional_only
 def set_device_index(__device: Device) -> None:
     """Make a device the current one.
@@ -164,12 +174,17 @@ def set_device_index(__device: Device) -> None:
     _select(__device)
 
 
-@polyfill("torch.accelerator.set_device_idx", since="2.7", link=_BUILD_TIME)
+@polyfill(
+    "torch.accelerator.set_device_idx",
+    since="2.7",
+    link=_BUILD_TIME,
+    reason="raises where there is no device, for a negative index too",
+)
 @positional_only
 def set_device_idx(__device: Device) -> None:
     """The older name of :func:`set_device_index`; it gives a FutureWarning.
 
-    In torch since 2.7. Fallback: the same.
+    In torch since 2.7. Fallback: a FutureWarning, and the same call as in our :func:`set_device_index`.
 
     Args:
         device: as in :func:`set_device_index`.
@@ -210,7 +225,12 @@ class device_index:
             _select(self.prev_idx)
 
 
-@polyfill("torch.accelerator.current_stream", since="2.7", link=_BUILD_TIME)
+@polyfill(
+    "torch.accelerator.current_stream",
+    since="2.7",
+    link=_BUILD_TIME,
+    reason="where there is no device, a device of another type is a RuntimeError, not a ValueError",
+)
 @positional_only
 def current_stream(__device: Device = None) -> torch.Stream:
     """The selected stream of a device.
@@ -247,7 +267,12 @@ def set_stream(stream: torch.Stream) -> None:
     this.present().set_stream(stream)
 
 
-@polyfill("torch.accelerator.synchronize", since="2.7", link=_BUILD_TIME)
+@polyfill(
+    "torch.accelerator.synchronize",
+    since="2.7",
+    link=_BUILD_TIME,
+    reason="raises where there is no device, for an index too",
+)
 @positional_only
 def synchronize(__device: Device = None) -> None:
     """Wait until everything that was started on a device has ended. Where it was never used that is at once.

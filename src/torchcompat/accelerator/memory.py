@@ -130,7 +130,12 @@ def max_memory_reserved(__device_index: Device = None) -> int:
     return _bytes("max_memory_reserved", __device_index)
 
 
-@polyfill("torch.accelerator.reset_peak_memory_stats", since="2.13", link=_RESETS)
+@polyfill(
+    "torch.accelerator.reset_peak_memory_stats",
+    since="2.13",
+    link=_RESETS,
+    reason="raises where there is no device, where nothing is to be reset",
+)
 @positional_only
 def reset_peak_memory_stats(__device_index: Device = None) -> None:
     """Let the peaks of a device start again from what is taken now. Where it was never used it does nothing.
@@ -145,7 +150,12 @@ def reset_peak_memory_stats(__device_index: Device = None) -> None:
         found.reset_peak_memory_stats(this.index_of(__device_index, "device_index"))
 
 
-@polyfill("torch.accelerator.reset_accumulated_memory_stats", since="2.13", link=_RESETS)
+@polyfill(
+    "torch.accelerator.reset_accumulated_memory_stats",
+    since="2.13",
+    link=_RESETS,
+    reason="raises where there is no device, where nothing is to be reset",
+)
 @positional_only
 def reset_accumulated_memory_stats(__device_index: Device = None) -> None:
     """Let the sums over time of a device start again from 0. Where it was never used it does nothing.

@@ -58,6 +58,7 @@ def _text(device_type: Any) -> str:
         Limit("script", "is not for TorchScript", "fallback"),
         Limit("fullgraph", "torch.compile breaks the graph at it", "fallback", "2.0", "2.14"),
     ],
+    reason='raises for "mps", even when it is not enabled',
 )
 class autocast:
     """Run operations in a lower precision, each as is best for it, in a ``with`` block or a decorated function.

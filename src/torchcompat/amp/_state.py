@@ -143,19 +143,21 @@ def dtype_now(device_type: Any) -> Any:
     return switch.dtype() if switch else DEFAULTS[kind]
 
 
-_MPS = "https://github.com/pytorch/pytorch/pull/99272"
+_GENERIC = "https://github.com/pytorch/pytorch/pull/124359"
 _LATER = [
-    Limit("mtia", "raises RuntimeError for 'mtia'", "native", "2.5", "2.6"),
-    Limit("maia", "raises RuntimeError for 'maia'", "native", "2.5", "2.7"),
+    # https://github.com/pytorch/pytorch/pull/99272
+    Limit("mps", "raises RuntimeError for 'mps'", "native", "2.4", "2.4"),
+    Limit("mtia", "raises RuntimeError for 'mtia'", "native", "2.4", "2.6"),
+    Limit("maia", "raises RuntimeError for 'maia'", "native", "2.4", "2.7"),
 ]
 
 
-@polyfill("torch.is_autocast_enabled", since="2.5", link=_MPS, limits=_LATER)
+@polyfill("torch.is_autocast_enabled", since="2.4", link=_GENERIC, limits=_LATER, reason="no `device_type`")
 def is_autocast_enabled(device_type: str = "cuda") -> bool:
     """Whether autocast is on for a type of device, in this thread.
 
-    In torch since 2.5. Fallback: asks what the installed torch has. That takes no *device_type* up to 2.3, and raises
-    for ``"mps"`` in 2.4. Where there is no autocast for a device, it is off.
+    In torch since 2.4. Fallback: asks what the installed torch has, which takes no *device_type* up to 2.3. Where
+    there is no autocast for a device, it is off.
     https://docs.pytorch.org/docs/stable/generated/torch.is_autocast_enabled.html
 
     Args:
@@ -170,14 +172,14 @@ def is_autocast_enabled(device_type: str = "cuda") -> bool:
 
 @polyfill(
     "torch.get_autocast_dtype",
-    since="2.5",
-    link=_MPS,
+    since="2.4",
+    link=_GENERIC,
     limits=[*_LATER, Limit("off", "a disabled block for the CPU leaves the dtype alone", "fallback", "1.2", "2.1")],
 )
 def get_autocast_dtype(device_type: str) -> torch.dtype:
     """The dtype that autocast casts to on a type of device, now and in this thread.
 
-    In torch since 2.5. Fallback: asks what the installed torch has, which up to 2.3 is one function for each device.
+    In torch since 2.4. Fallback: asks what the installed torch has, which up to 2.3 is one function for each device.
     Where there is no autocast for a device, it is the dtype that torch 2.15 starts with.
     https://docs.pytorch.org/docs/stable/amp.html
 

@@ -9,17 +9,18 @@ from __future__ import annotations
 import contextlib
 import inspect
 import warnings
-from typing import Any, Iterator, NamedTuple, Sequence
+from typing import Any, Iterator, Sequence
 
 import torch
 
 from .._shim import SHIMS
 from .._torch import UnsupportedError, at_least, find
-from ..nn.attention._backends import allowed
-from ..nn.functional._sdpa._arguments import check_shapes, mask_for, number
+from ..nn.attention._bias import is_bias, resolve
+from ..nn.functional._sdpa._arguments import Arguments, is_nested, number
 from ..nn.functional._sdpa._autocast import autocast_dtype
-from ..nn.functional._sdpa._formula import open_masked_rows
-from ..nn.functional._sdpa._kernels import NAME, _native_serves
+from ..nn.functional._sdpa._call import Call, call_of
+from ..nn.functional._sdpa._kernels import for_native
+from ..nn.functional._sdpa._plan import FORMULA, NAME, NATIVE, NONE, plan
 from . import SdpaChoice
 from ._conditions import violated
 from ._sdpa_conditions import FLASH_ON_CPU, SdpaCall, View, promoted
@@ -38,25 +39,14 @@ FALLBACK = (
 _NATIVE: Any = find("torch." + NAME)
 
 
-class Arguments(NamedTuple):
-    """The arguments of a call by their names."""
+def _tensors(given: Arguments) -> list[Any]:
+    return [x for x in given[:4] if x is not None]
 
-    query: Any
-    key: Any
-    value: Any
-    attn_mask: Any = None
-    dropout_p: Any = 0.0
-    is_causal: Any = False
-    scale: Any = None
-    enable_gqa: Any = False
 
-    def tensors(self) -> list[Any]:
-        return [x for x in self[:4] if x is not None]
-
-    def keywords(self) -> dict[str, Any]:
-        """Those that not every torch has, where they are given."""
-        given = {} if self.scale is None else {"scale": self.scale}
-        return dict(given, enable_gqa=True) if self.enable_gqa else given
+def _keywords(given: Arguments) -> dict[str, Any]:
+    """The arguments that not every torch has, where they are given."""
+    keywords = {} if given.scale is None else {"scale": given.scale}
+    return dict(keywords, enable_gqa=True) if given.enable_gqa else keywords
 
 
 def function_of(target: Any) -> str | None:
@@ -91,7 +81,13 @@ def choose(function: str, given: Arguments) -> SdpaChoice:
     """The backend of a call of torch's function or of the fallback."""
     if function == "fallback":
         return _by_fallback(given)
-    return _on_cpu(_seen(given)) if given.query.device.type == "cpu" else _elsewhere(given)
+    if given.query.device.type != "cpu":
+        return _elsewhere(given)
+    if is_bias(given.attn_mask) and not given.is_causal:  # of torch's class or ours: torch's function never sees it
+        with _aside():
+            mask, is_causal = resolve(given.attn_mask, False, given.query)
+        given = given._replace(attn_mask=mask, is_causal=is_causal)
+    return _on_cpu(_seen(given))
 
 
 def why_not_fused(function: str, given: Arguments) -> list[str]:
@@ -193,43 +189,50 @@ def _priority(backend: str) -> str:
 
 def _by_fallback(given: Arguments) -> SdpaChoice:
     """On torch 2.0 to 2.4 it leaves some calls to torch's function; the others run without any kernel."""
-    device = given.query.device.type
-    served = _served(given) if at_least(2, 0) else None
-    if served is not None:
-        return _on_cpu(served) if device == "cpu" else _elsewhere(given)
-    no_scores = 0 in given.query.shape[:-1] or 0 in given.key.shape[:-1]
-    if not no_scores and not any(allowed(device)):
+    if is_nested(*given[:3]) and at_least(2, 0) and not at_least(2, 5):
+        return choose("native", given)
+    dtype = autocast_dtype(given.query.device.type)
+    try:
+        call = call_of(given, lambda tensor: _stand_in(tensor, dtype))
+    except (RuntimeError, ValueError, IndexError):
+        way = FORMULA  # The call raises: nothing runs.
+    else:
+        way = plan(call)
+    if way == NATIVE:
+        return _on_cpu(_handed_on(call)) if call.query.device.type == "cpu" else _elsewhere(_arguments_of(call))
+    if way == NONE:
         return SdpaChoice("ERROR", {name: [_switched_off(name)] for name in ("MATH", *FUSED)})
     return SdpaChoice("MATH", {name: [FALLBACK] for name in FUSED})
 
 
-def _served(given: Arguments) -> SdpaCall | None:
-    """What torch's function gets from the fallback; None if it is not called."""
-    if any(x.is_nested for x in given.tensors()):
-        return _seen(given) if at_least(2, 0) and not at_least(2, 5) else None
-    given = _lowered(given, autocast_dtype(given.query.device.type))
-    query, key, value = given[:3]
-    try:
-        scores = check_shapes(query, key, value, bool(given.enable_gqa))
-        mask = None if given.attn_mask is None else mask_for(given.attn_mask, scores)
-    except (RuntimeError, IndexError):
-        return None  # the call raises
-    scale = 1.0 if given.scale is None else given.scale
-    diagonal = 0 if given.is_causal else None
-    if not _native_serves(query, key, value, mask, given.dropout_p, diagonal, scale):
-        return None
+def _handed_on(call: Call) -> SdpaCall:
+    """What torch's function gets of a call that the fallback leaves to it, on the CPU."""
+    mask = call.mask
     with _aside():
-        opened = None if mask is None else _opened(mask, key.size(-2))
-        query, key, value = (view(x, None) for x in (query, key, value))
-    return SdpaCall(query, key, value, opened, given.dropout_p, False)
+        if mask is not None:  # Only its shape is looked at: on the meta device it is opened at no cost.
+            mask = torch.empty_strided(tuple(mask.shape), mask.stride(), dtype=mask.dtype, device="meta")
+        key, value, mask, _ = for_native(call._replace(mask=mask))
+        query, key, value = (view(x, None) for x in (call.query, key, value))
+        mask = None if mask is None else view(mask, None)
+    if mask is not None:
+        mask = mask._replace(requires_grad=call.mask.requires_grad and torch.is_grad_enabled())
+    return SdpaCall(query, key, value, mask, call.options.dropout_p, False)
 
 
-def _opened(mask: Any, keys: int) -> View:
-    """The mask as the fallback hands it on: with fully masked rows opened, and of the scores' width."""
-    meta = torch.empty_strided(tuple(mask.shape), mask.stride(), dtype=mask.dtype, device="meta")
-    opened = open_masked_rows(meta)[0]
-    opened = opened if opened.size(-1) == keys else opened.expand(*opened.shape[:-1], keys).contiguous()
-    return view(opened, None)._replace(requires_grad=mask.requires_grad and torch.is_grad_enabled())
+def _arguments_of(call: Call) -> Arguments:  # torchcompat: needs torch >= 2.0
+    """The same on another device, where torch is asked: tensors in place of those with repeated heads."""
+    with _aside():
+        key, value = (_repeated(x, call.scores) for x in (call.key, call.value))
+    scale = call.options.scale if at_least(2, 1) else None
+    is_causal = call.options.causal_offset is not None
+    return Arguments(call.query, key, value, None, call.options.dropout_p, is_causal, scale)
+
+
+def _repeated(x: Any, scores: Sequence[int]) -> Any:
+    if x.dim() < 3 or x.size(-3) == scores[-3]:
+        return x
+    shape = (*x.shape[:-3], scores[-3], *x.shape[-2:])
+    return torch.empty(shape, dtype=x.dtype, device=x.device).requires_grad_(x.requires_grad)
 
 
 def _switched_off(name: str) -> str:
@@ -241,7 +244,7 @@ def _switched_off(name: str) -> str:
 
 def asked(given: Arguments) -> str | None:  # torchcompat: needs torch >= 2.0
     """Torch's own answer. None where it cannot be had, or not unseen by a transform or tracer that is at work."""
-    plain = all(type(x) in (torch.Tensor, torch.nn.Parameter) for x in given.tensors())
+    plain = all(type(x) in (torch.Tensor, torch.nn.Parameter) for x in _tensors(given))
     at_work = torch._C._functorch.peek_interpreter_stack() is not None or torch._C._get_tracing_state() is not None
     # torch 2.9 to 2.11 end the process where enable_gqa meets a key without heads.
     without_heads = given.enable_gqa and not given.key.is_nested and 0 in given.key.shape
@@ -250,7 +253,7 @@ def asked(given: Arguments) -> str | None:  # torchcompat: needs torch >= 2.0
     with _aside():
         try:
             positional = (*given[:4], given.dropout_p, given.is_causal)
-            return _BACKENDS[torch._fused_sdp_choice(*positional, **given.keywords())]
+            return _BACKENDS[torch._fused_sdp_choice(*positional, **_keywords(given))]
         except NotImplementedError:
             return None
         except RuntimeError:
@@ -273,20 +276,22 @@ def _elsewhere(given: Arguments) -> SdpaChoice:
 
 def _lowered(given: Arguments, dtype: Any) -> Arguments:
     """The arguments as autocast hands them on; nothing is copied."""
-    if dtype is None or any(x.is_nested for x in given.tensors()):
+    if dtype is None or any(x.is_nested for x in _tensors(given)):
         return given
-    with _aside():
-        return given._replace(**{name: _stand_in(getattr(given, name), dtype) for name in Arguments._fields[:4]})
+    changed = {name: _stand_in(getattr(given, name), dtype) for name in ("query", "key", "value", "attn_mask")}
+    return given._replace(**changed)
 
 
 def _stand_in(x: Any, dtype: Any) -> Any:
-    if x is None:
-        return None
-    seen = view(x, dtype)
-    if seen.dtype == x.dtype:
+    """A tensor like *x* after autocast to *dtype*, whose elements are never looked at; or *x* itself."""
+    if x is None or dtype is None or x.dtype in (dtype, torch.float64) or not x.is_floating_point():
         return x
-    empty = torch.empty_strided(seen.shape, seen.stride, dtype=seen.dtype, device=x.device)
-    return empty.requires_grad_(seen.requires_grad)
+    if not at_least(2, 0):  # There it is the shape alone that counts.
+        return torch.empty(tuple(x.size()), dtype=dtype, device=x.device)
+    with _aside():
+        seen = view(x, dtype)
+        empty = torch.empty_strided(seen.shape, seen.stride, dtype=seen.dtype, device=x.device)
+        return empty.requires_grad_(seen.requires_grad)
 
 
 def _reasons(name: str, backend: str, given: Arguments) -> list[str]:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["enable_grad", "inference_mode", "no_grad", "set_grad_enabled"]
 
+_PARENTHESES = "the decorator needs its parentheses"
 _BARE = "https://github.com/pytorch/pytorch/pull/107086"
 _switch: Any = find("torch._C._set_grad_enabled") or find("torch._C.set_grad_enabled")
 _native_inference: Any = find("torch.inference_mode")
@@ -71,12 +72,13 @@ class _Fixed(_Scope):
         _switch(self._before.pop())
 
 
-@polyfill("torch.no_grad", since="2.1", link=_BARE)
+@polyfill("torch.no_grad", since="2.1", link=_BARE, reason=_PARENTHESES)
 class no_grad(_Fixed):
     """Record no gradients in a block or a function: ``with no_grad():``, ``@no_grad()`` or ``@no_grad``.
 
-    In torch since 2.1. Fallback: the same. Before 2.1 the decorator needs its parentheses, up to 1.7.0 it leaves
-    the body of a generator function uncovered, and up to 1.6 a recursive call leaves the mode wrong.
+    In torch since 2.1. Fallback: a context and decorator of our own around ``torch._C._set_grad_enabled``. Torch's own,
+    up to 1.7.0, leaves the body of a generator function uncovered when it decorates one, and up to 1.6 a recursive call
+    leaves the mode wrong.
     https://docs.pytorch.org/docs/stable/generated/torch.no_grad.html
 
     A generator function is covered while its body runs, and not while it waits. An ``async def`` function is not
@@ -89,11 +91,11 @@ class no_grad(_Fixed):
     _mode = False
 
 
-@polyfill("torch.enable_grad", since="2.1", link=_BARE)
+@polyfill("torch.enable_grad", since="2.1", link=_BARE, reason=_PARENTHESES)
 class enable_grad(_Fixed):
     """Record gradients in a block or a function: ``with enable_grad():``, ``@enable_grad()`` or ``@enable_grad``.
 
-    In torch since 2.1. Fallback: the same; :class:`no_grad` tells what is wrong before.
+    In torch since 2.1. Fallback: as that of :class:`no_grad`.
     https://docs.pytorch.org/docs/stable/generated/torch.enable_grad.html
 
     Warns:
@@ -103,12 +105,17 @@ class enable_grad(_Fixed):
     _mode = True
 
 
-@polyfill("torch.set_grad_enabled", since="2.2", link="https://github.com/pytorch/pytorch/issues/113298")
+@polyfill(
+    "torch.set_grad_enabled",
+    since="2.2",
+    link="https://github.com/pytorch/pytorch/issues/113298",
+    reason="decorating a function switches the mode of the code that follows; up to 1.10 it is no decorator",
+)
 class set_grad_enabled(_Scope):
     """Switch the recording of gradients on or off: for good, for a block, or for a function.
 
-    In torch since 2.2. Fallback: the same. Up to 1.10 it is no decorator, and up to 2.1 decorating a function also
-    switches the mode of the code that follows.
+    In torch since 2.2. Fallback: as that of :class:`no_grad`, which switches when it is made and again when it
+    decorates.
     https://docs.pytorch.org/docs/stable/generated/torch.autograd.grad_mode.set_grad_enabled.html
 
     The call itself switches at once. At the end of a ``with`` block the mode is what it was before the call, and so it
@@ -153,6 +160,7 @@ class set_grad_enabled(_Scope):
         Limit("inference tensors", "makes ordinary tensors, as no_grad does", "fallback", "1.2", "1.8"),
         Limit("grad wins", "enable_grad inside it records gradients", "fallback", "1.2", "1.8"),
     ],
+    reason=_PARENTHESES,
 )
 class inference_mode(_Scope):
     """Run a block or a function without autograd, as a context or as a decorator with or without parentheses.

@@ -63,11 +63,16 @@ def _callable(function: Any) -> Any:
     return function
 
 
-@polyfill("torch.compiler.compile", since="2.14", link="https://github.com/pytorch/pytorch/pull/187010")
+@polyfill(
+    "torch.compiler.compile",
+    since="2.14",
+    link="https://github.com/pytorch/pytorch/pull/187010",
+    reason="no `dynamic_shapes`",
+)
 def compile(*args: Any, **kwargs: Any) -> Any:
     """The same as :func:`torchcompat.compile`.
 
-    In torch since 2.14. Fallback: the same.
+    In torch since 2.14. Fallback: calls :func:`torchcompat.compile`.
     """
     return _compile.compile(*args, **kwargs)
 
@@ -99,6 +104,7 @@ def is_dynamo_compiling() -> bool:
     since="2.12",
     link="https://github.com/pytorch/pytorch/pull/176499",
     limits=[Limit("export", "is False under torch.export too", "fallback", "2.1", "2.6")],
+    reason="is True under `torch.compile` as well",
 )
 def is_exporting() -> bool:
     """Whether this code is being traced by ``torch.export``.
@@ -125,7 +131,9 @@ def reset() -> None:
         compiler.reset()
 
 
-@polyfill("torch.compiler.disable", since="2.8", link="https://github.com/pytorch/pytorch/pull/150341")
+@polyfill(
+    "torch.compiler.disable", since="2.8", link="https://github.com/pytorch/pytorch/pull/150341", reason="no `reason`"
+)
 def disable(fn: Any = None, recursive: bool = True, *, reason: str | None = None) -> Any:
     """Keep a function out of compiled graphs: ``@disable``, ``@disable()``, ``disable(function)``.
 

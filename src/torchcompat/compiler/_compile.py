@@ -52,6 +52,7 @@ def _check(model: Any, backend: Any, mode: Any, options: Any, dynamic_shapes: An
             "2.1",
         ),
     ],
+    reason="no `dynamic_shapes`",
 )
 def compile(
     model: Any = None,

@@ -35,13 +35,15 @@ _OLD = Limit(
     since="2.10",
     link="https://github.com/pytorch/pytorch/pull/148621",
     limits=[Limit("started", "starts the default device, where torch only names it", "fallback")],
+    reason="raises after `set_default_device(None)`; up to 2.7 it ignores `with torch.device(...)`",
 )
 def get_default_device() -> torch.device:
     """The device that factory functions such as ``torch.zeros`` use where none is given.
 
     In torch since 2.10. Fallback: makes a tensor without elements and looks, so it follows ``with torch.device(...)``,
-    which torch 2.3 to 2.7 ignore, and ``torch.set_default_tensor_type``, which torch still ignores. torch 2.3 to
-    2.9 also raise after ``set_default_device(None)``. https://docs.pytorch.org/docs/stable/generated/torch.get_default_device.html
+    which torch 2.3 to 2.7 ignore, and ``torch.set_default_tensor_type``, which torch still ignores. torch 2.3 to 2.9
+    also raise after ``set_default_device(None)``.
+    https://docs.pytorch.org/docs/stable/generated/torch.get_default_device.html
 
     Returns:
         A device; with an index, if it is one of several.
@@ -202,12 +204,17 @@ def _type_of(device: Any) -> str:
     return str(torch.device(device).type)
 
 
-@polyfill("torch.get_device_module", since="2.14", link="https://github.com/pytorch/pytorch/pull/132204")
+@polyfill(
+    "torch.get_device_module",
+    since="2.14",
+    link="https://github.com/pytorch/pytorch/pull/132204",
+    reason="without an argument it gives `torch.cpu` where the accelerator has no device",
+)
 def get_device_module(device: torch.device | str | None = None) -> ModuleType:
     """The module of torch for a device, such as ``torch.cuda``.
 
-    In torch since 2.14. Fallback: the same, where torch has the module; else ``torchcompat.cpu``, which holds for every
-    torch. torch 2.4 to 2.13 answer None with ``torch.cpu`` where there is no device of the accelerator.
+    In torch since 2.14. Fallback: the attribute of ``torch`` that has the name of the device's type; for the CPU on
+    torch below 2.2 ``torchcompat.cpu``.
     https://docs.pytorch.org/docs/stable/generated/torch.get_device_module.html
 
     What a module has differs between devices and versions of torch: :func:`torchcompat.device.device_module` has the

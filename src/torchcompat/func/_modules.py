@@ -34,7 +34,7 @@ def _stacked(models: Sequence[Any], named: Named) -> dict[str, Any]:
 def stack_module_state(models: Sequence[nn.Module] | nn.ModuleList) -> tuple[dict[str, Any], dict[str, Any]]:
     """Stack the parameters, and the buffers, of modules that are alike, for an ensemble under vmap.
 
-    In torch since 2.0. Fallback: the same, in full.
+    In torch since 2.0. Fallback: ``torch.stack`` of the tensors of each name.
 
     Args:
         models: M modules of one class, all in training or all in evaluation mode, with tensors of the same names and
@@ -82,7 +82,7 @@ def replace_all_batch_norm_modules_(root: nn.Module) -> nn.Module:
     module: the batch norms (also synchronised and lazy ones, and *root* itself if it is one) lose their statistics in
     place. Their weights and the mode of training stay. Instance norms are left alone.
 
-    In torch since 2.0. Fallback: the same, in full.
+    In torch since 2.0. Fallback: sets the same attributes of each batch norm.
 
     Args:
         root: the module, which is changed.

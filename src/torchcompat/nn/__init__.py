@@ -24,6 +24,7 @@ __all__ = [
     "utils",
 ]
 
+_PADDING = "a sequence of nothing but padding gives NaN, in training too"
 _BIAS = "https://github.com/pytorch/pytorch/pull/133882"
 
 
@@ -61,6 +62,7 @@ _DECODED = [
             first="2.5",
         ),
     ],
+    reason="with `need_weights=False` a query that may see no key gives NaN, in training too",
 )
 class MultiheadAttention(_multihead.MultiheadAttentionBase):
     """Multi-head attention, https://arxiv.org/abs/1706.03762 .
@@ -104,6 +106,7 @@ class MultiheadAttention(_multihead.MultiheadAttentionBase):
         _native("fast-path-autocast", "in inference CPU autocast raises RuntimeError", last="2.5"),
         Limit("onnx-gelu", "torch.onnx.export refuses activation='gelu', as torch's own", "fallback", last="1.2"),
     ],
+    reason=_PADDING,
 )
 class TransformerEncoderLayer(_transformer.TransformerEncoderLayerBase):
     """Self-attention and a feed-forward network, each with a residual connection and a layer norm.
@@ -141,6 +144,7 @@ class TransformerEncoderLayer(_transformer.TransformerEncoderLayerBase):
         _native("nested-mixed-modes", "a padded batch raises AssertionError if only the first layers are in inference"),
         _native("nested-autocast", "in inference CPU autocast with padding raises RuntimeError"),
     ],
+    reason=_PADDING,
 )
 class TransformerEncoder(_transformer.TransformerEncoderBase):
     """A stack of encoder layers.
@@ -173,6 +177,7 @@ class TransformerEncoder(_transformer.TransformerEncoderBase):
         *_DECODED,
         _native("copied-activation", "a copy, or what is loaded from a pickle, has relu in place of a module"),
     ],
+    reason=_PADDING,
 )
 class TransformerDecoderLayer(_decoder.TransformerDecoderLayerBase):
     """Self-attention, attention to a memory, and a feed-forward network, each with a residual connection and a norm.
@@ -207,6 +212,7 @@ class TransformerDecoderLayer(_decoder.TransformerDecoderLayerBase):
         *_DECODED,
         _native("copied-activation", "an activation that is a module is computed as relu, since the layer is copied"),
     ],
+    reason=_PADDING,
 )
 class TransformerDecoder(_decoder.TransformerDecoderBase):
     """A stack of decoder layers.
@@ -248,6 +254,7 @@ class TransformerDecoder(_decoder.TransformerDecoderBase):
             first="2.5",
         ),
     ],
+    reason=_PADDING,
 )
 class Transformer(_seq2seq.TransformerBase):
     """An encoder and a decoder, https://arxiv.org/abs/1706.03762 .

@@ -88,7 +88,7 @@ def _by_torch(
     is_causal: bool,
     scale: float,
 ) -> Tensor:
-    # As in _attention: torch 2.3 and 2.4 make the triangle before they scale, and read beyond a mask of one key.
+    # As in _sdpa._plan: torch 2.3 and 2.4 make the triangle before they scale, and read beyond a mask of one key.
     if is_causal and scale <= 0.0:
         return _by_formula(query, key, value, mask, dropout_p, is_causal, scale)
     if mask is not None:

@@ -37,7 +37,13 @@ __all__ = [
 ]
 
 
-@polyfill("torch.optim.SGD", since="2.4", link=PULL + "123629", limits=[tensor_lr("2.4", "2.7"), names("2.4")])
+@polyfill(
+    "torch.optim.SGD",
+    since="2.4",
+    link=PULL + "123629",
+    limits=[tensor_lr("2.4", "2.7"), names("2.4")],
+    reason="no `fused` on the CPU",
+)
 class SGD(_sgd.SGDBase):
     """Stochastic gradient descent, with momentum if asked for.
 
@@ -47,7 +53,13 @@ class SGD(_sgd.SGDBase):
     """
 
 
-@polyfill("torch.optim.ASGD", since="2.4", link=PULL + "125440", limits=[tensor_lr("2.4", "2.4"), names("2.4")])
+@polyfill(
+    "torch.optim.ASGD",
+    since="2.4",
+    link=PULL + "125440",
+    limits=[tensor_lr("2.4", "2.4"), names("2.4")],
+    reason="no `capturable` up to 2.1; `foreach` computes other numbers from 2.0 on",
+)
 class ASGD(_sgd.ASGDBase):
     """Stochastic gradient descent that also keeps the average of its parameters, as ``state[param]["ax"]``.
 
@@ -58,7 +70,11 @@ class ASGD(_sgd.ASGDBase):
 
 
 @polyfill(
-    "torch.optim.Rprop", since="2.4", link=CAPTURABLE, limits=[tensor_lr("2.4", "2.7"), names("2.4"), two_steps("2.4")]
+    "torch.optim.Rprop",
+    since="2.4",
+    link=CAPTURABLE,
+    limits=[tensor_lr("2.4", "2.7"), names("2.4"), two_steps("2.4")],
+    reason="no `capturable`",
 )
 class Rprop(_sgd.RpropBase):
     """Resilient backpropagation: only the signs of the gradients count. For full batches.
@@ -74,6 +90,7 @@ class Rprop(_sgd.RpropBase):
     since="2.4",
     link=PULL + "124905",
     limits=[tensor_lr("2.4", "2.7"), names("2.4"), LATE_GROUPS],
+    reason="no `fused`",
 )
 class Adagrad(_adaptive.AdagradBase):
     """Gradient descent scaled by the sum of all squared gradients so far.
@@ -84,7 +101,13 @@ class Adagrad(_adaptive.AdagradBase):
     """
 
 
-@polyfill("torch.optim.Adadelta", since="2.4", link=CAPTURABLE, limits=[tensor_lr("2.4", "2.7"), names("2.4")])
+@polyfill(
+    "torch.optim.Adadelta",
+    since="2.4",
+    link=CAPTURABLE,
+    limits=[tensor_lr("2.4", "2.7"), names("2.4")],
+    reason="no `capturable`",
+)
 class Adadelta(_adaptive.AdadeltaBase):
     """Steps in the proportion of the recent steps to the recent gradients.
 
@@ -99,6 +122,7 @@ class Adadelta(_adaptive.AdadeltaBase):
     since="2.4",
     link=PULL + "122264",
     limits=[tensor_lr("2.4", "2.7"), names("2.4"), two_steps("2.4", " and *centered*")],
+    reason="no `capturable`",
 )
 class RMSprop(_adaptive.RMSpropBase):
     """Gradient descent scaled by a running average of the squared gradient.
@@ -114,6 +138,7 @@ class RMSprop(_adaptive.RMSpropBase):
     since="2.7",
     link=PULL + "143710",
     limits=[tensor_lr("2.7", "2.7"), two_steps("2.7", " and *amsgrad*")],
+    reason="no `decoupled_weight_decay`",
 )
 class Adam(_adam.AdamBase):
     """Gradient descent scaled by running averages of the gradient and of its square.
@@ -129,6 +154,7 @@ class Adam(_adam.AdamBase):
     since="2.7",
     link=PULL + "143710",
     limits=[tensor_lr("2.7", "2.7"), two_steps("2.7", " and *amsgrad*")],
+    reason="is no subclass of `Adam`, and its state has no `decoupled_weight_decay`",
 )
 class AdamW(_adam.AdamWBase, SHIMS["optim.Adam"].fallback):  # type: ignore[misc]
     """Adam whose weight decay shrinks the weights themselves and leaves the averages alone.
@@ -144,6 +170,7 @@ class AdamW(_adam.AdamWBase, SHIMS["optim.Adam"].fallback):  # type: ignore[misc
     since="2.3",
     link=PULL + "121183",
     limits=[tensor_lr("2.3", "2.7"), names("2.3"), two_steps("2.3")],
+    reason="no `capturable`",
 )
 class Adamax(_adam.AdamaxBase):
     """Adam with the largest recent gradient in place of the average of squares.
@@ -154,7 +181,13 @@ class Adamax(_adam.AdamaxBase):
     """
 
 
-@polyfill("torch.optim.SparseAdam", since="2.4", link=PULL + "127081", limits=[tensor_lr("2.4", "2.4"), names("2.4")])
+@polyfill(
+    "torch.optim.SparseAdam",
+    since="2.4",
+    link=PULL + "127081",
+    limits=[tensor_lr("2.4", "2.4"), names("2.4")],
+    reason="no `maximize` up to 1.12; later it takes a tensor for a list of tensors",
+)
 class SparseAdam(_adam.SparseAdamBase):
     """Adam for sparse gradients: only what they name is averaged and moved.
 
@@ -163,7 +196,13 @@ class SparseAdam(_adam.SparseAdamBase):
     """
 
 
-@polyfill("torch.optim.NAdam", since="2.4", link=PULL + "127214", limits=[tensor_lr("2.4", "2.7"), names("2.4")])
+@polyfill(
+    "torch.optim.NAdam",
+    since="2.4",
+    link=PULL + "127214",
+    limits=[tensor_lr("2.4", "2.7"), names("2.4")],
+    reason="no `maximize`",
+)
 class NAdam(_adam_variants.NAdamBase):
     """Adam with Nesterov's momentum.
 
@@ -173,7 +212,13 @@ class NAdam(_adam_variants.NAdamBase):
     """
 
 
-@polyfill("torch.optim.RAdam", since="2.4", link=PULL + "126765", limits=[tensor_lr("2.4", "2.4"), names("2.4")])
+@polyfill(
+    "torch.optim.RAdam",
+    since="2.4",
+    link=PULL + "126765",
+    limits=[tensor_lr("2.4", "2.4"), names("2.4")],
+    reason="no `maximize`",
+)
 class RAdam(_adam_variants.RAdamBase):
     """Adam that does without the average of squares as long as too few steps have gone into it.
 
@@ -190,6 +235,7 @@ class RAdam(_adam_variants.RAdamBase):
     limits=[
         Limit("max-eval", "a line search may call the closure up to 25 times past max_eval", "fallback", "1.2", "2.9")
     ],
+    reason="no `maximize`",
 )
 class LBFGS(_lbfgs.LBFGSBase):
     """Quasi-Newton steps from the last changes of gradient and parameters, each step several iterations.
@@ -210,7 +256,12 @@ class Adafactor(_matrix.AdafactorBase):
     """
 
 
-@polyfill("torch.optim.Muon", since="2.15", link="https://github.com/pytorch/pytorch/pull/194664")
+@polyfill(
+    "torch.optim.Muon",
+    since="2.15",
+    link="https://github.com/pytorch/pytorch/pull/194664",
+    reason="without `nesterov` a step of bfloat16 parameters writes over the momentum",
+)
 class Muon(_matrix.MuonBase):
     """Momentum whose steps are made nearly orthogonal. For the matrices inside a network; use AdamW for the rest.
 

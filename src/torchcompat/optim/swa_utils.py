@@ -135,11 +135,12 @@ def _tensors(module: Any, use_buffers: bool) -> Iterator[Any]:
         yield from module.buffers()
 
 
-@polyfill("torch.optim.swa_utils.AveragedModel", since="2.1", link=_MULTI)
+@polyfill("torch.optim.swa_utils.AveragedModel", since="2.1", link=_MULTI, reason="no `multi_avg_fn`")
 class AveragedModel(find("torch.optim.swa_utils.AveragedModel") or torch.nn.Module):  # type: ignore[misc]
     """A copy of a model whose parameters become the average of those it is updated with.
 
-    In torch since 2.1. Fallback: the same, with the same names in its state dict: ``n_averaged`` and ``module.*``.
+    In torch since 2.1. Fallback: a deep copy of the model, averaged tensor by tensor, with the same names in its state
+    dict: ``n_averaged`` and ``module.*``.
     https://docs.pytorch.org/docs/stable/generated/torch.optim.swa_utils.AveragedModel.html
 
     Args:
@@ -211,11 +212,13 @@ def _forward_all(loader: Iterable[Any], model: Any, device: Any) -> None:
     since="2.1",
     link="https://github.com/pytorch/pytorch/pull/35032",
     limits=[Limit("error", "an error in the loader or the model leaves momentum and mode changed", "native", "2.1")],
+    reason="replaces the running statistics by new tensors, where they are to be reset in place",
 )
 def update_bn(loader: Iterable[Any], model: torch.nn.Module, device: int | torch.device | None = None) -> None:
     """Compute the statistics of the batch normalisations of *model* anew, as even averages over the batches.
 
-    In torch since 2.1. Fallback: the same, and everything but the statistics is put back after an error too.
+    In torch since 2.1. Fallback: forward passes in training mode with a momentum of None; everything but the statistics
+    is put back after an error too.
     https://docs.pytorch.org/docs/stable/generated/torch.optim.swa_utils.update_bn.html
 
     Args:
@@ -247,7 +250,12 @@ def update_bn(loader: Iterable[Any], model: torch.nn.Module, device: int | torch
 _SWALR = find("torch.optim.swa_utils.SWALR")
 
 
-@polyfill("torch.optim.swa_utils.SWALR", since="2.10", link="https://github.com/pytorch/pytorch/pull/163122")
+@polyfill(
+    "torch.optim.swa_utils.SWALR",
+    since="2.10",
+    link="https://github.com/pytorch/pytorch/pull/163122",
+    reason="`get_last_lr()` gives the very tensor that is the learning rate, not a copy",
+)
 class SWALR(Scheduler, _SWALR or object):  # type: ignore[misc]
     """Bring the learning rate to *swa_lr* within some epochs, and leave it there.
 

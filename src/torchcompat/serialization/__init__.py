@@ -44,6 +44,9 @@ __all__ = [
 _torch: Any = torch
 _PULL = "https://github.com/pytorch/pytorch/pull/"
 _PAIRS = _PULL + "142153"
+_NO_CONTEXT = "`set_default_mmap_options` is no context manager"
+_NO_PAIRS = "takes a pair of a class and its name for a class"
+_ITS_LIST = "is about the list of `add_safe_globals`, which takes no pairs of a class and its name"
 _ENDIANNESS = _PULL + "108343"
 _CRC32 = _PULL + "137735"
 _MMAP_OPTIONS = _PULL + "134371"
@@ -154,7 +157,7 @@ def _weights_only(weights_only: bool | None, pickle_module: Any) -> bool:
     return bool(weights_only)
 
 
-@polyfill("torch.save", since="2.6", link=_PULL + "137184")
+@polyfill("torch.save", since="2.6", link=_PULL + "137184", reason="does not obey `set_crc32_options`")
 def save(
     obj: object,
     f: File,
@@ -194,7 +197,7 @@ def save(
         _save.save_legacy(obj, f, pickle_module, pickle_protocol)
 
 
-@polyfill("torch.serialization.add_safe_globals", since="2.6", link=_PAIRS)
+@polyfill("torch.serialization.add_safe_globals", since="2.6", link=_PAIRS, reason=_NO_PAIRS)
 def add_safe_globals(safe_globals: SafeGlobals) -> None:
     """Allow :func:`load` to use these classes and functions when a file names them.
 
@@ -208,7 +211,7 @@ def add_safe_globals(safe_globals: SafeGlobals) -> None:
     _safe.add(safe_globals)
 
 
-@polyfill("torch.serialization.get_safe_globals", since="2.6", link=_PAIRS)
+@polyfill("torch.serialization.get_safe_globals", since="2.6", link=_PAIRS, reason=_ITS_LIST)
 def get_safe_globals() -> SafeGlobals:
     """What was added to the safe globals, as a list in no order.
 
@@ -217,7 +220,7 @@ def get_safe_globals() -> SafeGlobals:
     return _safe.listed()
 
 
-@polyfill("torch.serialization.clear_safe_globals", since="2.6", link=_PAIRS)
+@polyfill("torch.serialization.clear_safe_globals", since="2.6", link=_PAIRS, reason=_ITS_LIST)
 def clear_safe_globals() -> None:
     """Empty the list of safe globals.
 
@@ -236,6 +239,7 @@ def clear_safe_globals() -> None:
             "overlap", "takes out at the end also what another block, also of another thread, allows", "native", "2.6"
         ),
     ],
+    reason=_NO_PAIRS,
 )
 class safe_globals:
     """Allow :func:`load` to use these classes and functions, for a block.
@@ -326,7 +330,7 @@ def set_crc32_options(compute_crc32: bool) -> None:
     settings.compute_crc32 = compute_crc32
 
 
-@polyfill("torch.serialization.get_default_mmap_options", since="2.5", link=_MMAP_OPTIONS)
+@polyfill("torch.serialization.get_default_mmap_options", since="2.5", link=_MMAP_OPTIONS, reason=_NO_CONTEXT)
 def get_default_mmap_options() -> int | None:
     """How :func:`load` maps files: ``mmap.MAP_PRIVATE`` unless it was set; None on Windows.
 
@@ -338,7 +342,7 @@ def get_default_mmap_options() -> int | None:
     return flags
 
 
-@polyfill("torch.serialization.set_default_mmap_options", since="2.5", link=_MMAP_OPTIONS)
+@polyfill("torch.serialization.set_default_mmap_options", since="2.5", link=_MMAP_OPTIONS, reason=_NO_CONTEXT)
 class set_default_mmap_options:
     """Set how :func:`load` maps files, in the whole process; as a context, for a block.
 
@@ -367,7 +371,7 @@ class set_default_mmap_options:
         settings.mmap_flags = self.prev
 
 
-@polyfill("torch.serialization.skip_data", since="2.7", link=_PULL + "148018")
+@polyfill("torch.serialization.skip_data", since="2.7", link=_PULL + "148018", reason="`load` raises inside it")
 class skip_data:
     """Leave out the data of storages, for a block: :func:`save` writes room for them, :func:`load` makes them unfilled.
 

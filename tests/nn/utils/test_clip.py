@@ -161,7 +161,7 @@ def test_zeros_and_strange_limits(impl):
     ("dtypes", "common"),
     [
         ([torch.float64, torch.float64], torch.float64),
-        ([HALF, HALF], HALF),
+        pytest.param([HALF, HALF], HALF, marks=pytest.mark.limit("half")),
         ([torch.bfloat16, torch.bfloat16], torch.bfloat16),
         ([torch.float32, torch.float64], torch.float64),
         ([HALF, torch.float32], torch.float32),
@@ -178,6 +178,7 @@ def test_dtypes(impl, dtypes, common):
 
 
 @about_clip
+@pytest.mark.limit("half")
 def test_half_precision_adds_up_in_float32_and_may_overflow_at_the_end(impl):
     long = nn.Parameter(torch.zeros(4096, dtype=HALF))
     long.grad = torch.ones(4096).to(HALF)
@@ -222,7 +223,7 @@ def test_an_empty_gradient(impl):
 
 @about_clip
 def test_an_empty_gradient_has_no_infinite_norm(impl):
-    with pytest.raises(RuntimeError, match="empty"):
+    with pytest.raises(RuntimeError, match=r"empty|numel\(\) == 0"):
         impl([param(), param(3.0)], 1.0, INF)
 
 
@@ -281,7 +282,10 @@ def test_scaling_needs_a_tensor(impl):
 
 
 @about_value
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, HALF, torch.bfloat16])
+@pytest.mark.parametrize(
+    "dtype",
+    [torch.float32, torch.float64, pytest.param(HALF, marks=pytest.mark.limit("half")), torch.bfloat16],
+)
 @pytest.mark.parametrize("foreach", [None, False])
 def test_clamping(impl, dtype, foreach):
     first, second = param(-5.0, 0.5, 1.0, INF, NAN, dtype=dtype), param(2.0, -INF, dtype=dtype)

@@ -87,12 +87,17 @@ def test_what_cannot_be_folded(impl):
         impl(conv, bn)
     with pytest.raises(AssertionError):
         impl(conv.eval(), norm(3).train())
-    with pytest.raises(AssertionError):
-        impl(conv, norm(3, track_running_stats=False))
     with pytest.raises(RuntimeError):
         impl(conv, norm(2))
     with pytest.raises(RuntimeError):
         impl(nn.ConvTranspose2d(4, 6, 1, groups=2).eval(), norm(6), transpose=True)
+
+
+@about_conv
+@pytest.mark.limit("no statistics")
+def test_statistics_are_needed(impl):
+    with pytest.raises(AssertionError):
+        impl(nn.Conv2d(2, 3, 1).eval(), norm(3, track_running_stats=False))
 
 
 @about_conv_weights

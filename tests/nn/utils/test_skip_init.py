@@ -132,13 +132,18 @@ def test_calls_with_other_tensors(impl):
 def test_arguments(impl):
     module = Counter()
     assert call(impl, module, {}, (torch.tensor(2.0), 1.0)).item() == 9.0
-    assert call(impl, module, {}, kwargs={"x": torch.tensor(2.0)}).item() == 8.0
     three = {"weight": torch.tensor(3.0)}
     assert call(impl, module, three, torch.tensor(1.0), tie_weights=False).item() == 6.0
     with pytest.raises(RuntimeError, match="count"):
         call(impl, module, three, torch.tensor(1.0), strict=True)
     with pytest.raises(ValueError, match="tied"):
         call(impl, module, dict(three, tied=torch.tensor(4.0)), torch.tensor(1.0))
+
+
+@about_call
+@pytest.mark.limit("args")
+def test_keyword_arguments_alone(impl):
+    assert call(impl, Counter(), {}, kwargs={"x": torch.tensor(2.0)}).item() == 8.0
 
 
 @about_call

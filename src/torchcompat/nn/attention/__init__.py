@@ -27,12 +27,12 @@ _attach(globals(), {"": "bias flex_attention varlen"}, later=["bias", "flex_atte
     since="2.5",
     link="https://github.com/pytorch/pytorch/pull/126392",  # OVERRIDEABLE; the class: pull/114689
     limits=[Limit("pickle", "a member cannot be pickled", "native", "2.5")],
+    reason="no member `OVERRIDEABLE`",
 )
 class SDPBackend(enum.Enum):
     """The kernels of scaled dot product attention, by name, for :func:`sdpa_kernel`.
 
-    In torch since 2.5. Fallback: an enumeration with torch's members and values. Torch has the name since 2.3, without
-    ``OVERRIDEABLE`` before 2.5.
+    In torch since 2.5. Fallback: an enumeration with torch's members and values. Torch has the name since 2.3.
 
     ``MATH`` is the plain formula. ``FLASH_ATTENTION``, ``EFFICIENT_ATTENTION`` and ``CUDNN_ATTENTION`` are fused
     kernels, ``OVERRIDEABLE`` is that of a device from outside torch, and ``ERROR`` is none. A CPU has ``MATH`` and
@@ -66,6 +66,7 @@ class SDPBackend(enum.Enum):
         Limit("overlap", "a block that ends before one opened within it leaves its choice behind", "native", "2.6"),
         Limit("fullgraph", "torch.compile breaks the graph where it is entered", "fallback", "2.1"),
     ],
+    reason="no `set_priority`",
 )
 @contextmanager
 def sdpa_kernel(backends: list[SDPBackend] | SDPBackend, set_priority: bool = False) -> Iterator[dict[Any, Any]]:

@@ -132,7 +132,7 @@ def mask(bias: Any, device: Any) -> Any:
     return torch.arange(bias.seq_len_kv, device=device) <= rows + offset(bias)
 
 
-def diagonal_of(bias: Any, is_causal: bool, query: Any, key: Any) -> int:
+def causal_offset_of(bias: Any, is_causal: bool, query: Any, key: Any) -> int:
     """The :func:`offset` of the *bias* of an attention, checked to fit it."""
     if is_causal:
         raise ValueError("is_causal must be False when attn_mask is a CausalBias, which says what is causal")

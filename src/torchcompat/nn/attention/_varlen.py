@@ -7,6 +7,7 @@ from typing import Any, Sequence
 
 import torch
 
+from ..functional._sdpa._online_softmax import MINUS_INF
 from .flex_attention import _blockwise, _tiles
 from .flex_attention._masks import ceil_div
 
@@ -163,19 +164,19 @@ def attention(
     with_lse = return_aux is not None and bool(return_aux.lse)
     like = {"dtype": query.dtype, "device": query.device}  # not new_zeros, which torch 1.4 cannot export to ONNX
     outs = [torch.zeros(0, query.size(1), value.size(-1), **like)]
-    sums = [query.new_zeros(query.size(1), 0).float()]
+    logsumexps = [query.new_zeros(query.size(1), 0).float()]
     for (start, end), (keys, values) in zip(spans, sources):
         if start < end:
             parts = [tensor.transpose(0, 1) for tensor in (query[start:end], keys, values)]
             out, lse = _attend(parts[0], parts[1], parts[2], scale, window, with_lse)
             outs.append(out.transpose(0, 1))
-            sums.append(lse)
+            logsumexps.append(lse)
     rest = query.size(0) - spans[-1][1] if spans else query.size(0)
     outs.append(torch.zeros(rest, query.size(1), value.size(-1), **like))
     if not with_lse:
         return torch.cat(outs), None
-    sums.append(query.new_full((query.size(1), rest), _tiles.MINUS_INF).float())
-    return torch.cat(outs), torch.cat(sums, 1)
+    logsumexps.append(query.new_full((query.size(1), rest), MINUS_INF).float())
+    return torch.cat(outs), torch.cat(logsumexps, 1)
 
 
 def write(out: Any, made: Any) -> None:

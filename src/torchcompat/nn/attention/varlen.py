@@ -42,6 +42,7 @@ class AuxRequest(NamedTuple):
     since="2.12",
     link=_LINK + "179468",
     limits=[Limit(_CPU.key, _CPU.text, "native", "2.12")],
+    reason="no `enable_gqa`, `seqused_k`, `block_table` and `num_splits`",
 )
 def varlen_attn(
     query: torch.Tensor,

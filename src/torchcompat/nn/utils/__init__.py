@@ -42,6 +42,8 @@ __all__ = [
 ]
 
 LINK = "https://github.com/pytorch/pytorch/pull/"
+# https://github.com/pytorch/pytorch/issues/64840
+_HALF = Limit("half", "raises RuntimeError for float16 on the CPU", "native", "2.0", "2.0")
 
 
 @polyfill("torch.nn.utils.get_total_norm", since="2.6", link=LINK + "139662")
@@ -79,7 +81,7 @@ def clip_grads_with_norm_(
 ) -> None:
     """Scale the gradients by ``max_norm / (total_norm + 1e-6)``, in place, where that is less than 1.
 
-    In torch since 2.6. Fallback: the same, tensor by tensor; *foreach* makes no difference. Nothing waits for the
+    In torch since 2.6. Fallback: a multiplication for each tensor; *foreach* makes no difference. Nothing waits for the
     device.
 
     Args:
@@ -100,13 +102,15 @@ def clip_grads_with_norm_(
 
 @polyfill(
     "torch.nn.utils.clip_grad_norm_",
-    since="2.1",
-    link="https://github.com/pytorch/pytorch/issues/64840",
+    since="2.0",
+    link=LINK + "91846",
     limits=[
-        Limit("sparse", "takes no sparse gradients", "native", "2.1", "2.13"),
+        _HALF,
+        Limit("sparse", "takes no sparse gradients", "native", "2.0", "2.13"),
         # https://github.com/pytorch/pytorch/pull/151529
-        Limit("generator", "does not warn of a generator with nothing left in it", "native", "2.1", "2.7"),
+        Limit("generator", "does not warn of a generator with nothing left in it", "native", "2.0", "2.7"),
     ],
+    reason="no `foreach`",
 )
 def clip_grad_norm_(
     parameters: Tensors,
@@ -117,7 +121,7 @@ def clip_grad_norm_(
 ) -> torch.Tensor:
     """Scale all gradients, in place, so that their norm, as of one long vector, is at most *max_norm*.
 
-    In torch since 2.1. Fallback: :func:`get_total_norm`, then :func:`clip_grads_with_norm_`; on 2.0 torch's own, where
+    In torch since 2.0. Fallback: :func:`get_total_norm`, then :func:`clip_grads_with_norm_`; on 2.0 torch's own, where
     that gives the same. Torch has the name since 1.2, with *error_if_nonfinite* since 1.9 and *foreach* since
     2.0; up to 1.3 it returned a float.
 
@@ -154,14 +158,15 @@ def clip_grad_norm_(
 
 @polyfill(
     "torch.nn.utils.clip_grad_value_",
-    since="2.1",
-    link="https://github.com/pytorch/pytorch/issues/64840",
-    limits=[Limit("nothing", "raises RuntimeError where there is no gradient at all", "native", "2.1")],
+    since="2.0",
+    link=LINK + "91846",
+    limits=[_HALF, Limit("nothing", "raises RuntimeError where there is no gradient at all", "native", "2.1")],
+    reason="no `foreach`",
 )
 def clip_grad_value_(parameters: Tensors, clip_value: float, foreach: bool | None = None) -> None:
     """Clamp all gradients, in place, to ``[-clip_value, clip_value]``. NaN stays NaN.
 
-    In torch since 2.1. Fallback: the same, tensor by tensor; *foreach* makes no difference. Torch has the name since
+    In torch since 2.0. Fallback: ``clamp_`` of each tensor; *foreach* makes no difference. Torch has the name since
     1.2, with *foreach* since 2.0, where the CPU could not clamp float16.
 
     Args:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from ..._shim import polyfill
+from ..._shim import Limit, polyfill
 
 if TYPE_CHECKING:
     from ..._types import Convolution, Linear
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["fuse_conv_bn_eval", "fuse_conv_bn_weights", "fuse_linear_bn_eval", "fuse_linear_bn_weights"]
 
 CONV = "https://github.com/pytorch/pytorch/pull/99696"
+_CONV = "does not keep half precision beside a float32 batch norm; up to 1.13 trains what was frozen"
 LINEAR = "https://github.com/pytorch/pytorch/pull/134105"
 
 
@@ -48,14 +49,21 @@ def _fold(
     )
 
 
-@polyfill("torch.nn.utils.fusion.fuse_conv_bn_eval", since="2.2", link=CONV)
+@polyfill(
+    "torch.nn.utils.fusion.fuse_conv_bn_eval",
+    since="2.1",
+    link=CONV,
+    limits=[Limit("no statistics", "a bn without running statistics is a TypeError", "native", "2.1", "2.1")],
+    reason=_CONV,
+)
 def fuse_conv_bn_eval(
     conv: Convolution, bn: torch.nn.modules.batchnorm._BatchNorm, transpose: bool = False
 ) -> Convolution:
     """One convolution that does what *conv* and then *bn* do.
 
-    In torch since 2.2. Fallback: the same. Torch has the name since 1.2; it made everything float32 and trainable, and
-    knew neither *transpose* (1.11) nor a batch norm without affine parameters.
+    In torch since 2.1. Fallback: a copy of the layer with the weights of our :func:`fuse_conv_bn_weights`. Torch has
+    the name since 1.2; up to 2.0 it made everything float32, up to 1.13 trainable, and it knew neither *transpose*
+    (1.11) nor a batch norm without affine parameters.
 
     Args:
         conv: a convolution in evaluation mode; it stays as it is.
@@ -79,7 +87,12 @@ def fuse_conv_bn_eval(
     return fused
 
 
-@polyfill("torch.nn.utils.fusion.fuse_conv_bn_weights", since="2.1", link=CONV)
+@polyfill(
+    "torch.nn.utils.fusion.fuse_conv_bn_weights",
+    since="2.1",
+    link=CONV,
+    reason="does not keep half precision beside float32 statistics",
+)
 def fuse_conv_bn_weights(
     conv_w: torch.Tensor,
     conv_b: torch.Tensor | None,
@@ -92,7 +105,8 @@ def fuse_conv_bn_weights(
 ) -> tuple[torch.nn.Parameter, torch.nn.Parameter]:
     """The weight and the bias of a convolution that also does what the batch norm after it does.
 
-    In torch since 2.1. Fallback: the same, computed in float32 or float64. See :func:`fuse_conv_bn_eval`.
+    In torch since 2.1. Fallback: the scale of the batch norm times the weight, computed in float32 or float64. See
+    :func:`fuse_conv_bn_eval`.
 
     Args:
         conv_w: ``(C_out, C_in / groups, ...)``, or, transposed, ``(C_in, C_out, ...)``.
@@ -117,12 +131,17 @@ def fuse_conv_bn_weights(
     return _fold(conv_w, conv_b, bn_rm, bn_rv, bn_eps, gain, shift, shape)
 
 
-@polyfill("torch.nn.utils.fusion.fuse_linear_bn_eval", since="2.5", link=LINEAR)
+@polyfill(
+    "torch.nn.utils.fusion.fuse_linear_bn_eval",
+    since="2.5",
+    link=LINEAR,
+    reason="makes a float32 layer of one in half precision beside a float32 batch norm",
+)
 def fuse_linear_bn_eval(linear: Linear, bn: torch.nn.modules.batchnorm._BatchNorm) -> Linear:
     """One linear layer that does what *linear* and then *bn* do.
 
-    In torch since 2.5. Fallback: the same. Torch has the name since 2.2; it made a float32 layer of one in half
-    precision.
+    In torch since 2.5. Fallback: a copy of the layer with the weights of our :func:`fuse_linear_bn_weights`. Torch has
+    the name since 2.2; it made a float32 layer of one in half precision.
 
     Args:
         linear: a linear layer in evaluation mode; it stays as it is.
@@ -151,7 +170,12 @@ def fuse_linear_bn_eval(linear: Linear, bn: torch.nn.modules.batchnorm._BatchNor
     return fused
 
 
-@polyfill("torch.nn.utils.fusion.fuse_linear_bn_weights", since="2.5", link=LINEAR)
+@polyfill(
+    "torch.nn.utils.fusion.fuse_linear_bn_weights",
+    since="2.5",
+    link=LINEAR,
+    reason="makes float32 parameters of half precision beside float32 statistics",
+)
 def fuse_linear_bn_weights(
     linear_w: torch.Tensor,
     linear_b: torch.Tensor | None,
@@ -163,7 +187,8 @@ def fuse_linear_bn_weights(
 ) -> tuple[torch.nn.Parameter, torch.nn.Parameter]:
     """The weight and the bias of a linear layer that also does what the batch norm after it does.
 
-    In torch since 2.5. Fallback: the same, computed in float32 or float64. See :func:`fuse_linear_bn_eval`.
+    In torch since 2.5. Fallback: the scale of the batch norm times the weight, computed in float32 or float64. See
+    :func:`fuse_linear_bn_eval`.
 
     Args:
         linear_w: ``(out, in)``.

@@ -21,6 +21,7 @@ __all__ = ["register_full_backward_hook", "register_full_backward_pre_hook"]
 # Up to 2.2 what a pre-hook returns is ignored where no input needs a gradient. Both kinds of hooks work together, so
 # that both are torch's or both are ours.
 _LINK = "https://github.com/pytorch/pytorch/pull/116454"
+_PRE_HOOKS = "its pre-hooks are missing, or ignored where no input needs a gradient"
 _LIMITS = [
     Limit(
         "later forward hooks",
@@ -49,6 +50,7 @@ _LIMITS = [
     link=_LINK,
     limits=_LIMITS,
     name="nn.utils.module.register_full_backward_hook",
+    reason=_PRE_HOOKS,
 )
 def register_full_backward_hook(
     self: torch.nn.Module, hook: BackwardHook, prepend: bool = False
@@ -89,6 +91,7 @@ def register_full_backward_hook(
     link=_LINK,
     limits=_LIMITS,
     name="nn.utils.module.register_full_backward_pre_hook",
+    reason="what the hook returns is ignored where no input needs a gradient",
 )
 def register_full_backward_pre_hook(
     self: torch.nn.Module, hook: BackwardPreHook, prepend: bool = False

@@ -24,15 +24,21 @@ def _tensor(module: Any, name: str) -> Any:
     return tensor
 
 
-@polyfill(PATH + "orthogonal", since=parametrize.FAMILY, link=parametrize.LINK, limits=[COMPLEX, ONNX])
+@polyfill(
+    PATH + "orthogonal",
+    since=parametrize.FAMILY,
+    link=parametrize.LINK,
+    limits=[COMPLEX, ONNX],
+    reason=parametrize.RECURRENT,
+)
 def orthogonal(
     module: nn.Module, name: str = "weight", orthogonal_map: str | None = None, *, use_trivialization: bool = True
 ) -> nn.Module:
     """Make a matrix of a module orthogonal, or unitary, for good: whatever an optimiser does to what it is made of.
 
-    In torch since 2.0. Fallback: the same; the exponential by its series up to torch 1.6, and on 1.11 and 1.12, the
-    reflections one by one up to 1.10. Torch has the name since 1.10; see
-    :data:`torchcompat.nn.utils.parametrize.FAMILY`.
+    In torch since 2.0. Fallback: the matrix exponential, the Cayley map or Householder reflections; the exponential by
+    its series up to torch 1.6, and on 1.11 and 1.12, the reflections one by one up to 1.10. Torch has the name since
+    1.10; see :data:`torchcompat.nn.utils.parametrize.FAMILY`.
 
     Its columns are orthonormal, or its rows if it is wide. It starts as the matrix that was there, orthogonalised; with
     *use_trivialization* False and not by "householder", as the map of what was there.
@@ -73,8 +79,10 @@ def orthogonal(
 def weight_norm(module: nn.Module, name: str = "weight", dim: int = 0) -> nn.Module:
     """Split a weight into its norms and its directions: ``original0 * original1 / |original1|``.
 
-    In torch since 2.1. Fallback: the same. ``torch.nn.utils.weight_norm`` is another function, which computes the
-    weight before each forward pass; state dicts of its modules (``weight_g``, ``weight_v``) can be loaded.
+    In torch since 2.1. Fallback: a parametrization by our
+    :func:`torchcompat.nn.utils.parametrize.register_parametrization`. ``torch.nn.utils.weight_norm`` is another
+    function, which computes the weight before each forward pass; state dicts of its modules (``weight_g``,
+    ``weight_v``) can be loaded.
 
     Args:
         module: whose weight it is; it is changed.
@@ -109,13 +117,14 @@ def weight_norm(module: nn.Module, name: str = "weight", dim: int = 0) -> nn.Mod
         COMPLEX,
         Limit("complex", "does not conjugate complex tensors, so that their norm is wrong", "native", "2.0", "2.2"),
     ],
+    reason=parametrize.RECURRENT,
 )
 def spectral_norm(
     module: nn.Module, name: str = "weight", n_power_iterations: int = 1, eps: float = 1e-12, dim: int | None = None
 ) -> nn.Module:
     """Divide a weight by its greatest singular value, or a vector by its norm.
 
-    In torch since 2.0. Fallback: the same. Torch has the name since 1.9; see
+    In torch since 2.0. Fallback: the power method, in a parametrization of our own. Torch has the name since 1.9; see
     :data:`torchcompat.nn.utils.parametrize.FAMILY`.
 
     The singular vectors are buffers, ``_u`` and ``_v``. They start from random ones, after 15 steps of the power

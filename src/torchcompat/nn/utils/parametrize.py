@@ -28,6 +28,8 @@ __all__ = [
 # recurrent networks ignored their parametrizations.
 FAMILY = "2.0"
 LINK = "https://github.com/pytorch/pytorch/pull/91111"
+# All names of the family are torch's own, or all are ours: they share classes and a cache.
+RECURRENT = "recurrent networks ignore their parametrizations"
 PATH = "torch.nn.utils.parametrize."
 
 _native_cached = find(PATH + "cached")
@@ -38,13 +40,14 @@ _native_cached = find(PATH + "cached")
     since=FAMILY,
     link=LINK,
     limits=[Limit("copies", "a deep copy gets the value of the module that it was copied from", "native", FAMILY)],
+    reason=RECURRENT,
 )
 @contextmanager
 def cached() -> Iterator[None]:
     """Compute every parametrized tensor at most once inside a ``with`` block.
 
-    In torch since 2.0. Fallback: the same; torch's own cache is turned on too, for what torch parametrized. Torch has
-    the name since 1.9.
+    In torch since 2.0. Fallback: a dictionary of the values; torch's own cache is turned on too, for what torch
+    parametrized. Torch has the name since 1.9.
 
     The values are kept from their first use until the outermost block ends, whatever happens to what they were computed
     from. It holds for the whole process.
@@ -65,12 +68,13 @@ def cached() -> Iterator[None]:
         _parametrize.cache.leave()
 
 
-@polyfill(PATH + "ParametrizationList", since=FAMILY, link=LINK)
+@polyfill(PATH + "ParametrizationList", since=FAMILY, link=LINK, reason=RECURRENT)
 class ParametrizationList(nn.ModuleList):  # type: ignore[misc]
     """The parametrizations of one tensor, in order, and the tensors that the first one starts from.
 
-    In torch since 2.0. Fallback: the same. Torch has the name since 1.9. It is made by
-    :func:`register_parametrization`, and is ``module.parametrizations[tensor_name]``.
+    In torch since 2.0. Fallback: a module list of our own, with the names in the state dict that torch gives them.
+    Torch has the name since 1.9. It is made by :func:`register_parametrization`, and is
+    ``module.parametrizations[tensor_name]``.
 
     Args:
         modules: the parametrizations; at least one.
@@ -175,13 +179,15 @@ class ParametrizationList(nn.ModuleList):  # type: ignore[misc]
     since=FAMILY,
     link=LINK,
     limits=[Limit("copies", "a parametrization added to a deep copy breaks the module it is of", "native", FAMILY)],
+    reason=RECURRENT,
 )
 def register_parametrization(
     module: nn.Module, tensor_name: str, parametrization: nn.Module, *, unsafe: bool = False
 ) -> nn.Module:
     """Let a parameter or a buffer of a module be computed by a module from what it was.
 
-    In torch since 2.0. Fallback: the same. Torch has the name since 1.9.
+    In torch since 2.0. Fallback: gives the module a class of its own with a property for the tensor. Torch has the name
+    since 1.9.
 
     ``module.weight`` is then ``parametrization(original)``, computed whenever it is read, where ``original`` is the
     parameter that it was, now ``module.parametrizations.weight.original``. If *parametrization* has a method
@@ -229,11 +235,11 @@ def register_parametrization(
     return module
 
 
-@polyfill(PATH + "is_parametrized", since=FAMILY, link=LINK)
+@polyfill(PATH + "is_parametrized", since=FAMILY, link=LINK, reason=RECURRENT)
 def is_parametrized(module: nn.Module, tensor_name: str | None = None) -> bool:
     """Whether a module has a parametrization.
 
-    In torch since 2.0. Fallback: the same. Torch has the name since 1.9.
+    In torch since 2.0. Fallback: looks into ``module.parametrizations``. Torch has the name since 1.9.
 
     Args:
         module: anything; what is no module has none.
@@ -252,12 +258,13 @@ def is_parametrized(module: nn.Module, tensor_name: str | None = None) -> bool:
     since=FAMILY,
     link=LINK,
     limits=[Limit("copies", "to remove one from a deep copy breaks the module it is of", "native", FAMILY)],
+    reason=RECURRENT,
 )
 def remove_parametrizations(module: nn.Module, tensor_name: str, leave_parametrized: bool = True) -> nn.Module:
     """Make a parametrized tensor an ordinary one again.
 
-    In torch since 2.0. Fallback: the same. Torch has the name since 1.9. With the last one goes the class that the
-    module had been given.
+    In torch since 2.0. Fallback: takes the property out of the module's class. Torch has the name since 1.9. With the
+    last one goes the class that the module had been given.
 
     Args:
         module: whose tensor it is; it is changed.
@@ -295,11 +302,11 @@ def remove_parametrizations(module: nn.Module, tensor_name: str, leave_parametri
     return module
 
 
-@polyfill(PATH + "type_before_parametrizations", since=FAMILY, link=LINK)
+@polyfill(PATH + "type_before_parametrizations", since=FAMILY, link=LINK, reason=RECURRENT)
 def type_before_parametrizations(module: nn.Module) -> type:
     """The class that a module had before it was parametrized, or the one that it has.
 
-    In torch since 2.0. Fallback: the same. Torch has the name since 1.12.
+    In torch since 2.0. Fallback: the base of the class that the module was given. Torch has the name since 1.12.
 
     Args:
         module: anything.
@@ -309,13 +316,14 @@ def type_before_parametrizations(module: nn.Module) -> type:
     return type(module).__bases__[0] if is_parametrized(module) else type(module)
 
 
-@polyfill(PATH + "transfer_parametrizations_and_params", since=FAMILY, link=LINK)
+@polyfill(PATH + "transfer_parametrizations_and_params", since=FAMILY, link=LINK, reason=RECURRENT)
 def transfer_parametrizations_and_params(
     from_module: nn.Module, to_module: nn.Module, tensor_name: str | None = None
 ) -> nn.Module:
     """Give another module the parametrizations of one, and the tensors that they start from; both share them.
 
-    In torch since 2.0. Fallback: the same. Torch has the name since 1.12.
+    In torch since 2.0. Fallback: registers each parametrization with the other module, too. Torch has the name since
+    1.12.
 
     Args:
         from_module: where they are; it stays as it is. If it is not parametrized nothing happens.

@@ -27,6 +27,7 @@ UNPAD = "https://github.com/pytorch/pytorch/issues/66549"
             last="1.3",
         ),
     ],
+    reason="no `padding_side`",
 )
 def pad_sequence(
     sequences: torch.Tensor | list[torch.Tensor],
@@ -94,8 +95,8 @@ def unpad_sequence(
 ) -> list[torch.Tensor]:
     """The sequences of a padded tensor, without what follows them.
 
-    In torch since 1.11. Fallback: the same. Unless *batch_first*, the first two dimensions of *padded_sequences* are
-    exchanged in place, as in torch.
+    In torch since 1.11. Fallback: picks from each sequence the places below its length. Unless *batch_first*, the first
+    two dimensions of *padded_sequences* are exchanged in place, as in torch.
 
     Args:
         padded_sequences: ``(T, B, *)``, or ``(B, T, *)`` with *batch_first*, padded on the right.
@@ -124,7 +125,7 @@ def unpad_sequence(
 def unpack_sequence(packed_sequences: torch.nn.utils.rnn.PackedSequence) -> list[torch.Tensor]:
     """The sequences of a PackedSequence, in the order in which they were packed.
 
-    In torch since 1.11. Fallback: the same.
+    In torch since 1.11. Fallback: pads by ``pad_packed_sequence``, and cuts each sequence at its length.
 
     Args:
         packed_sequences: a :class:`torch.nn.utils.rnn.PackedSequence`.

@@ -8,13 +8,17 @@ from typing import Any
 import torch
 
 from ... import func
-from ..._shim import polyfill
+from ..._shim import Limit, polyfill
 
 __all__ = ["functional_call"]
 
 
 @polyfill(
-    "torch.nn.utils.stateless.functional_call", since="2.6", link="https://github.com/pytorch/pytorch/pull/134643"
+    "torch.nn.utils.stateless.functional_call",
+    since="2.4",
+    link="https://github.com/pytorch/pytorch/pull/127689",
+    limits=[Limit("args", "args is required: without it a call is a TypeError", "native", "2.4", "2.5")],
+    reason="its deprecation is no FutureWarning; no `tie_weights` up to 1.13",
 )
 def functional_call(
     module: torch.nn.Module,
@@ -27,8 +31,8 @@ def functional_call(
 ) -> Any:
     """Call *module* with other parameters and buffers: deprecated, use :func:`torchcompat.func.functional_call`.
 
-    In torch since 2.6. Fallback: a FutureWarning, and torchcompat.func.functional_call. Torch has the name since 1.12;
-    it knew no *tie_weights* and no *strict* up to 1.13, gave no FutureWarning up to 2.3, and required *args* up to 2.5.
+    In torch since 2.4. Fallback: a FutureWarning, and torchcompat.func.functional_call. Torch has the name since 1.12;
+    it knew no *tie_weights* and no *strict* up to 1.13, and gave a UserWarning, or none, up to 2.3.
 
     Args:
         module: what to call.

@@ -48,8 +48,13 @@ _RATES = Limit(
 )
 _MUTATES = Limit("mutates", "load_state_dict takes a key out of the dict that it is given", "native", _SINCE)
 
+# Of a learning rate that is a tensor. Up to 2.3 some also replace it, or share it with the initial one.
+_TENSOR_RATE = "`get_last_lr()` gives the very tensor that is the learning rate, not a copy"
+_REPLACED = "replaces a learning rate that is a tensor, where its value is to change"
+_NO_LAST = _TENSOR_RATE + "; up to 1.3 there is no `get_last_lr()`"
 
-@scheduler(since=_SINCE, link=_LINK, limits=[_RATES])
+
+@scheduler(since=_SINCE, link=_LINK, limits=[_RATES], reason=_TENSOR_RATE)
 class LRScheduler(Scheduler):
     """The base class of all learning rate schedulers, torch's and yours: isinstance knows them on every torch.
 
@@ -78,7 +83,7 @@ class LRScheduler(Scheduler):
         super().__init__(optimizer, last_epoch)
 
 
-@scheduler(since=_SINCE, link=_LINK)
+@scheduler(since=_SINCE, link=_LINK, reason=_NO_LAST)
 class LambdaLR(_decay.LambdaLRBase):
     """Multiply the initial learning rate by a function of the epoch.
 
@@ -94,7 +99,7 @@ class LambdaLR(_decay.LambdaLRBase):
     """
 
 
-@scheduler(since=_SINCE, link=_LINK)
+@scheduler(since=_SINCE, link=_LINK, reason=_TENSOR_RATE)
 class MultiplicativeLR(_decay.MultiplicativeLRBase):
     """Multiply the learning rate, at each step but the first, by a function of the epoch.
 
@@ -111,7 +116,7 @@ class MultiplicativeLR(_decay.MultiplicativeLRBase):
     """
 
 
-@scheduler(since=_SINCE, link=_LINK)
+@scheduler(since=_SINCE, link=_LINK, reason=_NO_LAST)
 class StepLR(_decay.StepLRBase):
     """Multiply the learning rate by *gamma* every *step_size* epochs.
 
@@ -125,7 +130,7 @@ class StepLR(_decay.StepLRBase):
     """
 
 
-@scheduler(since=_SINCE, link=_LINK)
+@scheduler(since=_SINCE, link=_LINK, reason=_NO_LAST)
 class MultiStepLR(_decay.MultiStepLRBase):
     """Multiply the learning rate by *gamma* at each of the *milestones*.
 
@@ -139,7 +144,7 @@ class MultiStepLR(_decay.MultiStepLRBase):
     """
 
 
-@scheduler(since=_SINCE, link=_LINK)
+@scheduler(since=_SINCE, link=_LINK, reason=_TENSOR_RATE)
 class ConstantLR(_decay.ConstantLRBase):
     """Multiply the learning rate by *factor* until epoch *total_iters*, and then give it back.
 
@@ -156,7 +161,7 @@ class ConstantLR(_decay.ConstantLRBase):
     """
 
 
-@scheduler(since=_SINCE, link=_LINK)
+@scheduler(since=_SINCE, link=_LINK, reason=_TENSOR_RATE)
 class LinearLR(_decay.LinearLRBase):
     """Change the factor of the learning rate linearly, from *start_factor* to *end_factor* at epoch *total_iters*.
 
@@ -174,7 +179,7 @@ class LinearLR(_decay.LinearLRBase):
     """
 
 
-@scheduler(since=_SINCE, link=_LINK)
+@scheduler(since=_SINCE, link=_LINK, reason=_NO_LAST)
 class ExponentialLR(_decay.ExponentialLRBase):
     """Multiply the learning rate by *gamma* at each step but the first.
 
@@ -187,7 +192,7 @@ class ExponentialLR(_decay.ExponentialLRBase):
     """
 
 
-@scheduler(since=_SINCE, link=_LINK)
+@scheduler(since=_SINCE, link=_LINK, reason=_TENSOR_RATE)
 class PolynomialLR(_decay.PolynomialLRBase):
     """Let the learning rate fall to 0 at epoch *total_iters*, as ``(1 - epoch / total_iters) ** power``.
 
@@ -201,7 +206,7 @@ class PolynomialLR(_decay.PolynomialLRBase):
     """
 
 
-@scheduler(since=_SINCE, link=_LINK)
+@scheduler(since=_SINCE, link=_LINK, reason=_NO_LAST)
 class CosineAnnealingLR(_cosine.CosineAnnealingLRBase):
     """Let the learning rate fall to *eta_min* along half a cosine wave of *T_max* epochs, and rise again, and so on.
 
@@ -227,6 +232,7 @@ class CosineAnnealingLR(_cosine.CosineAnnealingLRBase):
             _SINCE,
         )
     ],
+    reason=_REPLACED,
 )
 class CosineAnnealingWarmRestarts(_cosine.CosineAnnealingWarmRestartsBase):
     """Let the learning rate fall towards *eta_min* along half a cosine wave, start again at the top, and so on.
@@ -245,7 +251,7 @@ class CosineAnnealingWarmRestarts(_cosine.CosineAnnealingWarmRestartsBase):
     """
 
 
-@scheduler(since=_SINCE, link=_LINK, limits=[_MUTATES])
+@scheduler(since=_SINCE, link=_LINK, limits=[_MUTATES], reason=_NO_LAST)
 class CyclicLR(_cycle.CyclicLRBase):
     """Move the learning rate up and down between two bounds, in straight lines, batch by batch.
 
@@ -269,7 +275,7 @@ class CyclicLR(_cycle.CyclicLRBase):
     """
 
 
-@scheduler(since=_SINCE, link=_LINK)
+@scheduler(since=_SINCE, link=_LINK, reason=_NO_LAST)
 class OneCycleLR(_cycle.OneCycleLRBase):
     """Let the learning rate rise to *max_lr* and fall far below where it began, once, batch by batch.
 
@@ -294,11 +300,11 @@ class OneCycleLR(_cycle.OneCycleLRBase):
     """
 
 
-@scheduler(since="2.10", link="https://github.com/pytorch/pytorch/pull/163098")
+@scheduler(since="2.10", link="https://github.com/pytorch/pytorch/pull/163098", reason=_REPLACED)
 class ReduceLROnPlateau(_plateau.ReduceLROnPlateauBase):
     """Multiply the learning rate by *factor* when a metric has not improved for more than *patience* epochs.
 
-    In torch since 2.10. Fallback: the same.
+    In torch since 2.10. Fallback: compares each metric with the best one, as torch's own does.
     https://docs.pytorch.org/docs/stable/generated/torch.optim.lr_scheduler.ReduceLROnPlateau.html
 
     Args:
@@ -319,11 +325,16 @@ class ReduceLROnPlateau(_plateau.ReduceLROnPlateauBase):
     """
 
 
-@scheduler(since="2.13", link="https://github.com/pytorch/pytorch/pull/185986")
+@scheduler(
+    since="2.13",
+    link="https://github.com/pytorch/pytorch/pull/185986",
+    reason="a milestone at 0 starts with the scheduler that it leaves out",
+)
 class SequentialLR(_combine.SequentialLRBase):
     """Use one scheduler after the other, each from its own epoch 0.
 
-    In torch since 2.13. Fallback: the same; torch's own schedulers can be among them, on any torch.
+    In torch since 2.13. Fallback: steps the scheduler whose turn it is; torch's own schedulers can be among them, on
+    any torch.
     https://docs.pytorch.org/docs/stable/generated/torch.optim.lr_scheduler.SequentialLR.html
 
     Args:
@@ -338,12 +349,12 @@ class SequentialLR(_combine.SequentialLRBase):
     """
 
 
-@scheduler(since="2.10", link="https://github.com/pytorch/pytorch/pull/163120")
+@scheduler(since="2.10", link="https://github.com/pytorch/pytorch/pull/163120", reason=_TENSOR_RATE)
 class ChainedScheduler(_combine.ChainedSchedulerBase):
     """Step several schedulers at once, each acting on what the one before has made of the learning rate.
 
-    In torch since 2.10. Fallback: the same; torch's own schedulers can be among them, but those of torch 1.2 and 1.3
-    do not look at what others did.
+    In torch since 2.10. Fallback: steps one scheduler after the other; torch's own schedulers can be among them, but
+    those of torch 1.2 and 1.3 do not look at what others did.
     https://docs.pytorch.org/docs/stable/generated/torch.optim.lr_scheduler.ChainedScheduler.html
 
     Args:

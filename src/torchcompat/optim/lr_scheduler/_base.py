@@ -47,7 +47,9 @@ def torchs(name: str) -> Any:
     return find(TORCHS + name) or object
 
 
-def scheduler(since: str, link: str, limits: Sequence[Limit] = (), wrong: str | None = None) -> Callable[[C], C]:
+def scheduler(
+    since: str, link: str, limits: Sequence[Limit] = (), wrong: str | None = None, reason: str = ""
+) -> Callable[[C], C]:
     """As polyfill, for a class of ``torch.optim.lr_scheduler``, of which torch's own class is a kind.
 
     What one torch pickled is read as torch's own class on another, since a pickle names the class by its public name.
@@ -58,7 +60,7 @@ def scheduler(since: str, link: str, limits: Sequence[Limit] = (), wrong: str | 
         native = find(TORCHS + name)
         if native and "_kin" not in vars(fallback):
             fallback._kin = (native,)  # type: ignore[attr-defined]
-        return polyfill(TORCHS + name, since=since, link=link, limits=limits, wrong=wrong)(fallback)
+        return polyfill(TORCHS + name, since=since, link=link, limits=limits, wrong=wrong, reason=reason)(fallback)
 
     return declare
 

@@ -34,6 +34,7 @@ __all__ = [
 ]
 
 _REWRITE = "https://github.com/pytorch/pytorch/pull/90105"
+_SEQUENTIAL = "https://github.com/pytorch/pytorch/pull/86331"
 _native: Any = find("torch.utils.checkpoint.checkpoint")
 _FORCED = is_forced("utils.checkpoint.checkpoint")
 # On torch 2.4 every recomputation warns of a deprecated name that torch itself uses.
@@ -56,7 +57,7 @@ class CheckpointError(RuntimeError):
 def noop_context_fn() -> TwoContexts:
     """Two contexts that do nothing, the default of ``context_fn``.
 
-    In torch since 2.1. Fallback: the same.
+    In torch since 2.1. Fallback: two empty contexts of our own.
     """
     return Nothing(), Nothing()
 
@@ -69,6 +70,7 @@ _NO_CONTEXTS: Any = find("torch.utils.checkpoint.noop_context_fn") or noop_conte
     since="2.9",
     link="https://github.com/pytorch/pytorch/pull/160781",
     limits=[Limit("stop", "has no effect: recomputation always runs to the end", "fallback", "1.2", "1.10")],
+    reason="belongs to `checkpoint`, which has no `early_stop` to override",
 )
 @contextmanager
 def set_checkpoint_early_stop(enable: bool) -> Iterator[None]:
@@ -280,6 +282,7 @@ def _delegate(
         ),
         Limit("trace", "debug adds no list of operations to the error", "fallback"),
     ],
+    reason="no `early_stop`",
 )
 def checkpoint(
     function: Any = None,
@@ -346,10 +349,15 @@ def _chain(functions: list[Any]) -> Callable[[Any], Any]:
 
 @polyfill(
     "torch.utils.checkpoint.checkpoint_sequential",
-    since="2.2",
-    link="https://github.com/pytorch/pytorch/pull/116710",
-    limits=[Limit("quiet", "warns of a deprecated autocast in every recomputation", "native", "2.4", "2.4")],
+    since="2.0",
+    link=_SEQUENTIAL,
+    limits=[
+        # https://github.com/pytorch/pytorch/pull/116710
+        Limit("unsaid", "does not warn where use_reentrant is left out", "native", "2.0", "2.1"),
+        Limit("quiet", "warns of a deprecated autocast in every recomputation", "native", "2.4", "2.4"),
+    ],
     wrong=_WARNS,
+    reason="no `use_reentrant`",
 )
 def checkpoint_sequential(
     functions: torch.nn.Sequential | Sequence[Callable[..., Any]],
@@ -360,7 +368,7 @@ def checkpoint_sequential(
 ) -> Any:
     """Call a chain of modules or functions in segments, all but the last one checkpointed.
 
-    In torch since 2.2. Fallback: the same by torchcompat's :func:`checkpoint`.
+    In torch since 2.0. Fallback: the functions of each segment in one call of torchcompat's :func:`checkpoint`.
     https://docs.pytorch.org/docs/stable/checkpoint.html
 
     Args:

@@ -82,7 +82,7 @@ def _check_mods(mask_mods: tuple[Any, ...]) -> None:
 def or_masks(*mask_mods: MaskMod) -> MaskMod:
     """The mask modifier that lets through what any of *mask_mods* does.
 
-    In torch since 2.5. Fallback: the same.
+    In torch since 2.5. Fallback: calls the modifiers and joins their results with ``|``.
 
     Args:
         *mask_mods: functions of ``(b, h, q_idx, kv_idx)`` to bool tensors.
@@ -110,7 +110,7 @@ def or_masks(*mask_mods: MaskMod) -> MaskMod:
 def and_masks(*mask_mods: MaskMod) -> MaskMod:
     """The mask modifier that lets through what all of *mask_mods* do.
 
-    In torch since 2.5. Fallback: the same.
+    In torch since 2.5. Fallback: calls the modifiers and joins their results with ``&``.
 
     Args:
         *mask_mods: functions of ``(b, h, q_idx, kv_idx)`` to bool tensors.
@@ -134,7 +134,12 @@ def and_masks(*mask_mods: MaskMod) -> MaskMod:
     return and_mask
 
 
-@polyfill("torch.nn.attention.flex_attention.BlockMask", since=FAMILY, link=LINK + "187886")
+@polyfill(
+    "torch.nn.attention.flex_attention.BlockMask",
+    since=FAMILY,
+    link=LINK + "187886",
+    reason="the shape of a selection of query blocks is that of the whole; on 2.5 all shapes are of whole blocks",
+)
 class BlockMask(_block_mask.BlockMaskBase):
     """Which blocks of queries x keys attention computes, and a modifier for those that are not whole.
 
@@ -172,7 +177,12 @@ class BlockMask(_block_mask.BlockMaskBase):
     """
 
 
-@polyfill("torch.nn.attention.flex_attention.create_mask", since="2.10", link=LINK + "163996")
+@polyfill(
+    "torch.nn.attention.flex_attention.create_mask",
+    since="2.10",
+    link=LINK + "163996",
+    reason='the default device is "cuda"',
+)
 def create_mask(
     mod_fn: ScoreMod | MaskMod, B: int | None, H: int | None, Q_LEN: int, KV_LEN: int, device: Device = None
 ) -> torch.Tensor:
@@ -201,7 +211,12 @@ def create_mask(
     return _call.mask_of(mod_fn, B, H, Q_LEN, KV_LEN, device)
 
 
-@polyfill("torch.nn.attention.flex_attention.create_block_mask", since=FAMILY, link=LINK + "187886")
+@polyfill(
+    "torch.nn.attention.flex_attention.create_block_mask",
+    since=FAMILY,
+    link=LINK + "187886",
+    reason="makes a `BlockMask` that gets its own shape or that of a selection wrong",
+)
 def create_block_mask(
     mask_mod: MaskMod,
     B: int | None,
@@ -287,6 +302,7 @@ def create_block_mask(
             "fallback",
         ),
     ],
+    reason="no `return_aux` up to 2.8; later it refuses a selection of query blocks, whose shape is wrong",
 )
 def flex_attention(
     query: Any,

@@ -14,7 +14,7 @@ from ._masks import ceil_div, grid, transposed, write_order
 def noop_mask(batch: torch.Tensor, head: torch.Tensor, token_q: torch.Tensor, token_kv: torch.Tensor) -> torch.Tensor:
     """The mask modifier that lets everything through.
 
-    In torch since 2.5. Fallback: the same.
+    In torch since 2.5. Fallback: makes a new tensor for each call.
 
     Args:
         batch: an index; any integer tensor.

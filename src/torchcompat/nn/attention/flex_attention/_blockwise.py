@@ -1,4 +1,4 @@
-"""The fallback of flex_attention: tiles of queries x keys with a running softmax, recomputed in the backward pass."""
+"""The fallback of flex_attention: tiles of scores with an online softmax, made again in the backward pass."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ import torch
 
 from ...functional._sdpa._autocast import without_autocast
 from ...functional._sdpa._fused import is_batched, needs_grad, plain_call
+from ...functional._sdpa._online_softmax import MINUS_INF, OnlineSoftmax, subtrahend
 from ._mods import Tile, captured
-from ._tiles import MINUS_INF, Plan, Strip, strips, tile_sizes
+from ._tiles import Plan, Strip, strips, tile_sizes
 
 # A call with at most this many scores takes the plain formula where a gradient is wanted: its derivatives are of
 # every order, and it holds the scores.
@@ -28,54 +29,41 @@ def plain(plan: Plan, query: Any, key: Any, value: Any) -> tuple[Any, Any, Any]:
     scores = torch.matmul((query * plan.scale).reshape(folded), key.transpose(-2, -1)).reshape(tile.shape)
     mask = None if plan.layout is None else plan.layout.allowed(tile, query.device)
     scores = plan.modified(scores, tile, mask)
-    top = scores.new_full((*tile.shape[:3], 1), MINUS_INF)
+    maximum = scores.new_full((*tile.shape[:3], 1), MINUS_INF)
     if scores.numel():
-        top = scores.detach().max(-1, keepdim=True)[0]
-    # Exporters to ONNX have no `==` of floats up to torch 1.3.
-    weights = torch.exp(scores - top.masked_fill(top < torch.finfo(top.dtype).min, 0.0))
+        maximum = scores.detach().max(-1, keepdim=True)[0]
+    weights = torch.exp(scores - subtrahend(maximum))
     total = weights.sum(-1, keepdim=True)
     empty = total <= 0.0
     total = total.masked_fill(empty, 1.0)
     out = torch.matmul((weights / total).reshape(batches, key_heads, rows, keys), value)
-    lse = (top + torch.log(total)).masked_fill(empty, MINUS_INF)
-    return out.reshape(batches, heads, length, value.size(-1)), lse.squeeze(-1), top.squeeze(-1)
+    lse = (maximum + torch.log(total)).masked_fill(empty, MINUS_INF)
+    return out.reshape(batches, heads, length, value.size(-1)), lse.squeeze(-1), maximum.squeeze(-1)
 
 
 def _scores(plan: Plan, strip: Strip, query: Any, key: Any, tile: Tile) -> Any:
-    return torch.bmm(query, strip.batched(key, tile.keys).transpose(1, 2)).view(tile.shape)
+    return torch.bmm(query, strip.batched(key, tile).transpose(1, 2)).view(tile.shape)
 
 
 def forward(plan: Plan, query: Any, key: Any, value: Any) -> tuple[Any, Any, Any]:
     """Output, logsumexp and maximum, of the dtype that *query* has; no graph."""
     out = query.new_zeros(*query.size()[:3], value.size(-1))
     lse = query.new_full(query.size()[:3], MINUS_INF)
-    top_scores = lse.clone()
+    maximum = lse.clone()
     columns = tile_sizes(plan, query.device)[1]
+    careful = plan.score_mod is not None or plan.layout is not None
     for strip in strips(plan, query.device):
         rows = strip.folded(query) * plan.scale
-        top: Any = None
-        total: Any = None
-        held: Any = None
+        # What a score modifier gives need not be a tensor of its own.
+        softmax = OnlineSoftmax(careful, in_place=plan.score_mod is None)
         for tile, mask in strip.tiles(columns, query.device):
             scores = plan.modified(_scores(plan, strip, rows, key, tile), tile, mask)
-            here = scores.max(-1, keepdim=True)[0]
-            new = here if top is None else torch.max(top, here)
-            finite = new.masked_fill(new == MINUS_INF, 0.0)
-            weights = torch.exp(scores - finite)
-            sums = weights.sum(-1, keepdim=True)
-            part = torch.bmm(weights.reshape(strip.count, -1, weights.size(-1)), strip.batched(value, tile.keys))
-            part = part.view(*tile.shape[:3], -1)
-            if top is None:
-                total, held = sums, part
-            else:
-                shrink = torch.exp(top - finite)
-                total, held = total.mul_(shrink).add_(sums), held.mul_(shrink).add_(part)
-            top = new
-        if top is not None:
-            strip.rows(out).copy_(held / total.masked_fill(total == 0.0, 1.0))
-            strip.rows(lse).copy_((top + torch.log(total)).squeeze(-1))
-            strip.rows(top_scores).copy_(top.squeeze(-1))
-    return out, lse, top_scores
+            softmax.add(strip.flat(scores), strip.batched(value, tile))
+        if softmax.output is not None:
+            for whole, found in zip((out, lse, maximum), softmax.result()):
+                part = strip.rows(whole)
+                part.copy_(found.view(part.size()))
+    return out, lse, maximum
 
 
 def _through_modifier(plan: Plan, scores: Any, tile: Tile, mask: Any) -> tuple[Any, Any]:
@@ -99,28 +87,27 @@ def backward(plan: Plan, saved: Any, grad_out: Any, grad_lse: Any) -> list[Any]:
     query, key, value, out, lse = saved
     grads = [torch.zeros_like(tensor) for tensor in (query, key, value)]
     more: list[Any] = [None] * len(plan.used)
-    lse = lse.masked_fill(lse == MINUS_INF, 0.0).unsqueeze(-1)
-    # d score = weight * (d weight - centre), where what logsumexp's gradient adds is in the centre.
-    centre = (grad_out * out).sum(-1, keepdim=True) - grad_lse.unsqueeze(-1)
+    lse = subtrahend(lse).unsqueeze(-1)
+    # d score = weight * (d weight - delta), where what logsumexp's gradient adds is in the delta.
+    delta = (grad_out * out).sum(-1, keepdim=True) - grad_lse.unsqueeze(-1)
     columns = tile_sizes(plan, query.device)[1]
     for strip in strips(plan, query.device):
         rows = strip.folded(query) * plan.scale
-        upper, to_centre, normal = strip.folded(grad_out), strip.rows(centre), strip.rows(lse)
+        above, delta_rows, normal = strip.folded(grad_out), strip.rows(delta), strip.rows(lse)
         grad_rows = torch.zeros_like(rows)
         for tile, mask in strip.tiles(columns, query.device):
             scores, pulled = _through_modifier(plan, _scores(plan, strip, rows, key, tile), tile, mask)
             weights = torch.exp(scores - normal)
-            flat = weights.reshape(strip.count, -1, weights.size(-1))
-            _add(strip.columns(grads[2], tile.keys), torch.bmm(flat.transpose(1, 2), upper))
-            grad = torch.bmm(upper, strip.batched(value, tile.keys).transpose(1, 2)).view(tile.shape)
-            grad = grad.sub_(to_centre).mul_(weights)
+            _add(strip.columns(grads[2], tile), torch.bmm(strip.flat(weights).transpose(1, 2), above))
+            grad = torch.bmm(above, strip.batched(value, tile).transpose(1, 2)).view(tile.shape)
+            grad = grad.sub_(delta_rows).mul_(weights)
             if pulled is not None:
                 grad, *extra = pulled(grad)
                 more = [_sum(old, new) for old, new in zip(more, extra)]
             if grad is not None:
-                flat = grad.reshape(strip.count, -1, grad.size(-1))
-                grad_rows += torch.bmm(flat, strip.batched(key, tile.keys))
-                _add(strip.columns(grads[1], tile.keys), torch.bmm(flat.transpose(1, 2), rows))
+                flat = strip.flat(grad)
+                grad_rows += torch.bmm(flat, strip.batched(key, tile))
+                _add(strip.columns(grads[1], tile), torch.bmm(flat.transpose(1, 2), rows))
         part = strip.rows(grads[0])
         part.copy_(grad_rows.mul_(plan.scale).view_as(part))
     return grads + more
@@ -137,11 +124,11 @@ def _sum(old: Any, new: Any) -> Any:
 class _Attention(torch.autograd.Function):  # type: ignore[misc]
     @staticmethod
     def forward(ctx: Any, plan: Plan, query: Any, key: Any, value: Any, *used: Any) -> Any:
-        out, lse, top = forward(plan, query, key, value)
+        out, lse, maximum = forward(plan, query, key, value)
         ctx.plan = plan
         ctx.save_for_backward(query, key, value, out, lse)
-        ctx.mark_non_differentiable(top)
-        return out, lse, top
+        ctx.mark_non_differentiable(maximum)
+        return out, lse, maximum
 
     @staticmethod
     def backward(ctx: Any, grad_out: Any, grad_lse: Any, _: Any) -> Any:

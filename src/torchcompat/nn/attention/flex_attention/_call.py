@@ -10,6 +10,7 @@ import torch
 from ...._shim import is_forced
 from ...._torch import at_least, compiling, find, parameters
 from ...functional._sdpa._autocast import autocast_dtype, lowered, without_autocast
+from ...functional._sdpa._online_softmax import MINUS_INF
 from . import _blockwise, _masks, _tiles
 from ._block_mask import NOOPS, TENSORS, is_sliced
 from ._mods import Tile, evaluate, positional_parameters, prepared
@@ -41,7 +42,7 @@ def mask_of(mod: Any, batches: Any, heads: Any, length: int, keys: int, device: 
     if not score:
         return evaluate("mask_mod", mod, (), tile, device).expand(tile.shape).contiguous()
     scores = evaluate("score_mod", mod, (torch.zeros(tile.shape, device=device),), tile, device)
-    return (scores != _tiles.MINUS_INF).expand(tile.shape).contiguous()
+    return (scores != MINUS_INF).expand(tile.shape).contiguous()
 
 
 def lists_of(

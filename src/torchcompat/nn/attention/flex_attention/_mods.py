@@ -26,18 +26,18 @@ def positional_parameters(mod: Any) -> int:
 
 
 class Tile:
-    """A range of batches, of heads, of queries and of keys: ``(first, last + 1)`` each."""
+    """A range of batches, of heads, of query rows and of key columns: ``(first, last + 1)`` each."""
 
     def __init__(
-        self, batches: tuple[int, int], heads: tuple[int, int], queries: tuple[int, int], keys: tuple[int, int]
+        self, batches: tuple[int, int], heads: tuple[int, int], rows: tuple[int, int], columns: tuple[int, int]
     ) -> None:
-        self.spans = (batches, heads, queries, keys)
-        self.queries, self.keys = queries, keys
+        self.spans = (batches, heads, rows, columns)
+        self.columns = columns
         self.shape = (
             batches[1] - batches[0],
             heads[1] - heads[0],
-            queries[1] - queries[0],
-            keys[1] - keys[0],
+            rows[1] - rows[0],
+            columns[1] - columns[0],
         )
 
     def indices(self, device: Any) -> tuple[Any, ...]:

@@ -1,4 +1,4 @@
-"""One call of flex_attention, cut into tiles of queries x keys."""
+"""One call of flex_attention, cut into tiles of query rows x key columns (the words: ``_sdpa/_online_softmax``)."""
 
 from __future__ import annotations
 
@@ -6,10 +6,9 @@ from typing import Any, Iterator, Sequence
 
 import torch
 
+from ...functional._sdpa._online_softmax import MINUS_INF
 from ._masks import ceil_div, grid
 from ._mods import Tile, evaluate, prepared
-
-MINUS_INF = float("-inf")
 
 # Measured on CPU at L = 4096, head width 64: see tile_sizes.
 ROWS, COLUMNS, ELEMENTS = 256, 256, 2**18
@@ -111,7 +110,7 @@ class Plan:
 
 
 def tile_sizes(plan: Plan, device: Any) -> tuple[int, int, int]:
-    """Queries, keys and key heads of a tile."""
+    """The rows, columns and key heads of a tile."""
     _, heads, key_heads, _, _ = plan.sizes
     rows, columns, elements = ROWS, COLUMNS, ELEMENTS
     if device.type != "cpu":
@@ -133,33 +132,38 @@ def _groups(plan: Plan, device: Any) -> Iterator[tuple[tuple[int, int], tuple[in
 
 
 class Strip:
-    """Some queries of a group of batches and heads, and the tiles that they look at."""
+    """Some query rows of a group of batches and heads, and the tiles that they look at."""
 
-    def __init__(self, plan: Plan, batches: tuple[int, int], key_heads: tuple[int, int], queries: tuple[int, int]):
-        self.plan, self.queries, self.key_heads = plan, queries, key_heads
+    def __init__(self, plan: Plan, batches: tuple[int, int], key_heads: tuple[int, int], span: tuple[int, int]):
+        self.plan, self.span, self.key_heads = plan, span, key_heads
         groups = plan.sizes[1] // plan.sizes[2]
         self.batches, self.heads = batches, (key_heads[0] * groups, key_heads[1] * groups)
         self.count = (batches[1] - batches[0]) * (key_heads[1] - key_heads[0])
 
     def rows(self, tensor: Any) -> Any:
         """The part of ``(B, H, L, ...)`` that belongs to the strip."""
-        (b, c), (h, i), (q, r) = self.batches, self.heads, self.queries
+        (b, c), (h, i), (q, r) = self.batches, self.heads, self.span
         return tensor[b:c, h:i, q:r]
 
     def folded(self, tensor: Any) -> Any:
         """The part of ``(B, H, L, E)`` that belongs to the strip, the heads of a group one below the other."""
         return self.rows(tensor).reshape(self.count, -1, tensor.size(-1))
 
-    def columns(self, tensor: Any, keys: tuple[int, int]) -> Any:
+    def columns(self, tensor: Any, tile: Tile) -> Any:
         """The part of ``(B, key heads, S, E)`` that belongs to a tile."""
-        (b, c), (h, i), (k, s) = self.batches, self.key_heads, keys
+        (b, c), (h, i), (k, s) = self.batches, self.key_heads, tile.columns
         return tensor[b:c, h:i, k:s]
 
-    def batched(self, tensor: Any, keys: tuple[int, int]) -> Any:
-        return self.columns(tensor, keys).reshape(self.count, -1, tensor.size(-1))
+    def batched(self, tensor: Any, tile: Tile) -> Any:
+        """The same as ``(batches * key heads, columns, E)``."""
+        return self.columns(tensor, tile).reshape(self.count, -1, tensor.size(-1))
 
-    def tile(self, keys: tuple[int, int]) -> Tile:
-        return Tile(self.batches, self.heads, self.queries, keys)
+    def flat(self, scores: Any) -> Any:
+        """What has the shape of a tile as ``(batches * key heads, folded rows, columns)``."""
+        return scores.reshape(self.count, -1, scores.size(-1))
+
+    def tile(self, columns: tuple[int, int]) -> Tile:
+        return Tile(self.batches, self.heads, self.span, columns)
 
     def tiles(self, columns: int, device: Any) -> Iterator[tuple[Tile, Any]]:
         """Each tile that is not masked out, with its mask."""
@@ -173,7 +177,7 @@ class Strip:
         for start, end in _runs(some, max(1, columns // size)):
             for first in range(start * size, min(keys, end * size), columns):
                 tile = self.tile((first, min(keys, end * size, first + columns)))
-                open_ = all(whole[first // size : ceil_div(tile.keys[1], size)])
+                open_ = all(whole[first // size : ceil_div(tile.columns[1], size)])
                 yield tile, None if open_ else layout.allowed(tile, device)
 
     def _seen(self, layout: Layout) -> tuple[list[bool], list[bool]]:
@@ -184,7 +188,7 @@ class Strip:
             if dense is None:
                 parts.append([False] * layout.some.size(3))
                 continue
-            first, last = self.queries[0] // layout.block[0], ceil_div(self.queries[1], layout.block[0])
+            first, last = self.span[0] // layout.block[0], ceil_div(self.span[1], layout.block[0])
             for place, (start, end) in ((0, self.batches), (1, self.heads)):
                 dense = dense if dense.size(place) == 1 else dense.narrow(place, start, end - start)
             dense = dense.narrow(2, first, last - first).reshape(-1, dense.size(3))

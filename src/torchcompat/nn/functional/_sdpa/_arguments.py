@@ -3,9 +3,28 @@
 from __future__ import annotations
 
 from numbers import Real
-from typing import Any, Sequence
+from typing import Any, NamedTuple, Sequence
 
 import torch
+
+_has_nested = hasattr(torch.Tensor, "is_nested")
+
+
+class Arguments(NamedTuple):
+    """The arguments of a call by their names, as they were given."""
+
+    query: Any
+    key: Any
+    value: Any
+    attn_mask: Any = None
+    dropout_p: Any = 0.0
+    is_causal: Any = False
+    scale: Any = None
+    enable_gqa: Any = False
+
+
+def is_nested(query: Any, key: Any, value: Any) -> bool:
+    return _has_nested and bool(query.is_nested or key.is_nested or value.is_nested)
 
 
 def shape_of(tensor: Any) -> tuple[int, ...]:

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 
 from ...._torch import at_most, exporting
+from ._call import Options
 
 MINUS_INF = float("-inf")
 
@@ -46,9 +47,9 @@ def close(out: Any, masked: Any) -> Any:
     return out if masked is None else out.masked_fill(masked, 0.0)
 
 
-def causal(first: int, rows: int, keys: int, diagonal: int, device: Any) -> Any:
-    """The bool mask (rows, keys) of query rows from *first* on that see the keys up to their own + *diagonal*."""
-    last = torch.arange(first + diagonal, first + diagonal + rows, device=device)
+def causal(first: int, rows: int, keys: int, causal_offset: int, device: Any) -> Any:
+    """The bool mask (rows, keys) of query rows from *first* on that see the keys up to their own + *causal_offset*."""
+    last = torch.arange(first + causal_offset, first + causal_offset + rows, device=device)
     return torch.arange(keys, device=device) <= last.unsqueeze(-1)
 
 
@@ -62,18 +63,16 @@ def _masked_for_onnx(scores: Any, mask: Any, may_mask_rows: bool) -> tuple[Any, 
     return scores + mask, masked
 
 
-def formula(
-    query: Any, key: Any, value: Any, mask: Any, scale: float, diagonal: int | None, dropout_p: float, kept: Any = None
-) -> Any:
+def formula(query: Any, key: Any, value: Any, mask: Any, options: Options, dropout_mask: Any = None) -> Any:
     """Attention of float32 or float64 tensors whose leading dimensions broadcast.
 
-    *diagonal*: query i sees the keys 0 ... i + diagonal; None for all. *kept* is what the weights are to be multiplied
-    with; None to draw it from *dropout_p*.
+    The weights are multiplied by *dropout_mask*; where it is None, one is drawn.
     """
-    if diagonal is not None:
-        mask = causal(0, query.size(-2), key.size(-2), diagonal, query.device)
-    scores = torch.matmul(query * scale, key.transpose(-2, -1))
-    may_mask_rows = diagonal is None or diagonal < 0
+    causal_offset, dropout_p = options.causal_offset, options.dropout_p
+    if causal_offset is not None:
+        mask = causal(0, query.size(-2), key.size(-2), causal_offset, query.device)
+    scores = torch.matmul(query * options.scale, key.transpose(-2, -1))
+    may_mask_rows = causal_offset is None or causal_offset < 0
     if _LACKS_ALL and mask is not None and not dropout_p and exporting():
         scores, masked = _masked_for_onnx(scores, mask, may_mask_rows)
         return close(torch.matmul(torch.softmax(scores, -1), value), masked)
@@ -81,8 +80,8 @@ def formula(
     if mask is not None:
         scores = scores.masked_fill(~mask, MINUS_INF) if mask.dtype == torch.bool else scores + mask
     weights = torch.softmax(scores, -1)
-    if kept is not None:
-        weights = weights * kept
+    if dropout_mask is not None:
+        weights = weights * dropout_mask
     elif dropout_p > 0.0:
         weights = torch.nn.functional.dropout(weights, dropout_p, True)
     return close(torch.matmul(weights, value), masked)

@@ -9,6 +9,7 @@ import torch
 from ...._torch import compiling, find
 from . import _blocks
 from ._autocast import without_autocast
+from ._call import Options
 from ._formula import formula, repeat_heads
 
 _transforms: Any = find("torch._C._functorch.are_transforms_active")  # 1.13
@@ -47,14 +48,15 @@ def needs_grad(tensors: Sequence[Any]) -> bool:
     return torch.is_grad_enabled() and any(tensor is not None and tensor.requires_grad for tensor in tensors)
 
 
-def _by_formula(saved: Sequence[Any], needed: Sequence[bool], grad: Any, options: Any, kept: Any = None) -> list[Any]:
+def _by_formula(
+    saved: Sequence[Any], needed: Sequence[bool], grad: Any, options: Options, dropout_mask: Any = None
+) -> list[Any]:
     """The gradients of the formula by query, key, value and mask, with a graph of their own."""
     query, key, value, mask = saved
-    scale, diagonal, dropout_p, _ = options
     with torch.enable_grad():
         if query.dim() == 4:
             key, value = repeat_heads(key, query.size(1)), repeat_heads(value, query.size(1))
-        out = formula(query, key, value, mask, scale, diagonal, dropout_p, kept)
+        out = formula(query, key, value, mask, options, dropout_mask)
         wanted = [tensor for tensor, need in zip(saved, needed) if need]
         found = iter(torch.autograd.grad(out, wanted, grad, create_graph=True, allow_unused=True))
     return [next(found) if need else None for need in needed]
@@ -65,29 +67,29 @@ class _Blockwise(torch.autograd.Function):  # type: ignore[misc]
 
     @staticmethod
     def forward(ctx: Any, query: Any, key: Any, value: Any, mask: Any, options: Any) -> Any:
-        out, sums = _blocks.forward(query, key, value, mask, options)
-        ctx.save_for_backward(query, key, value, mask, out, sums)
-        ctx.mark_non_differentiable(sums)
+        out, logsumexp = _blocks.forward(query, key, value, mask, options)
+        ctx.save_for_backward(query, key, value, mask, out, logsumexp)
+        ctx.mark_non_differentiable(logsumexp)
         ctx.options = options
-        return out, sums
+        return out, logsumexp
 
     @staticmethod
     def backward(ctx: Any, grad: Any, _: Any) -> Any:
-        *saved, out, sums = ctx.saved_tensors
+        *saved, out, logsumexp = ctx.saved_tensors
         needed, options = ctx.needs_input_grad[:4], ctx.options
         with without_autocast(grad.device.type):
             if torch.is_grad_enabled() or is_batched(grad):
                 query, key, _, mask = saved
-                kept = _blocks.all_kept(query, key, mask, options) if options.dropout_p else None
-                return (*_by_formula(saved, needed, grad, options, kept), None)
-            return (*_blocks.backward(saved, out, sums, grad, options, needed), None)
+                dropout_mask = _blocks.dropout_mask(query, key, mask, options) if options.dropout_p else None
+                return (*_by_formula(saved, needed, grad, options, dropout_mask), None)
+            return (*_blocks.backward(saved, out, logsumexp, grad, options, needed), None)
 
 
-def in_blocks(query: Any, key: Any, value: Any, mask: Any, scale: float, diagonal: int | None, dropout_p: float) -> Any:
+def in_blocks(query: Any, key: Any, value: Any, mask: Any, options: Options) -> Any:
     """Attention of 4-D tensors, as :mod:`_blocks` takes them."""
     # Drawn where dropout draws its numbers from, so that torch.manual_seed makes it repeat.
-    seed = int(torch.randint(2**31, ()).item()) if dropout_p else 0
-    options = _blocks.Options(scale, diagonal, dropout_p, seed)
+    if options.dropout_p:
+        options = options._replace(seed=int(torch.randint(2**31, ()).item()))
     if not needs_grad((query, key, value, mask)):
         return _blocks.forward(query, key, value, mask, options)[0]
     return _Blockwise.apply(query, key, value, mask, options)[0]
@@ -119,11 +121,8 @@ class _TorchFused(torch.autograd.Function):  # type: ignore[misc]
         return (*(next(found) if need else None for need in needed), None, None)
 
 
-def by_torch(
-    kernel: Any, query: Any, key: Any, value: Any, mask: Any, scale: float, diagonal: int | None, dropout_p: float
-) -> Any:
+def by_torch(kernel: Any, query: Any, key: Any, value: Any, mask: Any, options: Options) -> Any:
     """Attention by *kernel*, torch's own function of query, key, value and mask."""
     if not needs_grad((query, key, value, mask)):
         return kernel(query, key, value, mask)
-    options = _blocks.Options(scale, diagonal, dropout_p, 0)
     return _TorchFused.apply(query, key, value, mask, options, kernel)
