@@ -569,3 +569,34 @@ def test_the_derivatives_of_autograd_functional_with_a_graph(impl, shim):
     x = normal(3)
     found = impl(lambda x: torch.autograd.functional.jacobian(cubes, x, create_graph=True).sum())(x)
     same(found, 6 * x)
+
+
+def retained(x):
+    y = x.sin()
+    y.retain_grad()
+    return y.sum()
+
+
+def saved_on_the_cpu(x):
+    with torch.autograd.graph.save_on_cpu():
+        return cubes(x)
+
+
+WITHIN = {"requires_grad_": lambda x: cubes(x.requires_grad_()), "retain_grad": retained}
+if has("torch.autograd.graph.save_on_cpu"):
+    WITHIN["saved-tensor hooks"] = saved_on_the_cpu
+
+
+@pytest.mark.limit("hooks")
+@pytest.mark.parametrize("case", sorted(WITHIN))
+def test_what_belongs_to_plain_autograd_is_refused(impl, case):
+    with pytest.raises(RuntimeError):
+        impl(WITHIN[case])(normal(3))
+
+
+@and_value
+@pytest.mark.limit("hooks")
+@pytest.mark.parametrize("case", sorted(WITHIN))
+def test_with_the_value_it_is_refused_too(impl, case):
+    with pytest.raises(RuntimeError):
+        impl(WITHIN[case])(normal(3))

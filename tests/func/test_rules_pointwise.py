@@ -231,6 +231,20 @@ def test_a_memory_format_of_the_sample_does_not_disturb(no_loop):
         check(SHIMS["func.vmap"].fallback, function, torch.rand(3, 2, 2, 2, 2), gradient=False)
 
 
+COPIED = {
+    "clone": lambda x: x.clone(memory_format=torch.contiguous_format),
+    "clone of a clone": lambda x: x.clone().clone(memory_format=torch.contiguous_format),
+}
+
+
+@pytest.mark.skipif(not _batched.VECTORISES, reason="the whole function is looped; 1.2 has no clone(memory_format=)")
+@pytest.mark.parametrize("name", sorted(COPIED))
+def test_a_contiguous_copy_can_be_viewed(impl, name):
+    x = torch.rand(2, 3, 4)
+    result = impl(lambda x: COPIED[name](x).view(-1), in_dims=1)(x)
+    assert_same(result, torch.stack([COPIED[name](sample).view(-1) for sample in x.unbind(1)]))
+
+
 # Writes
 
 

@@ -14,6 +14,8 @@ import torch
 import torch.nn.functional as F
 from vmap_laws import assert_same, check, loop
 
+from torchcompat.func import _batched
+
 pytestmark = [
     pytest.mark.shim("func.vmap"),
 ]
@@ -430,6 +432,27 @@ SHAPES_BY_VALUES = {
 def test_a_shape_cannot_depend_on_values(impl, case):
     with pytest.raises(RuntimeError):
         impl(SHAPES_BY_VALUES[case])(torch.tensor([[0, 1, 2], [3, 3, 3]]))
+
+
+ESCAPED = {
+    "unary": lambda x: x.sin(),
+    "copy": lambda x: x.clone(),
+    "conversion": lambda x: x.to(torch.float64),
+    "unary write": lambda x: x.sin_(),
+    "binary": lambda x: x + torch.ones(2),
+    "reduction": lambda x: x.sum(0),
+    "shape": lambda x: x.reshape(-1, 1),
+    "layer": lambda x: torch.nn.functional.linear(x, torch.ones(2, 2)),
+}
+
+
+@pytest.mark.skipif(not _batched.VECTORISES, reason="each sample is a plain tensor")
+@pytest.mark.parametrize("case", sorted(ESCAPED))
+def test_a_tensor_that_escapes_is_of_no_use(impl, case):
+    kept = []
+    impl(lambda x: kept.append(x) or x)(torch.ones(3, 2))
+    with pytest.raises(RuntimeError):
+        ESCAPED[case](kept[0])
 
 
 def test_control_flow_on_what_is_not_mapped_is_free(impl):

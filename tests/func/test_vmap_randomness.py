@@ -4,6 +4,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from torchcompat.func import _batched
+
 pytestmark = pytest.mark.shim("func.vmap")
 
 WITH_TENSOR = {
@@ -80,6 +82,26 @@ def test_random_numbers_come_from_the_seed(impl, case, randomness):
     again = mapped(ROWS)
     assert torch.equal(again, first)
     assert not torch.equal(second, first)
+
+
+IN_MEMORY_ORDER = {
+    "randint_like": lambda x: torch.randint_like(x, 10**6),
+    "rand_like": torch.rand_like,
+    "bernoulli_ of a number": lambda x: x.bernoulli_(0.5),
+    "bernoulli_ of a tensor": lambda x: x.bernoulli_(torch.full((16,), 0.5)),
+    "uniform_": lambda x: x.uniform_(),
+}
+
+
+@pytest.mark.skipif(not _batched.VECTORISES, reason="the whole function is looped")
+@pytest.mark.parametrize("case", sorted(IN_MEMORY_ORDER))
+def test_the_numbers_are_those_of_the_whole_batch(impl, case):
+    """Batched or not, one seed fills the same memory in the same order."""
+    function = IN_MEMORY_ORDER[case]
+    torch.manual_seed(1)
+    mapped = impl(function, in_dims=1, randomness="different")(torch.ones(16, 6))
+    torch.manual_seed(1)
+    assert torch.equal(mapped, function(torch.ones(16, 6).t()))
 
 
 def test_random_numbers_follow_their_distribution(impl):

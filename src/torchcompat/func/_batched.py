@@ -20,6 +20,7 @@ from .._torch import UnsupportedError, at_least
 from . import _draws
 
 VECTORISES = at_least(1, 7)
+ESCAPED = "a tensor that vmap passed to its function is used after vmap has returned"
 Rule = Callable[..., Any]
 
 
@@ -99,6 +100,8 @@ def wrap(physical: Any, levels: Levels) -> Any:
     """The tensor whose batch, over *levels*, is *physical*."""
     if not levels:
         return physical
+    if not levels[-1].alive:  # the innermost one ends first
+        raise RuntimeError(ESCAPED)
     batched = torch.Tensor._make_subclass(BatchedTensor, _SHELL, physical.requires_grad)  # type: ignore[attr-defined]
     if not torch.is_grad_enabled():
         batched._quiet = True
@@ -130,7 +133,7 @@ def levels_of(*values: Any) -> Levels:
             found = _union(found, levels) if found else levels
     for level in found:
         if not level.alive:
-            raise RuntimeError("a tensor that vmap passed to its function is used after vmap has returned")
+            raise RuntimeError(ESCAPED)
     return found
 
 

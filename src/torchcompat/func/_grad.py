@@ -67,6 +67,12 @@ _LIMITS = [
         on="fallback",
     ),
     Limit(
+        "hooks",
+        "`requires_grad_`, `retain_grad` and the hooks of saved tensors (`torch.autograd.graph.save_on_cpu`) in the "
+        "function are not refused.",
+        on="fallback",
+    ),
+    Limit(
         "norm_penalty",
         "Silently wrong for a function of per-sample gradients (`vmap(grad)`) through layer, batch or instance norm.",
         on="native",

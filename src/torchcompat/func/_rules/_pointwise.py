@@ -45,7 +45,7 @@ UNARY = """
     special_multigammaln special_ndtr special_ndtri special_polygamma special_psi special_round special_sinc
 """
 
-# These may ask for a memory format, which only decides how fast what follows is, and may not fit the batch.
+# These may ask for a memory format. One of channels only decides how fast what follows is, and may not fit the batch.
 COPIES = """
     clone contiguous float double half bfloat16 int long short char byte bool cfloat cdouble chalf cuda cpu
     zeros_like ones_like full_like empty_like
@@ -146,17 +146,29 @@ register(pointwise, BINARY.split() + OPERATORS)
 register(in_place, IN_PLACE)
 
 
+FORMATS = (torch.contiguous_format, torch.preserve_format)  # those that are the sample's if they are the batch's
+
+
+def _of_channels(value: Any) -> bool:
+    return isinstance(value, torch.memory_format) and value not in FORMATS
+
+
+def _without_channels(args: Any, kwargs: Any) -> tuple[Any, dict[str, Any]]:
+    named = {name: value for name, value in kwargs.items() if not _of_channels(value)}
+    return tuple(value for value in args if not _of_channels(value)), named
+
+
 @rule(*COPIES.split())
 def copy(func: Any, input: Any, *args: Any, **kwargs: Any) -> Any:
-    args = tuple(value for value in args if not isinstance(value, torch.memory_format))
-    kwargs.pop("memory_format", None)
+    args, kwargs = _without_channels(args, kwargs)
     return unary(func, input, *args, **kwargs)
 
 
 @rule("to", "type_as")
 def to(func: Any, input: Any, *args: Any, **kwargs: Any) -> Any:
-    args = tuple(physical_of(value) for value in args if not isinstance(value, torch.memory_format))
-    kwargs = {name: physical_of(value) for name, value in kwargs.items() if name != "memory_format"}
+    args, kwargs = _without_channels(args, kwargs)
+    args = tuple(physical_of(value) for value in args)
+    kwargs = {name: physical_of(value) for name, value in kwargs.items()}
     if type(input) is not BatchedTensor:
         return func(input, *args, **kwargs)
     return _same_or_wrapped(func(input._physical, *args, **kwargs), input) if args or kwargs else input

@@ -44,6 +44,11 @@ def blank(input: Any, sample: Any = None) -> Any:
     return physical_of(input).detach().new_empty(sizes + list(shape(input) if sample is None else sample))
 
 
+def _pattern(input: Any) -> Any:
+    """What to draw like: where each sample has numbers of its own, the batch itself, for its order in memory."""
+    return physical_of(input).detach() if levels_of(input) == drawn_levels() else blank(input)
+
+
 def drawn(physical: Any) -> Any:
     return wrap(physical, drawn_levels())
 
@@ -66,7 +71,7 @@ def _need_levels(func: Any, target: Any, *args: Any) -> None:
 @rule("rand_like", "randn_like", "randint_like")
 def like(func: Any, input: Any, *args: Any, **kwargs: Any) -> Any:
     with drawing(func):
-        return drawn(func(blank(input), *args, **kwargs))
+        return drawn(func(_pattern(input), *args, **kwargs))
 
 
 @rule("uniform_", "normal_", "exponential_", "random_", "log_normal_", "cauchy_", "geometric_")
@@ -119,9 +124,12 @@ def bernoulli_(func: Any, input: Any, p: Any = 0.5, **kwargs: Any) -> Any:
     with drawing(func):
         _need_levels(func, input, p)
         levels = _distribution(func, p)
-        odds = _positions(rank(input), p, levels)
-        numbers = blank(input).bernoulli_(odds.expand(blank(input).shape), **kwargs)
-        physical_of(input).copy_(lift(drawn(numbers), levels_of(input)))
+        own, odds = levels_of(input), _positions(rank(input), p, levels)
+        if own == levels:
+            physical_of(input).bernoulli_(odds.expand(physical_of(input).shape), **kwargs)
+        else:
+            numbers = blank(input).bernoulli_(odds.expand(blank(input).shape), **kwargs)
+            physical_of(input).copy_(lift(drawn(numbers), own))
     return input
 
 
