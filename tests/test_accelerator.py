@@ -245,7 +245,7 @@ def test_questions_start_nothing():
     assert torch.cuda._initialized == before
 
 
-# A back end in Python, registered as torch asks plug-ins to: all that can stand for an accelerator on any machine.
+# A backend in Python, registered as torch asks plug-ins to: all that can stand for an accelerator on any machine.
 PLUGIN = """
 import json, sys, types
 import torch
@@ -302,7 +302,7 @@ print(json.dumps(seen))
 """
 
 
-@pytest.mark.skipif(not at_least(2, 0), reason="a back end can be named since 2.0")
+@pytest.mark.skipif(not at_least(2, 0), reason="a backend can be named since 2.0")
 def test_the_fallbacks_with_a_back_end_of_a_plug_in():
     seen = in_a_new_process(PLUGIN)
     assert seen["which"] == ["toy", "toy", True]

@@ -1,4 +1,4 @@
-"""What each back end says of itself, asked on the installed torch in processes in which no device was asked for."""
+"""What each backend says of itself, asked on the installed torch in processes in which no device was asked for."""
 
 import json
 import os
@@ -152,7 +152,7 @@ def test_hidden_gpus_are_not_asked_for(fresh, value):
     assert not mapped
 
 
-# A back end that registers itself
+# A backend that registers itself
 
 
 PLUGINS = """
@@ -221,7 +221,7 @@ UNAVAILABLE = {
 BACK_ENDS = [("toy", True)] * at_least(2, 0) + [("privateuseone", False)] * at_least(1, 12) + [("hpu", False)]
 
 
-@pytest.mark.skipif(not at_least(1, 10), reason="back ends register themselves from 1.10 on")
+@pytest.mark.skipif(not at_least(1, 10), reason="backends register themselves from 1.10 on")
 @pytest.mark.parametrize(("name", "rename"), BACK_ENDS)
 def test_a_back_end_that_registers_itself(fresh, name, rename):
     got = fresh(PLUGINS.format(name=name, rename=rename))

@@ -67,7 +67,7 @@ def device_count() -> int:
 
 @polyfill("torch.cpu.current_device", since="2.2", link="https://github.com/pytorch/pytorch/pull/110987")
 def current_device() -> str:
-    """The current device: the string "cpu", where other back ends have a number.
+    """The current device: the string "cpu", where other backends have a number.
 
     In torch since 2.2. Fallback: a function that returns "cpu".
     """
@@ -98,7 +98,7 @@ def synchronize(device: Device = None) -> None:
 
 @polyfill("torch.cpu.Stream", since="2.7", link=_STREAM, reason="has no `wait_event` and no `record_event`")
 class Stream:
-    """A stand-in for a stream of another back end, of which every method does nothing.
+    """A stand-in for a stream of another backend, of which every method does nothing.
 
     In torch since 2.7. Fallback: a class whose methods have no effect.
 
@@ -121,7 +121,7 @@ class Stream:
 
 @polyfill("torch.cpu.Event", since="2.2", link="https://github.com/pytorch/pytorch/pull/112145")
 class Event:
-    """A stand-in for an event of another back end: it has always happened.
+    """A stand-in for an event of another backend: it has always happened.
 
     In torch since 2.2. Fallback: a class whose methods have no effect.
     """

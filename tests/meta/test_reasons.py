@@ -19,10 +19,7 @@ KEYWORD = re.compile(r"no `(\w+)`(?! on)(?: up to (\d+\.\d+))?")
 def older(shim):
     """The minors below `since` that have the name, as a mask."""
     entry = history.load().find(shim.path)
-    found = 0
-    for _, mask in entry.kinds if entry else ():
-        found |= mask
-    return found & ~at_least(shim.since)
+    return (entry.present if entry else 0) & ~at_least(shim.since)
 
 
 @pytest.mark.parametrize("shim", POLYFILLS)

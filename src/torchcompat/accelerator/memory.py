@@ -59,7 +59,7 @@ def memory_stats(__device_index: Device = None) -> OrderedDict[str, Any]:
     """What the allocator of a device has counted, by names such as "allocated_bytes.all.peak".
 
     In torch since 2.9. Fallback: what the module of the accelerator counts; on CUDA before torch 1.4, on MPS and on
-    other back ends without such a function only the bytes allocated and reserved.
+    other backends without such a function only the bytes allocated and reserved.
 
     Args:
         device_index: None for the current one, an int, or a device of the accelerator's type.

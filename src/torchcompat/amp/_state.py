@@ -92,7 +92,7 @@ _SWITCHES = _switches()
 
 
 def backend_name() -> str | None:
-    """What ``privateuseone`` is called in this process: the name of a vendor's back end, such as "npu"."""
+    """What ``privateuseone`` is called in this process: the name of a vendor's backend, such as "npu"."""
     ask = find("torch._C._get_privateuse1_backend_name")
     return str(ask()) if ask else None
 

@@ -107,7 +107,7 @@ def best_device(
 ) -> torch.device:
     """The device to run on: an accelerator that this process can use, else the CPU.
 
-    Not in torch: on every version, takes CUDA (or ROCm), XPU, MTIA, HPU, NPU, MLU, MUSA, a registered back end, MPS or
+    Not in torch: on every version, takes CUDA (or ROCm), XPU, MTIA, HPU, NPU, MLU, MUSA, a registered backend, MPS or
     the CPU, the first that can run something, and leaves CUDA unstarted, so that a fork afterwards works.
 
     The request comes from *device*, else from the environment variable ``TORCHCOMPAT_DEVICE``; where both are silent,
@@ -158,7 +158,7 @@ def available_devices(
 ) -> list[torch.device]:
     """Every device that this process can use, the best first and the CPU last.
 
-    Not in torch: lists the devices of every back end, by the same rules as ``best_device``.
+    Not in torch: lists the devices of every backend, by the same rules as ``best_device``.
 
     What ``TORCHCOMPAT_DEVICE`` and ``LOCAL_RANK`` ask for does not matter here: this is what there is.
 

@@ -237,7 +237,7 @@ def get_device_module(device: torch.device | str | None = None) -> ModuleType:
 
 @facade("device.device_module")
 def device_module(device: Any = None) -> DeviceModule:
-    """The functions of a device's back end that training loops call: the same ones for every device and every torch.
+    """The functions of a device's backend that training loops call: the same ones for every device and every torch.
 
     Not in torch: ``torch.get_device_module`` gives ``torch.cpu``, ``torch.cuda`` and so on, whose functions
     differ between devices and versions (``torch.cpu.empty_cache`` in none).

@@ -1,4 +1,4 @@
-"""One set of functions for every back end: what training loops call, whatever torch's modules have."""
+"""One set of functions for every backend: what training loops call, whatever torch's modules have."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .._shim import SHIMS
 from .._torch import UnsupportedError, find
 from . import _probe as probe
 
-# Other spellings of a function, by back end: what torch called it before 1.4, and what MPS calls it.
+# Other spellings of a function, by backend: what torch called it before 1.4, and what MPS calls it.
 _SPELLINGS = {
     ("cuda", "memory_reserved"): "memory_cached",
     ("cuda", "max_memory_reserved"): "max_memory_cached",
@@ -31,20 +31,20 @@ _STATS = (
 
 
 def missing(type: str, what: str) -> UnsupportedError:
-    """The error for what the back end of the installed torch does not have."""
+    """The error for what the backend of the installed torch does not have."""
     return UnsupportedError(f"torch.{type} of torch {torch.__version__} has no {what}, and nothing can stand in for it")
 
 
 class DeviceModule:
-    """The functions of one back end, the same for all: ``device_module("cuda").memory_allocated()``.
+    """The functions of one backend, the same for all: ``device_module("cuda").memory_allocated()``.
 
     A call that has nothing to do does nothing: it does not raise because the CPU has no streams, or because there is no
-    GPU. Asking starts no device. A *device* is None (the current one), a number, or a device of this back end as a
-    string or a ``torch.device``. Another back end's raises ``ValueError``; another type, ``TypeError``. The CPU
+    GPU. Asking starts no device. A *device* is None (the current one), a number, or a device of this backend as a
+    string or a ``torch.device``. Another backend's raises ``ValueError``; another type, ``TypeError``. The CPU
     and MPS have one device each. ``UnsupportedError``: torch cannot tell (the peaks of MPS, memory of XPU before 2.5).
 
     Attributes:
-        type: the back end, as in ``torch.device(type)``.
+        type: the backend, as in ``torch.device(type)``.
     """
 
     def __init__(self, type: str) -> None:
@@ -82,7 +82,7 @@ class DeviceModule:
         return number
 
     def is_available(self) -> bool:
-        """Whether this process can use a device of this back end."""
+        """Whether this process can use a device of this backend."""
         return self.device_count() > 0
 
     def device_count(self) -> int:
@@ -90,11 +90,11 @@ class DeviceModule:
         return probe.look(self.type).number
 
     def is_initialized(self) -> bool:
-        """Whether the back end has been started, so that something may be running on it."""
+        """Whether the backend has been started, so that something may be running on it."""
         asked = self._own("is_initialized")
         if asked is not None:
             return bool(asked())
-        flag = self._own("_initialized")  # torch.cuda up to 1.2; a back end that has neither needs no start
+        flag = self._own("_initialized")  # torch.cuda up to 1.2; a backend that has neither needs no start
         return self.is_available() if flag is None else bool(flag) and self.is_available()
 
     def current_device(self) -> int | str:
@@ -107,7 +107,7 @@ class DeviceModule:
         return int(self._function("current_device")())
 
     def require(self) -> None:
-        """Raise RuntimeError where there is no device of this back end."""
+        """Raise RuntimeError where there is no device of this backend."""
         found = probe.look(self.type)
         if not found.number:
             raise RuntimeError(f"no device of type {self.type} is available: {found.why}")
@@ -166,7 +166,7 @@ class DeviceModule:
                     function(index)
 
     def reset_accumulated_memory_stats(self, device: Any = None) -> None:
-        """Let the sums over time of *device* start again from 0, where the back end keeps any."""
+        """Let the sums over time of *device* start again from 0, where the backend keeps any."""
         index = self.index(device)
         reset = self._own("reset_accumulated_memory_stats")
         if reset is not None and self.is_initialized():
@@ -196,13 +196,13 @@ class DeviceModule:
         return int(free), int(total)
 
     def manual_seed(self, seed: int) -> None:
-        """Seed the current device. Where the back end has not been started, the seed is kept for when it is."""
+        """Seed the current device. Where the backend has not been started, the seed is kept for when it is."""
         function = self._own("manual_seed")
         if function is not None:
             function(seed)
 
     def manual_seed_all(self, seed: int) -> None:
-        """Seed every device of the back end."""
+        """Seed every device of the backend."""
         function = self._own("manual_seed_all")
         self.manual_seed(seed) if function is None else function(seed)
 
@@ -236,11 +236,11 @@ class DeviceModule:
         index, current = self.index(device), self.current_device()
         if index is None or index == current:
             return int(self._function("initial_seed")())
-        self.get_rng_state(index)  # starts the back end, which makes its generators
+        self.get_rng_state(index)  # starts the backend, which makes its generators
         return int(self._function("default_generators")[index].initial_seed())
 
     def Stream(self, *args: Any, **kwargs: Any) -> Any:
-        """A stream of the back end, by its own arguments; where it has none, one that does nothing.
+        """A stream of the backend, by its own arguments; where it has none, one that does nothing.
 
         Raises:
             RuntimeError: there is no device.
@@ -249,7 +249,7 @@ class DeviceModule:
         return (self._own("Stream") or cpu.Stream)(*args, **kwargs)
 
     def Event(self, *args: Any, **kwargs: Any) -> Any:
-        """An event of the back end, by its own arguments.
+        """An event of the backend, by its own arguments.
 
         Raises:
             RuntimeError: there is no device.
@@ -396,5 +396,5 @@ class _Mps(DeviceModule):
 
 
 def of(type: str) -> DeviceModule:
-    """The functions of the back end *type*."""
+    """The functions of the backend *type*."""
     return {"cpu": _Cpu, "mps": _Mps}.get(type, DeviceModule)(type)

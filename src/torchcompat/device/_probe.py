@@ -1,4 +1,4 @@
-"""The table of back ends, and what each says of itself. Nothing here starts CUDA where that can be avoided."""
+"""The table of backends, and what each says of itself. Nothing here starts CUDA where that can be avoided."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def cuda(_: str) -> Found:
 
 
 def module(name: str) -> Found:
-    """A back end with a module of its own in torch, which torch or a plug-in put there."""
+    """A backend with a module of its own in torch, which torch or a plug-in put there."""
     is_available = find(f"torch.{name}.is_available")
     if is_available is None:
         return Found(0, f"no torch.{name} is loaded")
@@ -105,7 +105,7 @@ def cpu(_: str) -> Found:
 
 
 class Row(NamedTuple):
-    """One back end: its type, its probe, and whether the probe's word is enough.
+    """One backend: its type, its probe, and whether the probe's word is enough.
 
     Attributes:
         type: as in ``torch.device(type)``.
@@ -147,7 +147,7 @@ def _torch_type(name: str) -> str | None:
 
 
 def known_types() -> list[str]:
-    """The types in the table, the registered back end under its own name, in the order of preference."""
+    """The types in the table, the registered backend under its own name, in the order of preference."""
     # Up to 1.11 there is no such type, and to be told so by torch takes 30 ms (measured).
     own_name = _torch_type("privateuseone") if at_least(1, 12) else None
     return list(dict.fromkeys(own_name or row.type if row.type == "privateuseone" else row.type for row in ROWS))

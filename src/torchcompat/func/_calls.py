@@ -153,7 +153,7 @@ def functional_module(module: torch.nn.Module, *, tie_weights: bool = True, stri
         other.
 
     Raises:
-        TypeError: for what is no module.
+        TypeError: *module* is not a ``torch.nn.Module``.
         RuntimeError: for a scripted or traced module or a ``DataParallel``.
         UnsupportedError: on torch 2.0 to 2.3, for a module that is compiled.
     """

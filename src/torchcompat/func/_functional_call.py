@@ -78,7 +78,7 @@ def check_module(module: Any) -> None:
     Raises:
         RuntimeError: for a scripted or traced module, under ``torch.jit.trace``, and for a ``DataParallel``, whose
             replicas would see the module's own tensors (https://github.com/pytorch/pytorch/issues/77576).
-        TypeError: for what is no module.
+        TypeError: *module* is not a ``torch.nn.Module``.
     """
     if isinstance(module, SCRIPTED):
         raise RuntimeError("a scripted or traced module cannot be called with other parameters; call the eager module")

@@ -132,7 +132,7 @@ class _Tiling:
         return scores
 
     def dropout_mask(self, scores: Any) -> Any:
-        """That of the next tile: 0 where a weight is dropped, else the factor that makes up for the dropped ones."""
+        """The dropout mask of the next tile: 0 for a dropped weight, else 1 / (1 - dropout_p)."""
         return self.drawn(tuple(scores.size()), scores)
 
     def drawn(self, shape: tuple[int, ...], like: Any) -> Any:
