@@ -8,7 +8,7 @@ import torch
 
 import torchcompat
 
-NAMES = ["import_cost", "call_overhead", "functional_call", "func", "attention", "encoder", "optim", "clip", "load"]
+NAMES = "import_cost call_overhead functional_call func attention encoder optim clip load parity".split()
 
 
 def main(names):
