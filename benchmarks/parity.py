@@ -1,10 +1,10 @@
-"""Every name that is ours although the installed torch has one of its own: what ours costs, as a multiple of torch's own.
+"""What the names cost that are ours although this torch has its own, as a multiple of what torch's own costs.
 
     python benchmarks/parity.py [optim.SGD save ...] [--rounds 9]
 
-CPU time on one thread: ours and torch's own take turns in one process, and of each the least of all rounds counts. Prints
-the ratios, the worst first; below 1 ours is faster. `load`, ours on every torch, is measured too. The cases are those of
-`parity_cases.py`. The exit status is 1 if a name has neither a case nor a reason why it has none.
+CPU time on one thread: ours and torch's own take turns in one process, and of each the least of all rounds counts.
+Prints the ratios, the worst first; below 1 ours is faster. `load`, ours on every torch, is measured too. The cases are
+those of `parity_cases.py`. The exit status is 1 if a name has neither a case nor a reason why it has none.
 """
 
 import argparse

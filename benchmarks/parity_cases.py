@@ -1,8 +1,8 @@
 """What `parity.py` measures: how each name that torch has too is called, the same way for ours and for torch's own.
 
-A case is a function of the object (ours, then torch's own) and of an input; it returns what is measured, a function of no
-arguments. Each of its inputs has a label. A name may have several cases. A name that cannot be measured on a CPU says why
-in REASONS. Old objects lack keywords: a case passes none that the object does not spell out.
+A case is a function of the object (ours, then torch's own) and of an input; it returns what is measured, a function of
+no arguments. Each of its inputs has a label. A name may have several cases. One that cannot be measured on a CPU says
+why in REASONS. Old objects lack keywords: a case passes none that the object does not spell out.
 """
 
 import io
@@ -35,23 +35,18 @@ ONE = {"": None}
 NO_DEVICE = "without an accelerator torch's own raises, so there is nothing to compare"
 NEEDS_MPS = "torch's own needs a device of type mps"
 NEEDS_XPU = "torch's own needs a device of type xpu"
-REASONS = {
-    **{
-        f"accelerator.{name}": NO_DEVICE
-        for name in "current_accelerator current_stream set_device_idx set_device_index synchronize "
-        "reset_accumulated_memory_stats reset_peak_memory_stats".split()
-    },
-    **{
-        f"mps.{name}": NEEDS_MPS
-        for name in "current_allocated_memory driver_allocated_memory empty_cache get_rng_state manual_seed "
-        "set_rng_state synchronize".split()
-    },
+NOT_MEASURED = {
+    "accelerator.current_accelerator accelerator.current_stream accelerator.set_device_idx "
+    "accelerator.set_device_index accelerator.synchronize accelerator.reset_accumulated_memory_stats "
+    "accelerator.reset_peak_memory_stats": NO_DEVICE,
+    "mps.current_allocated_memory mps.driver_allocated_memory mps.empty_cache mps.get_rng_state mps.manual_seed "
+    "mps.set_rng_state mps.synchronize": NEEDS_MPS,
     "nn.attention.SDPBackend": "an enumeration: there is nothing to call",
     "nn.attention.varlen.varlen_attn": "torch's own needs CUDA",
     "serialization.skip_data": "torch's own `load` raises inside it",
-    "xpu.Event": NEEDS_XPU,
-    "xpu.mem_get_info": NEEDS_XPU,
+    "xpu.Event xpu.mem_get_info": NEEDS_XPU,
 }
+REASONS = {name: reason for names, reason in NOT_MEASURED.items() for name in names.split()}
 
 
 def known(target, **options):

@@ -1,4 +1,4 @@
-"""The table of `benchmarks/parity.py` is whole: no name that some torch has, and that is ours there, goes unmeasured."""
+"""The table of `benchmarks/parity.py` is whole: each name that is ours although some torch has it is measured."""
 
 import sys
 from pathlib import Path
