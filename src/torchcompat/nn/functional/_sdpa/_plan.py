@@ -12,6 +12,7 @@ from ....amp._state import switch_of
 from ...attention._backends import allowed
 from ._arguments import shape_of
 from ._call import Call, tensors_of
+from ._formula import MINUS_INF
 from ._fused import needs_grad, plain_call
 
 NAME = "nn.functional.scaled_dot_product_attention"
@@ -85,7 +86,7 @@ _cpu_autocast: Any = switch_of("cpu")
 
 
 def is_plain_self_attention(query: Any, key: Any, value: Any) -> bool:
-    """Whether this is inference on the CPU with tensors that torch's own kernel takes: asked first, as it is cheap."""
+    """Whether these are tensors on the CPU that torch's own kernel takes: asked first, as it is cheap."""
     if not _has_kernel or native is None or compiling():
         return False
     if not (type(query) is type(key) is type(value) is torch.Tensor):
@@ -100,9 +101,34 @@ def is_plain_self_attention(query: Any, key: Any, value: Any) -> bool:
         and query.is_cpu
         and key.is_cpu
         and value.is_cpu
-        and not (torch.is_grad_enabled() and (query.requires_grad or key.requires_grad or value.requires_grad))
         and 0 not in shape
         and not _cpu_autocast.enabled()
         and all(allowed("cpu"))
         and plain_call((query,))
     )
+
+
+_TAKES_MASKS = at_least(2, 3)
+
+
+def is_plain_mask(mask: Any, query: Any) -> bool:
+    """Whether torch's own kernel takes the mask as it is, and every query may see the first key.
+
+    That all may see some key, which is to be known, nearly all masks show by the first one.
+    """
+    if not _TAKES_MASKS or type(mask) is not torch.Tensor or mask.requires_grad or not mask.is_cpu:
+        return False
+    batch, heads, length, _ = query.shape
+    shape = mask.shape
+    if shape[-2:] != (length, length) or mask.stride(-1) != 1 or mask.is_nested:
+        return False
+    if len(shape) != 2 and not (len(shape) == 4 and shape[0] in (1, batch) and shape[1] in (1, heads)):
+        return False
+    if mask.dtype is torch.bool:
+        return bool(mask[..., 0].all())
+    return mask.dtype is query.dtype and bool((mask[..., 0] > MINUS_INF).all())
+
+
+def has_dense_rows(query: Any, key: Any, value: Any) -> bool:
+    """Whether the last dimensions of the three lie side by side in memory, as the kernel itself wants them."""
+    return bool(query.stride(-1) == key.stride(-1) == value.stride(-1) == 1)
