@@ -104,7 +104,9 @@ class Surroundings:
 class _Again:
     """What :meth:`Surroundings.again` gives: written by hand, as every recomputation enters and leaves one."""
 
-    def __init__(self, devices: set[torch.device], random: Any, autocast: list[tuple[Any, ...]], outermost: bool) -> None:
+    def __init__(
+        self, devices: set[torch.device], random: Any, autocast: list[tuple[Any, ...]], outermost: bool
+    ) -> None:
         self._devices, self._random, self._autocast, self._outermost = devices, random, autocast, outermost
         self._before: Any = None
         self._entered: list[Any] = []

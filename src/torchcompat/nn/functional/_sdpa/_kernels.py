@@ -8,13 +8,23 @@ from typing import Any, Sequence
 import torch
 
 from ...._torch import UnsupportedError, at_least, compiling
-from ...attention._bias import is_bias
+from ...attention._bias import causal_offset_of, is_bias
 from ._arguments import Arguments, check_tensors, is_nested
 from ._autocast import autocast_dtype, lowered, without_autocast
 from ._call import Call, Options, call_of
 from ._formula import MINUS_INF, close, formula, masked_rows, open_masked_rows, repeat_heads
 from ._fused import HAS_KERNEL, by_kernel, by_torch, in_blocks, needs_grad
-from ._plan import BLOCKS, NATIVE, NONE, has_dense_rows, is_plain_mask, is_plain_self_attention, native, plan
+from ._plan import (
+    BLOCKS,
+    HAS_NO_KERNEL,
+    NATIVE,
+    NONE,
+    has_dense_rows,
+    is_plain_mask,
+    is_plain_self_attention,
+    native,
+    plan,
+)
 
 # ---------------------------------------------------------------------------------------------------------------------
 # The formula and the blocks
@@ -164,8 +174,10 @@ def attention(
     """``scaled_dot_product_attention``: the arguments are checked, and cast for autocast."""
     defaults = dropout_p == 0.0 and scale is None and enable_gqa is False and type(is_causal) is bool
     if defaults and is_plain_self_attention(query, key, value):
+        if not is_causal and is_bias(attn_mask) and causal_offset_of(attn_mask, False, query, key) == 0:
+            attn_mask, is_causal = None, True
         if attn_mask is None or (is_causal is False and is_plain_mask(attn_mask, query)):
-            if not needs_grad((query, key, value)):
+            if HAS_NO_KERNEL or not needs_grad((query, key, value)):
                 out = native(query, key, value, attn_mask, 0.0, is_causal)
                 return out.contiguous() if query.is_contiguous() else out
             if HAS_KERNEL and has_dense_rows(query, key, value):

@@ -71,23 +71,24 @@ def _native_serves(call: Call) -> bool:
     # triangle is made before the scale is applied.
     shape = shape_of(query)
     return (
-        at_least(2, 1)
+        not HAS_NO_KERNEL
         and call.options.dropout_p == 0.0
         and query.dtype != torch.float16
         and (causal_offset is None or (causal_offset == 0 and call.options.scale > 0.0))
         and len(shape) == 4
         and shape_of(key) == shape_of(value) == (*shape[:2], key.size(-2), shape[-1])
-        and (mask is None or (at_least(2, 3) and mask.dtype in (torch.bool, query.dtype)))
+        and (mask is None or (_TAKES_MASKS and mask.dtype in (torch.bool, query.dtype)))
     )
 
 
-_has_kernel = at_least(2, 1)
+# Torch 2.0 has no kernel for the CPU: its function is the formula, in C++, and has derivatives of every order.
+HAS_NO_KERNEL = not at_least(2, 1)
 _cpu_autocast: Any = switch_of("cpu")
 
 
 def is_plain_self_attention(query: Any, key: Any, value: Any) -> bool:
     """Whether these are tensors on the CPU that torch's own kernel takes: asked first, as it is cheap."""
-    if not _has_kernel or native is None or compiling():
+    if native is None or compiling():
         return False
     if not (type(query) is type(key) is type(value) is torch.Tensor):
         return False
@@ -102,13 +103,20 @@ def is_plain_self_attention(query: Any, key: Any, value: Any) -> bool:
         and key.is_cpu
         and value.is_cpu
         and 0 not in shape
+        and (not HAS_NO_KERNEL or _few(shape))
         and not _cpu_autocast.enabled()
         and all(allowed("cpu"))
         and plain_call((query,))
     )
 
 
-_TAKES_MASKS = at_least(2, 3)
+def _few(shape: Any) -> bool:
+    """Whether the formula has few enough scores for all of them at once, causal or not."""
+    of_element = shape[1] * shape[2] ** 2
+    return bool(of_element < MANY_CAUSAL and shape[0] * of_element < MANY_SCORES)
+
+
+_TAKES_MASKS = HAS_NO_KERNEL or at_least(2, 3)
 
 
 def is_plain_mask(mask: Any, query: Any) -> bool:
