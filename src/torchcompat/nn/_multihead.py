@@ -33,9 +33,12 @@ class _PlainLinear(torch.nn.Linear):  # type: ignore[misc]
 at_home(_PlainLinear, "torchcompat.nn")
 
 
+_EXPORTS_NO_CHUNKS = at_least(1, 8) and at_most(1, 9)  # of a constant
+
+
 def _thirds(parameter: Any) -> Any:
     """The parts of a parameter for query, key and value."""
-    if at_least(1, 8) and at_most(1, 9) and exporting():  # which cannot fold the chunks of a constant
+    if _EXPORTS_NO_CHUNKS and exporting():
         width = parameter.size(0) // 3
         return [parameter[start : start + width] for start in (0, width, 2 * width)]
     return parameter.chunk(3)
@@ -75,6 +78,8 @@ def _check_mask_dims(query: Any, key_padding_mask: Any, attn_mask: Any) -> None:
 
 def _check_mask_dtypes(query: Any, key_padding_mask: Any, attn_mask: Any, need_weights: bool) -> None:
     """Float masks are of the query's dtype; the path without weights and autocast also take float32."""
+    if key_padding_mask is None and attn_mask is None:
+        return
     accepted = {query.dtype}
     if not need_weights or autocast_dtype(query.device.type) is not None:
         accepted.add(torch.float32)
@@ -113,7 +118,10 @@ def _with_weights(query: Any, key: Any, value: Any, mask: Any, dropout_p: float,
     scores = torch.matmul(query * scale, key.transpose(-2, -1))
     if mask is not None:
         scores = scores + mask.to(scores.dtype)
-    weights = dropout(torch.softmax(scores, -1), dropout_p, dropout_p > 0.0).to(value.dtype)
+    weights = torch.softmax(scores, -1)
+    if dropout_p > 0.0:
+        weights = dropout(weights, dropout_p)
+    weights = weights.to(value.dtype)
     return torch.matmul(weights, value).to(dtype), weights.to(dtype)
 
 

@@ -53,12 +53,14 @@ class Loaded:
         return getattr(self.raw, "device", None) or ("cuda" if self.raw.is_cuda else "cpu")
 
 
+_PRIVATE = {"_internal": True} if at_least(2, 0) else {}
+
+
 def _wrap(raw: Any, kind: Kind) -> Any:
     """The storage as it appears in what is loaded."""
     if not UNTYPED:
         return raw
-    private = {"_internal": True} if at_least(2, 0) else {}
-    return _torch.storage.TypedStorage(wrap_storage=raw, dtype=kind.dtype, **private)
+    return _torch.storage.TypedStorage(wrap_storage=raw, dtype=kind.dtype, **_PRIVATE)
 
 
 def allocate(kind: Kind, nbytes: int) -> Any:
@@ -111,6 +113,8 @@ def is_meta(map_location: MapLocation) -> bool:
 
 def checked_location(location: Any) -> str:
     """The place that a file says a storage was in."""
+    if type(location) is str and location == "cpu":
+        return "cpu"
     text = location[:65].decode("ascii") if isinstance(location, bytes) else location
     if not isinstance(text, str) or not re.match(r"[\w:.\-]{1,64}\Z", text):
         raise UnsupportedError("the file holds a storage whose location is no name of a device")

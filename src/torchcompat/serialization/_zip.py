@@ -67,17 +67,18 @@ class Archive:
     def _read_contents(self) -> None:
         at = free = 0  # free: the first byte that no entry so far takes
         for _ in range(self._count):
-            name, start, size = self._central(at)
+            name, start, size, following = self._central(at)
             if start < free:
                 _refuse("two of its entries overlap, or are not in the order of the table of contents")
             free = start + _LOCAL.size + len(name) + size
             if free > self._contents:
                 _refuse("an entry reaches into the table of contents")
-            at = self._note(name, at)
+            self._note(name, at)
+            at = following
         if at != len(self._table):
             _refuse("its table of contents has another length than it says")
 
-    def _note(self, name: bytes, at: int) -> int:
+    def _note(self, name: bytes, at: int) -> None:
         text = name.decode("utf-8", "replace")
         if not self._positions:
             self.prefix = text.partition("/")[0] + "/"
@@ -85,11 +86,9 @@ class Archive:
             _refuse("two of its entries have the same name")
         self._positions[text] = at
         self.memory += _ENTRY + 4 * len(name)
-        fields = _CENTRAL.unpack_from(self._table, at)
-        return at + _CENTRAL.size + int(sum(fields[10:13]))
 
-    def _central(self, at: int) -> tuple[bytes, int, int]:
-        """Name, position of the local header and length of the entry that stands at *at* in the table."""
+    def _central(self, at: int) -> tuple[bytes, int, int, int]:
+        """Of the entry at *at* in the table: name, position of the local header, length, and where the next one is."""
         if at + _CENTRAL.size > len(self._table):
             _refuse("its table of contents ends too early")
         fields = _CENTRAL.unpack_from(self._table, at)
@@ -106,7 +105,7 @@ class Archive:
             _refuse("an entry is encrypted")
         if method or packed != size:
             _refuse("an entry is compressed, which torch.save never does")
-        return name, start, size
+        return name, start, size, at + _CENTRAL.size + int(sum(fields[10:13]))
 
     def __contains__(self, name: str) -> bool:
         return self.prefix + name in self._positions
@@ -120,7 +119,7 @@ class Archive:
         at = self._positions.get(self.prefix + name)
         if at is None:
             _refuse(f"it has no record {name[:100]!r}")
-        full, start, size = self._central(at)
+        full, start, size, following = self._central(at)
         if start + _LOCAL.size > self._contents:
             _refuse("an entry reaches into the table of contents")
         fields = _LOCAL.unpack(self._source.read(start, _LOCAL.size))
@@ -128,17 +127,15 @@ class Archive:
         if signature != b"PK\x03\x04" or flags & _ENCRYPTED or method:
             _refuse("the header of an entry is not what the table of contents says")
         begin = start + _LOCAL.size + name_length + extra_length
-        if begin + size > self._end_of(at):
+        if begin + size > self._start_of(following):
             _refuse("two of its entries overlap")
         if self._source.read(start + _LOCAL.size, name_length) != full:
             _refuse("the header of an entry is not what the table of contents says")
         return begin, size
 
-    def _end_of(self, at: int) -> int:
-        """Where the entry after the one at *at* in the table starts, or the table itself."""
-        fields = _CENTRAL.unpack_from(self._table, at)
-        following = at + _CENTRAL.size + sum(fields[10:13])
-        return self._contents if following == len(self._table) else self._central(following)[1]
+    def _start_of(self, at: int) -> int:
+        """Where the entry at *at* in the table starts; where the table does, at its end."""
+        return self._contents if at == len(self._table) else self._central(at)[1]
 
     def read(self, name: str) -> bytes:
         """The data of the record *name*."""

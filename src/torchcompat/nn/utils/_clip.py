@@ -133,7 +133,10 @@ def check_can_be_clamped(tensors: list[Any]) -> None:
 def clamp(tensor: Any, limit: float) -> None:
     """Clamp to ``[-limit, limit]`` in place; the upper end wins where *limit* is negative."""
     wide = tensor.float() if tensor.dtype in HALVES and not tensor.is_cuda else tensor
-    wide.clamp_(min=-limit)
-    wide.clamp_(max=limit)
+    if limit >= 0:
+        wide.clamp_(-limit, limit)
+    else:
+        wide.clamp_(min=-limit)
+        wide.clamp_(max=limit)
     if wide is not tensor:
         tensor.copy_(wide)
