@@ -176,8 +176,13 @@ class ASGDBase(Engine, twin("ASGD")):  # type: ignore[misc]
         else:
             average.add_(param.sub(average).mul_(mu))
         lr = value_of(group["lr"])
-        state["eta"].copy_(torch.as_tensor(lr / (1 + group["lambd"] * lr * step) ** group["alpha"]))
-        state["mu"].fill_(1 / max(1, step - group["t0"]))
+        next_eta, next_mu = lr / (1 + group["lambd"] * lr * step) ** group["alpha"], 1 / max(1, step - group["t0"])
+        if type(next_eta) is float:
+            state["eta"].fill_(next_eta)
+        else:
+            state["eta"].copy_(torch.as_tensor(next_eta))
+        if next_mu != mu:  # it is 1 up to t0
+            state["mu"].fill_(next_mu)
 
 
 class RpropBase(Engine, twin("Rprop")):  # type: ignore[misc]

@@ -71,8 +71,11 @@ def total_norm(tensors: list[Any], order: Any, error_if_nonfinite: bool) -> Any:
     if not tensors:
         return torch.tensor(0.0)
     norms = [_norm(tensor, order) for tensor in tensors]
-    dtype = _common({norm.dtype for norm in norms})
-    total = _norm(torch.stack([norm.to(device=tensors[0].device, dtype=dtype) for norm in norms]), order)
+    dtypes, device = {norm.dtype for norm in norms}, tensors[0].device
+    if len(dtypes) > 1 or any(norm.device != device for norm in norms):
+        dtype = _common(dtypes)
+        norms = [norm.to(device=device, dtype=dtype) for norm in norms]
+    total = _norm(torch.stack(norms), order)
     if error_if_nonfinite and not math.isfinite(float(total)):
         raise RuntimeError(
             f"the norm of order {order} of all gradients is {float(total)}, and nothing has been clipped; "
@@ -88,7 +91,8 @@ def _scale(gradient: Any, factor: Any) -> None:
     elif target.dtype in COMPLEX:
         target.mul_(factor.to(target.device))
     else:
-        target.mul_(factor.to(target))
+        same = target.dtype == factor.dtype and target.device == factor.device
+        target.mul_(factor if same else factor.to(target))
 
 
 def scale_to(tensors: list[Any], max_norm: Any, total: Any) -> None:
