@@ -51,6 +51,14 @@ def allowed(device: str) -> tuple[bool, bool]:
     return _FLAGS[MATH].read(), any(_FLAGS[number].read() for number in fused)
 
 
+_asks_math, _asks_flash = _FLAGS[MATH].read, _FLAGS[FLASH].read
+
+
+def all_allowed_on_cpu() -> bool:
+    """Whether :func:`allowed` says yes twice for the CPU, where nothing is compiled."""
+    return bool(_asks_math() and _asks_flash())
+
+
 def _classes() -> Any:
     """Of which any member is taken: code may have torch's own of a torch whose class is too old for the contract."""
     kinds = (

@@ -43,6 +43,11 @@ def plain_call(tensors: Sequence[Any]) -> bool:
     """Whether nothing looks into this call but autograd: no compiler, tracer, transform, forward mode or subclass."""
     if compiling() or any(type(tensor) not in _PLAIN for tensor in tensors):
         return False
+    return is_unseen()
+
+
+def is_unseen() -> bool:
+    """The same of what is neither compiled nor given subclasses of tensors."""
     if getattr(_forward_mode, "_current_level", -1) >= 0 or _in_transform():
         return False
     return torch._C._get_tracing_state() is None

@@ -9,11 +9,11 @@ import torch
 from ...._shim import is_forced
 from ...._torch import at_least, compiling, find
 from ....amp._state import switch_of
-from ...attention._backends import allowed
+from ...attention._backends import all_allowed_on_cpu, allowed
 from ._arguments import shape_of
 from ._call import Call, tensors_of
 from ._formula import MINUS_INF
-from ._fused import needs_grad, plain_call
+from ._fused import is_unseen, needs_grad, plain_call
 
 NAME = "nn.functional.scaled_dot_product_attention"
 
@@ -105,8 +105,8 @@ def is_plain_self_attention(query: Any, key: Any, value: Any) -> bool:
         and 0 not in shape
         and (not HAS_NO_KERNEL or _few(shape))
         and not _cpu_autocast.enabled()
-        and all(allowed("cpu"))
-        and plain_call((query,))
+        and all_allowed_on_cpu()
+        and is_unseen()
     )
 
 
