@@ -9,6 +9,7 @@ from ._lazy import attach as _attach
 from ._shim import check_forced as _check_forced
 
 if TYPE_CHECKING:
+    from . import _subclasses as _subclasses
     from . import accelerator as accelerator
     from . import amp as amp
     from . import attention as attention
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from . import nested as nested
     from . import nn as nn
     from . import optim as optim
+    from . import overrides as overrides
     from . import precision as precision
     from . import serialization as serialization
     from . import utils as utils
@@ -122,8 +124,8 @@ __version__ = "0.1.0"
 _attach(
     globals(),
     {
-        "": "accelerator amp attention autograd compiler cpu determinism device distributed dtypes export func fx "
-        "memory mps nested nn optim precision serialization utils xpu",
+        "": "_subclasses accelerator amp attention autograd compiler cpu determinism device distributed dtypes export "
+        "func fx memory mps nested nn optim overrides precision serialization utils xpu",
         "_every": "SHIMS",
         "_meshgrid": "meshgrid",
         "_newer": "SymBool SymFloat SymInt _grouped_mm _scaled_mm bits16 bits1x8 bits2x4 bits4x2 bits8 "

@@ -64,7 +64,8 @@ class Absent(Shim):
                 self.why = "missing"
             return self.native
         if name == "public":
-            self.public = self.native if self.native is not None and self.why == "native" else self.fallback
+            found = self.native if self.why == "native" else None
+            self.public = self.fallback if found is None else found
             return self.public
         raise AttributeError(name)
 
@@ -93,7 +94,7 @@ class Absent(Shim):
 
     def documentation(self, what: str) -> str:
         """The docstring of a placeholder."""
-        return f"``{self.path}``, to import and to test with.\n\nIn torch since {self.since}. Fallback: {what}."
+        return f"A name to import and to test with: ``{self.path}``.\n\nIn torch since {self.since}. Fallback: {what}."
 
 
 class _Type(type):
@@ -170,9 +171,9 @@ class Names:
             SHIMS[public] = row
             self._rows.append(row)
 
-    def types(self, names: str, since: str, was: str = "", file: str = "") -> None:
+    def types(self, names: str, since: str, was: str = "", file: str = "", reason: str = "") -> None:
         """Classes. *was*: the modules that had them in older releases, separated by spaces."""
-        self._declare(names, since, _type, was, file)
+        self._declare(names, since, _type, was, file, reason)
 
     def functions(self, names: str, since: str, was: str = "", file: str = "", reason: str = "") -> None:
         """Functions. *reason*: what torch's own lacks below *since*, where it has the name."""
@@ -197,12 +198,13 @@ class Names:
         """The names, for ``__all__``."""
         return sorted(row.name.rpartition(".")[2] for row in self._rows)
 
-    def attach(self) -> None:
-        """Give the module its names."""
+    def attach(self, submodules: str = "") -> None:
+        """Give the module its names, and its submodules where it is a package."""
         made = {row.name.rpartition(".")[2]: row for row in self._rows}
-        self._module.setdefault("__all__", self.listed)
+        self._module.setdefault("__all__", sorted([*self.listed, *submodules.split()]))
         for name, row in made.items():
             if row.is_at_hand:
                 self._module[name] = row.public
         asked = {name: row for name, row in made.items() if name not in self._module}
-        _lazy.attach(self._module, made={name: partial(getattr, row, "public") for name, row in asked.items()})
+        table = {"": submodules} if submodules else None
+        _lazy.attach(self._module, table, made={name: partial(getattr, row, "public") for name, row in asked.items()})

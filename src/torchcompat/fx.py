@@ -17,18 +17,21 @@ if TYPE_CHECKING:
     from torch.fx import Proxy as Proxy
     from torch.fx import Tracer as Tracer
     from torch.fx import Transformer as Transformer
+    from torch.fx import map_arg as map_arg
     from torch.fx import replace_pattern as replace_pattern
     from torch.fx import symbolic_trace as symbolic_trace
 
 _names = Names(globals(), "torch.fx", "torch/fx/__init__.py")
 _names.types("Graph GraphModule Interpreter Node Proxy Tracer Transformer", "1.8")
 _names.types("CodeGen", "1.12", file="torch/fx/graph.py")
-_names.functions("replace_pattern symbolic_trace", "1.8")
+_names.functions("map_arg replace_pattern symbolic_trace", "1.8")
 _names.attach()
 __all__ = [*_names.listed, "wrap"]
 
 
-@polyfill("torch.fx.wrap", since="1.8", file="torch/fx/symbolic_trace.py")
+@polyfill(
+    "torch.fx.wrap", since="1.8", link="https://github.com/pytorch/pytorch/blob/v1.8.0/torch/fx/symbolic_trace.py"
+)
 def wrap(fn_or_name: Any) -> Any:
     """Mark a function of the calling module as one that a symbolic trace does not look into.
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from .._lazy import attach as _attach
 
 if TYPE_CHECKING:
+    from . import algorithms as algorithms
     from . import checkpoint as checkpoint
     from . import device_mesh as device_mesh
     from . import fsdp as fsdp
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 _attach(
     globals(),
     {
-        "": "checkpoint device_mesh fsdp tensor",
+        "": "algorithms checkpoint device_mesh fsdp tensor",
         "device_mesh": "DeviceMesh init_device_mesh",
     },
     later=["DeviceMesh", "init_device_mesh"],

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from torch.distributed.checkpoint import load as load
     from torch.distributed.checkpoint import save as save
 
+    from . import state_dict as state_dict
+
 _names = Names(globals(), "torch.distributed.checkpoint", "torch/distributed/checkpoint/__init__.py")
 _names.types(
     "BytesStorageMetadata CheckpointException ChunkStorageMetadata DefaultLoadPlanner "
@@ -38,6 +40,6 @@ _names.types(
     "2.0",
 )
 _names.types("HuggingFaceStorageReader HuggingFaceStorageWriter", "2.8")
-_names.functions("load save", "2.3")
+_names.functions("load save", "2.3", reason="no `checkpoint_id`")
 _names.functions("async_save", "2.3")
-_names.attach()
+_names.attach("state_dict")

@@ -21,10 +21,12 @@ if TYPE_CHECKING:
     from torch.distributed.tensor import randn as randn
     from torch.distributed.tensor import zeros as zeros
 
+    from . import parallel as parallel
+
 _names = Names(globals(), "torch.distributed.tensor", "torch/distributed/_tensor/__init__.py")
 _names.types("DTensor Placement Replicate Shard", "2.0", was="torch.distributed._tensor")
 _names.types("Partial", "2.4", was="torch.distributed._tensor")
 _names.functions("distribute_module distribute_tensor", "2.0", was="torch.distributed._tensor")
 _names.functions("empty full ones rand zeros", "2.1", was="torch.distributed._tensor")
 _names.functions("randn", "2.2", was="torch.distributed._tensor")
-_names.attach()
+_names.attach("parallel")

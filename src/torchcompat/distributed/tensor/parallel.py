@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _names = Names(globals(), "torch.distributed.tensor.parallel", "torch/distributed/tensor/parallel/__init__.py")
 _names.types("ColwiseParallel ParallelStyle RowwiseParallel", "2.0", was="torch.distributed.tensor.parallel.style")
 _names.types("PrepareModuleInput PrepareModuleOutput", "2.2")
-_names.types("SequenceParallel", "2.3")
+_names.types("SequenceParallel", "2.3", reason="another style of that name on 2.1")
 _names.types("PrepareModuleInputOutput", "2.8")
 _names.functions("parallelize_module", "2.0")
 _names.functions("loss_parallel", "2.3")

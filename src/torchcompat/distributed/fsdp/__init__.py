@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .._absent import Names
+from ..._absent import Names
 
 if TYPE_CHECKING:
     from torch.distributed.fsdp import BackwardPrefetch as BackwardPrefetch
@@ -31,6 +31,9 @@ if TYPE_CHECKING:
     from torch.distributed.fsdp import fully_shard as fully_shard
     from torch.distributed.fsdp import register_fsdp_forward_method as register_fsdp_forward_method
     from torch.distributed.fsdp import share_comm_ctx as share_comm_ctx
+
+    from . import sharded_grad_scaler as sharded_grad_scaler
+    from . import wrap as wrap
 
 _names = Names(globals(), "torch.distributed.fsdp", "torch/distributed/fsdp/__init__.py")
 _names.types("CPUOffload FullyShardedDataParallel", "1.11")
@@ -88,4 +91,4 @@ _names.enumeration(
     "1.12",
     was="torch.distributed.fsdp.fully_sharded_data_parallel",
 )
-_names.attach()
+_names.attach("sharded_grad_scaler wrap")
