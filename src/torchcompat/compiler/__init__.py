@@ -368,7 +368,7 @@ class config(metaclass=Settings, paths=("torch._dynamo.config", "torch.compiler.
 
 @facade("compiler.inductor_config")
 class inductor_config(metaclass=Settings, paths=("torch._inductor.config",)):
-    """The settings of the backend Inductor: ``inductor_config.triton.cudagraphs = True``, ``inductor_config.patch(...)``.
+    """The settings of the backend Inductor: ``inductor_config.triton.cudagraphs = True``.
 
     Not in torch's public names: torch._inductor.config. All else is as for :obj:`torchcompat.compiler.config`.
     """

@@ -65,7 +65,7 @@ KNOWN: dict[str, dict[str, Any]] = {
 GROUPS: dict[str, frozenset[str]] = {
     "torch._dynamo.config": frozenset(),
     "torch._inductor.config": frozenset(
-        "aot_inductor aten_distributed_optimizations auto_chunker cpp cuda cutlass halide mtia rocm trace triton "
-        "xpu".split()
+        ("aot_inductor", "aten_distributed_optimizations", "auto_chunker", "cpp", "cuda", "cutlass", "halide", "mtia")
+        + ("rocm", "trace", "triton", "xpu")
     ),
 }

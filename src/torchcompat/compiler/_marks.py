@@ -67,9 +67,7 @@ def mark_dynamic(
 
 
 @facade("compiler.maybe_mark_dynamic")
-def maybe_mark_dynamic(
-    t: Any, index: int | Sequence[int], *, min: int | None = None, max: int | None = None
-) -> None:
+def maybe_mark_dynamic(t: Any, index: int | Sequence[int], *, min: int | None = None, max: int | None = None) -> None:
     """As mark_dynamic, and no error where the compiler finds that it needs one size after all.
 
     Not in torch's public names: torch._dynamo.maybe_mark_dynamic, since 2.1. Nothing to do where nothing compiles;

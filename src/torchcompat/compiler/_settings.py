@@ -87,7 +87,9 @@ class Torchs:
         """torch's own patches: one for each module that has some of the settings."""
         of: dict[Any, dict[str, Any]] = {}
         for name, value in changes.items():
-            module, spelling = self._each(name, lambda module, spelling: (getattr(module, spelling), module, spelling))[1:]
+            module, spelling = self._each(name, lambda module, spelling: (getattr(module, spelling), module, spelling))[
+                1:
+            ]
             of.setdefault(module, {})[spelling] = value
         return [module.patch(some) for module, some in of.items()]
 
