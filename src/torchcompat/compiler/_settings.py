@@ -1,4 +1,4 @@
-"""The settings of torch's compiler: torch's own where it compiles, and elsewhere values that are kept and do nothing."""
+"""The settings of torch's compiler: torch's own where it compiles; elsewhere values that are kept and do nothing."""
 
 from __future__ import annotations
 
@@ -78,7 +78,8 @@ class Torchs:
         self._each(name, lambda module, spelling: setattr(module, spelling, value))
 
     def delete(self, name: str) -> None:
-        self._each(name, lambda module, spelling: (getattr(module, spelling), delattr(module, spelling)))
+        module, spelling, _ = self._each(name, lambda *where: (*where, getattr(*where)))
+        delattr(module, spelling)
 
     def patch(self, changes: dict[str, Any]) -> Any:
         return _Later(self, changes)
@@ -87,9 +88,7 @@ class Torchs:
         """torch's own patches: one for each module that has some of the settings."""
         of: dict[Any, dict[str, Any]] = {}
         for name, value in changes.items():
-            module, spelling = self._each(name, lambda module, spelling: (getattr(module, spelling), module, spelling))[
-                1:
-            ]
+            module, spelling, _ = self._each(name, lambda *where: (*where, getattr(*where)))
             of.setdefault(module, {})[spelling] = value
         return [module.patch(some) for module, some in of.items()]
 
