@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from . import device as device
     from . import dtypes as dtypes
     from . import func as func
+    from . import library as library
     from . import memory as memory
     from . import mps as mps
     from . import nn as nn
@@ -77,8 +78,8 @@ __version__ = "0.1.0"
 _attach(
     globals(),
     {
-        "": "accelerator amp attention autograd compiler cpu determinism device dtypes func memory mps nn optim "
-        "precision serialization utils xpu",
+        "": "accelerator amp attention autograd compiler cpu determinism device dtypes func library memory mps nn "
+        "optim precision serialization utils xpu",
         "_every": "SHIMS",
         "_meshgrid": "meshgrid",
         "_torch": "UnsupportedError at_least at_most has is_version torch_version",
