@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from . import export as export
     from . import func as func
     from . import fx as fx
+    from . import library as library
     from . import memory as memory
     from . import mps as mps
     from . import nested as nested
@@ -124,14 +125,15 @@ __version__ = "0.1.0"
 _attach(
     globals(),
     {
-        "": "_subclasses accelerator amp attention autograd compiler cpu determinism device distributed dtypes export "
-        "func fx memory mps nested nn optim overrides precision serialization utils xpu",
+        "": "_subclasses accelerator amp attention autograd compiler cpu determinism device distributed "
+        "dtypes export func fx library memory mps nested nn optim overrides precision serialization utils "
+        "xpu",
         "_every": "SHIMS",
         "_meshgrid": "meshgrid",
         "_newer": "SymBool SymFloat SymInt _grouped_mm _scaled_mm bits16 bits1x8 bits2x4 bits4x2 bits8 "
         "channels_last_3d float4_e2m1fn_x2 float8_e4m3fn float8_e4m3fnuz float8_e5m2 float8_e5m2fnuz "
-        "float8_e8m0fnu int1 int2 int3 int4 int5 int6 int7 jagged quint2x4 quint4x2 sparse_bsc "
-        "sparse_bsr sparse_csc sparse_csr uint1 uint16 uint2 uint3 uint32 uint4 uint5 uint6 uint64 uint7",
+        "float8_e8m0fnu int1 int2 int3 int4 int5 int6 int7 jagged quint2x4 quint4x2 sparse_bsc sparse_bsr "
+        "sparse_csc sparse_csr uint1 uint16 uint2 uint3 uint32 uint4 uint5 uint6 uint64 uint7",
         "_torch": "UnsupportedError at_least at_most has is_version torch_version",
         "amp": "GradScaler autocast",
         "amp._state": "get_autocast_dtype is_autocast_enabled",

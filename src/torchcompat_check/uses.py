@@ -80,7 +80,10 @@ class Uses:
         if entry is None or hasattr(object, entry.name.rpartition(".")[2]):
             return
         apart = self.apart(path) if direct and kind == "attribute" else 0
-        direct = direct and (entry.name == path if kind == "module" else is_replaceable(entry, path))
+        if kind == "module":
+            direct = direct and entry.name == path and not shims.is_open(path)
+        else:
+            direct = direct and is_replaceable(entry, path)
         if direct:
             self.named.add(entry.name)
         present = self.history.importable(path) if kind == "module" and entry.name == path else entry.present
@@ -271,6 +274,8 @@ def is_replaceable(entry: Entry, path: str) -> bool:
     Not a module as a value, which may be asked for whatever torch's holds; nor a member that no torch is known to have.
     """
     rest = path[len(entry.name) + 1 :]
+    if shims.is_open(entry.name):
+        return True
     return entry.kind != "module" and (entry.kind != "class" or not rest or rest.startswith("__"))
 
 
