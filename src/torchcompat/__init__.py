@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from . import utils as utils
     from . import xpu as xpu
     from ._every import SHIMS as SHIMS
+    from ._functions._promote import can_cast as can_cast
+    from ._functions._promote import promote_types as promote_types
+    from ._functions._promote import result_type as result_type
     from ._meshgrid import meshgrid as meshgrid
     from ._torch import UnsupportedError as UnsupportedError
     from ._torch import at_least as at_least
@@ -80,6 +83,7 @@ _attach(
         "": "accelerator amp attention autograd compiler cpu determinism device dtypes func memory mps nn optim "
         "precision serialization utils xpu",
         "_every": "SHIMS",
+        "_functions._promote": "can_cast promote_types result_type",
         "_meshgrid": "meshgrid",
         "_torch": "UnsupportedError at_least at_most has is_version torch_version",
         "amp": "GradScaler autocast",
