@@ -28,9 +28,18 @@ if TYPE_CHECKING:
     from . import utils as utils
     from . import xpu as xpu
     from ._every import SHIMS as SHIMS
+    from ._functions._extremes import amax as amax
+    from ._functions._extremes import amin as amin
+    from ._functions._extremes import aminmax as aminmax
+    from ._functions._extremes import fmax as fmax
+    from ._functions._extremes import fmin as fmin
+    from ._functions._extremes import maximum as maximum
+    from ._functions._extremes import minimum as minimum
     from ._functions._promote import can_cast as can_cast
     from ._functions._promote import promote_types as promote_types
     from ._functions._promote import result_type as result_type
+    from ._functions._selection import nan_to_num as nan_to_num
+    from ._functions._selection import where as where
     from ._meshgrid import meshgrid as meshgrid
     from ._torch import UnsupportedError as UnsupportedError
     from ._torch import at_least as at_least
@@ -83,7 +92,9 @@ _attach(
         "": "accelerator amp attention autograd compiler cpu determinism device dtypes func memory mps nn optim "
         "precision serialization utils xpu",
         "_every": "SHIMS",
+        "_functions._extremes": "amax amin aminmax fmax fmin maximum minimum",
         "_functions._promote": "can_cast promote_types result_type",
+        "_functions._selection": "nan_to_num where",
         "_meshgrid": "meshgrid",
         "_torch": "UnsupportedError at_least at_most has is_version torch_version",
         "amp": "GradScaler autocast",
