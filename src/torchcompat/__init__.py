@@ -35,6 +35,40 @@ if TYPE_CHECKING:
     from . import utils as utils
     from . import xpu as xpu
     from ._every import SHIMS as SHIMS
+    from ._functions._extremes import amax as amax
+    from ._functions._extremes import amin as amin
+    from ._functions._extremes import aminmax as aminmax
+    from ._functions._extremes import fmax as fmax
+    from ._functions._extremes import fmin as fmin
+    from ._functions._extremes import maximum as maximum
+    from ._functions._extremes import minimum as minimum
+    from ._functions._logic import all as all
+    from ._functions._logic import any as any
+    from ._functions._logic import count_nonzero as count_nonzero
+    from ._functions._logic import isneginf as isneginf
+    from ._functions._logic import isposinf as isposinf
+    from ._functions._logic import isreal as isreal
+    from ._functions._logic import logical_and as logical_and
+    from ._functions._logic import logical_not as logical_not
+    from ._functions._logic import logical_or as logical_or
+    from ._functions._logic import logical_xor as logical_xor
+    from ._functions._logic import signbit as signbit
+    from ._functions._promote import can_cast as can_cast
+    from ._functions._promote import promote_types as promote_types
+    from ._functions._promote import result_type as result_type
+    from ._functions._selection import nan_to_num as nan_to_num
+    from ._functions._selection import where as where
+    from ._functions._spellings import absolute as absolute
+    from ._functions._spellings import greater as greater
+    from ._functions._spellings import greater_equal as greater_equal
+    from ._functions._spellings import less as less
+    from ._functions._spellings import less_equal as less_equal
+    from ._functions._spellings import multiply as multiply
+    from ._functions._spellings import negative as negative
+    from ._functions._spellings import not_equal as not_equal
+    from ._functions._spellings import positive as positive
+    from ._functions._spellings import square as square
+    from ._functions._spellings import subtract as subtract
     from ._meshgrid import meshgrid as meshgrid
     from ._newer import SymBool as SymBool
     from ._newer import SymFloat as SymFloat
@@ -129,6 +163,13 @@ _attach(
         "dtypes export func fx library memory mps nested nn optim overrides precision serialization utils "
         "xpu",
         "_every": "SHIMS",
+        "_functions._extremes": "amax amin aminmax fmax fmin maximum minimum",
+        "_functions._logic": "all any count_nonzero isneginf isposinf isreal logical_and logical_not logical_or "
+        "logical_xor signbit",
+        "_functions._promote": "can_cast promote_types result_type",
+        "_functions._selection": "nan_to_num where",
+        "_functions._spellings": "absolute greater greater_equal less less_equal multiply negative not_equal "
+        "positive square subtract",
         "_meshgrid": "meshgrid",
         "_newer": "SymBool SymFloat SymInt _grouped_mm _scaled_mm bits16 bits1x8 bits2x4 bits4x2 bits8 "
         "channels_last_3d float4_e2m1fn_x2 float8_e4m3fn float8_e4m3fnuz float8_e5m2 float8_e5m2fnuz "

@@ -108,10 +108,20 @@ def _signature(function):
     ]
 
 
+def _same_as_builtin(ours, native):
+    """Whether *ours* are the parameters of a builtin of torch.
+
+    It has all those that the documentation names and an overload takes, and no other than the overloads have. They have
+    more: those of `round` for numbers name their argument `a`. Some builtins say nothing of their parameters.
+    """
+    taken, documented = _torch._schema_parameters(native), _torch._documented_parameters(native)
+    required = documented & taken if documented else taken
+    return required <= ours <= (taken | documented or ours)
+
+
 def _same(ours, native):
     if not inspect.isfunction(native):
-        # Some of torch's builtins say nothing of their parameters.
-        return _torch.parameters(native) in (set(), _torch.parameters(ours))
+        return _same_as_builtin(_torch.parameters(ours), native)
     return _signature(ours) == _signature(native)
 
 
