@@ -28,9 +28,50 @@ if TYPE_CHECKING:
     from . import utils as utils
     from . import xpu as xpu
     from ._every import SHIMS as SHIMS
+    from ._functions._dims import adjoint as adjoint
+    from ._functions._dims import broadcast_to as broadcast_to
+    from ._functions._dims import fliplr as fliplr
+    from ._functions._dims import flipud as flipud
+    from ._functions._dims import moveaxis as moveaxis
+    from ._functions._dims import movedim as movedim
+    from ._functions._dims import permute as permute
+    from ._functions._dims import ravel as ravel
+    from ._functions._dims import squeeze as squeeze
+    from ._functions._dims import swapaxes as swapaxes
+    from ._functions._dims import swapdims as swapdims
+    from ._functions._dims import tile as tile
+    from ._functions._dims import unflatten as unflatten
+    from ._functions._joins import atleast_1d as atleast_1d
+    from ._functions._joins import atleast_2d as atleast_2d
+    from ._functions._joins import atleast_3d as atleast_3d
+    from ._functions._joins import block_diag as block_diag
+    from ._functions._joins import column_stack as column_stack
+    from ._functions._joins import concat as concat
+    from ._functions._joins import concatenate as concatenate
+    from ._functions._joins import dstack as dstack
+    from ._functions._joins import hstack as hstack
+    from ._functions._joins import row_stack as row_stack
+    from ._functions._joins import vstack as vstack
+    from ._functions._places import argwhere as argwhere
+    from ._functions._places import broadcast_shapes as broadcast_shapes
+    from ._functions._places import diagonal_scatter as diagonal_scatter
+    from ._functions._places import nonzero_static as nonzero_static
+    from ._functions._places import select_scatter as select_scatter
+    from ._functions._places import slice_scatter as slice_scatter
+    from ._functions._places import take_along_dim as take_along_dim
+    from ._functions._places import unravel_index as unravel_index
+    from ._functions._products import inner as inner
+    from ._functions._products import kron as kron
+    from ._functions._products import outer as outer
+    from ._functions._products import vander as vander
+    from ._functions._products import vdot as vdot
     from ._functions._promote import can_cast as can_cast
     from ._functions._promote import promote_types as promote_types
     from ._functions._promote import result_type as result_type
+    from ._functions._splits import dsplit as dsplit
+    from ._functions._splits import hsplit as hsplit
+    from ._functions._splits import tensor_split as tensor_split
+    from ._functions._splits import vsplit as vsplit
     from ._meshgrid import meshgrid as meshgrid
     from ._torch import UnsupportedError as UnsupportedError
     from ._torch import at_least as at_least
@@ -83,7 +124,15 @@ _attach(
         "": "accelerator amp attention autograd compiler cpu determinism device dtypes func memory mps nn optim "
         "precision serialization utils xpu",
         "_every": "SHIMS",
+        "_functions._dims": "adjoint broadcast_to fliplr flipud moveaxis movedim permute ravel squeeze swapaxes "
+        "swapdims tile unflatten",
+        "_functions._joins": "atleast_1d atleast_2d atleast_3d block_diag column_stack concat concatenate dstack "
+        "hstack row_stack vstack",
+        "_functions._places": "argwhere broadcast_shapes diagonal_scatter nonzero_static select_scatter slice_scatter "
+        "take_along_dim unravel_index",
+        "_functions._products": "inner kron outer vander vdot",
         "_functions._promote": "can_cast promote_types result_type",
+        "_functions._splits": "dsplit hsplit tensor_split vsplit",
         "_meshgrid": "meshgrid",
         "_torch": "UnsupportedError at_least at_most has is_version torch_version",
         "amp": "GradScaler autocast",
