@@ -52,6 +52,12 @@ if TYPE_CHECKING:
     from ._functions._joins import hstack as hstack
     from ._functions._joins import row_stack as row_stack
     from ._functions._joins import vstack as vstack
+    from ._functions._order import argsort as argsort
+    from ._functions._order import bucketize as bucketize
+    from ._functions._order import isin as isin
+    from ._functions._order import msort as msort
+    from ._functions._order import searchsorted as searchsorted
+    from ._functions._order import sort as sort
     from ._functions._places import argwhere as argwhere
     from ._functions._places import broadcast_shapes as broadcast_shapes
     from ._functions._places import diagonal_scatter as diagonal_scatter
@@ -68,6 +74,11 @@ if TYPE_CHECKING:
     from ._functions._promote import can_cast as can_cast
     from ._functions._promote import promote_types as promote_types
     from ._functions._promote import result_type as result_type
+    from ._functions._scatter import index_add as index_add
+    from ._functions._scatter import index_reduce as index_reduce
+    from ._functions._scatter import put as put
+    from ._functions._scatter import scatter as scatter
+    from ._functions._scatter import scatter_reduce as scatter_reduce
     from ._functions._splits import dsplit as dsplit
     from ._functions._splits import hsplit as hsplit
     from ._functions._splits import tensor_split as tensor_split
@@ -128,10 +139,12 @@ _attach(
         "swapdims tile unflatten",
         "_functions._joins": "atleast_1d atleast_2d atleast_3d block_diag column_stack concat concatenate dstack "
         "hstack row_stack vstack",
+        "_functions._order": "argsort bucketize isin msort searchsorted sort",
         "_functions._places": "argwhere broadcast_shapes diagonal_scatter nonzero_static select_scatter slice_scatter "
         "take_along_dim unravel_index",
         "_functions._products": "inner kron outer vander vdot",
         "_functions._promote": "can_cast promote_types result_type",
+        "_functions._scatter": "index_add index_reduce put scatter scatter_reduce",
         "_functions._splits": "dsplit hsplit tensor_split vsplit",
         "_meshgrid": "meshgrid",
         "_torch": "UnsupportedError at_least at_most has is_version torch_version",

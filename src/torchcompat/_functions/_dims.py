@@ -9,7 +9,7 @@ from typing import Any, Sequence
 
 from torch import Tensor
 
-from .._shim import polyfill
+from .._shim import Limit, polyfill
 from ._arguments import as_int, as_ints, check_distinct, check_tensor, scripts_as_torch, tracing, wrapped
 from ._promote import is_complex
 
@@ -46,7 +46,12 @@ def _moved(input: Any, source: Any, destination: Any) -> Any:
     return input.permute(_reordered(origins, places, ndim)) if ndim else input.view([])
 
 
-@polyfill("torch.movedim", since="1.7", link="https://github.com/pytorch/pytorch/pull/41480")
+@polyfill(
+    "torch.movedim",
+    since="1.7",
+    link="https://github.com/pytorch/pytorch/pull/41480",
+    limits=[Limit("scalar", "raises RuntimeError for a tensor without dimensions", "native", "1.7", "1.10")],
+)
 def movedim(input: Tensor, source: int | Sequence[int], destination: int | Sequence[int]) -> Tensor:
     """Move dimensions to other places; the others keep their order.
 
@@ -68,7 +73,12 @@ def movedim(input: Tensor, source: int | Sequence[int], destination: int | Seque
     return _moved(input, source, destination)
 
 
-@polyfill("torch.moveaxis", since="1.8", link="https://github.com/pytorch/pytorch/pull/48581")
+@polyfill(
+    "torch.moveaxis",
+    since="1.8",
+    link="https://github.com/pytorch/pytorch/pull/48581",
+    limits=[Limit("scalar", "raises RuntimeError for a tensor without dimensions", "native", "1.8", "1.10")],
+)
 def moveaxis(input: Tensor, source: int | Sequence[int], destination: int | Sequence[int]) -> Tensor:
     """Move dimensions to other places: another name of :func:`movedim`.
 

@@ -7,7 +7,7 @@ from typing import Any, Sequence
 import torch
 from torch import Tensor
 
-from .._shim import polyfill
+from .._shim import Limit, polyfill
 from .._torch import at_least
 from ._arguments import as_int, check_tensor, wrapped
 from ._promote import is_complex, refuse_out
@@ -51,7 +51,13 @@ def _shape(position: int, value: Any) -> Sequence[int]:
 
 
 @polyfill(
-    "torch.broadcast_shapes", since="1.8", link="https://github.com/pytorch/pytorch/blob/v1.8.1/torch/functional.py#L77"
+    "torch.broadcast_shapes",
+    since="1.8",
+    link="https://github.com/pytorch/pytorch/blob/v1.8.1/torch/functional.py#L77",
+    limits=[
+        Limit("no_shapes", "raises IndexError where no shape is given", "native", "1.8", "1.11"),
+        Limit("negative", "takes negative sizes", "native", "1.8", "1.11"),
+    ],
 )
 def broadcast_shapes(*shapes: Any) -> torch.Size:
     """Find the shape that shapes broadcast to.

@@ -121,7 +121,8 @@ def hsplit(
 ) -> tuple[Tensor, ...]:
     """Cut a tensor by its columns: along dimension 1, and a tensor of one dimension along dimension 0.
 
-    In torch since 1.9. Fallback: as of :func:`tensor_split`.
+    In torch since 1.9. Torch's own of 1.9 and 1.10 ends the process where it gets 0 parts. Fallback: as of
+    :func:`tensor_split`.
     https://docs.pytorch.org/docs/stable/generated/torch.hsplit.html
 
     Args:
