@@ -41,6 +41,13 @@ if TYPE_CHECKING:
     from ._functions._dims import swapdims as swapdims
     from ._functions._dims import tile as tile
     from ._functions._dims import unflatten as unflatten
+    from ._functions._extremes import amax as amax
+    from ._functions._extremes import amin as amin
+    from ._functions._extremes import aminmax as aminmax
+    from ._functions._extremes import fmax as fmax
+    from ._functions._extremes import fmin as fmin
+    from ._functions._extremes import maximum as maximum
+    from ._functions._extremes import minimum as minimum
     from ._functions._joins import atleast_1d as atleast_1d
     from ._functions._joins import atleast_2d as atleast_2d
     from ._functions._joins import atleast_3d as atleast_3d
@@ -79,6 +86,8 @@ if TYPE_CHECKING:
     from ._functions._scatter import put as put
     from ._functions._scatter import scatter as scatter
     from ._functions._scatter import scatter_reduce as scatter_reduce
+    from ._functions._selection import nan_to_num as nan_to_num
+    from ._functions._selection import where as where
     from ._functions._splits import dsplit as dsplit
     from ._functions._splits import hsplit as hsplit
     from ._functions._splits import tensor_split as tensor_split
@@ -137,6 +146,7 @@ _attach(
         "_every": "SHIMS",
         "_functions._dims": "adjoint broadcast_to fliplr flipud moveaxis movedim permute ravel squeeze swapaxes "
         "swapdims tile unflatten",
+        "_functions._extremes": "amax amin aminmax fmax fmin maximum minimum",
         "_functions._joins": "atleast_1d atleast_2d atleast_3d block_diag column_stack concat concatenate dstack "
         "hstack row_stack vstack",
         "_functions._order": "argsort bucketize isin msort searchsorted sort",
@@ -145,6 +155,7 @@ _attach(
         "_functions._products": "inner kron outer vander vdot",
         "_functions._promote": "can_cast promote_types result_type",
         "_functions._scatter": "index_add index_reduce put scatter scatter_reduce",
+        "_functions._selection": "nan_to_num where",
         "_functions._splits": "dsplit hsplit tensor_split vsplit",
         "_meshgrid": "meshgrid",
         "_torch": "UnsupportedError at_least at_most has is_version torch_version",
