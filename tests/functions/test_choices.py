@@ -8,6 +8,7 @@ from contract_tables import (
     REAL,
     agree,
     case,
+    contract_of,
     f64,
     gives,
     has_gradients,
@@ -17,7 +18,6 @@ from contract_tables import (
     of_dtype,
     pairs,
     t,
-    contract_of,
 )
 
 TWO = ["maximum", "minimum", "fmax", "fmin"]

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 import torch
-from function_tables import check, differentiable, error, mapped, shim_tests, transformed, value
+from function_tables import check, differentiable, error, limited, mapped, shim_tests, transformed, value
 
+import torchcompat
 from torchcompat import SHIMS, UnsupportedError
 
 # Torch warns of reductions: that they are new, or, of `scatter`, that they are old.
@@ -133,14 +134,14 @@ VALUES = {
         (lambda f: f(a.transpose(0, 1), T(ONES[:2]), 0, 1), lambda: put(A.swapaxes(0, 1), 1, 1)),
     ],
     "slice_scatter": [
-        (lambda f: f(i, longs(9, 8), 0, 2, 4), lambda: put(I, slice(2, 4), [9, 8])),
+        (lambda f: f(i, longs(9, 8), 0, 2, 4, 1), lambda: put(I, slice(2, 4), [9, 8])),
         (lambda f: f(i, longs(9, 8, 7), step=2), lambda: put(I, slice(0, 6, 2), [9, 8, 7])),
-        (lambda f: f(i, longs(9, 8, 7), start=-3), lambda: put(I, slice(-3, None), [9, 8, 7])),
+        (lambda f: f(i, longs(9, 8, 7), start=-3, step=1), lambda: put(I, slice(-3, None), [9, 8, 7])),
         (
-            lambda f: f(a, T(ONES[:2, :2]).view(2, 1, 2)[:, :, :1].expand(2, 3, 1), -1, end=1),
+            lambda f: f(a, T(ONES[:2, :2]).view(2, 1, 2)[:, :, :1].expand(2, 3, 1), -1, end=1, step=1),
             lambda: put(A, (..., 0), 1),
         ),
-        (lambda f: f(i, i), lambda: I),
+        (lambda f: f(i, i, step=1), lambda: I),
     ],
     "diagonal_scatter": [
         (lambda f: f(m, v[:2]), lambda: put(M, ([0, 1], [0, 1]), V[:2])),
@@ -218,7 +219,9 @@ VALUES = {
     ],
     "index_reduce": [
         *reductions(HOWS[1:]),
-        (lambda f: f(i, 0, longs(0, 1, 0), longs(5, 6, -8), "mean"), lambda: put(I, [0, 1], [-1, 3])),
+        limited(
+            "integers", lambda f: f(i, 0, longs(0, 1, 0), longs(5, 6, -8), "mean"), lambda: put(I, [0, 1], [-1, 3])
+        ),
         (lambda f: f(m, 1, longs(0, 0), T(ONES[:2, :2]) * 2, "prod"), lambda: M * [4, 1, 1]),
         (
             lambda f: f(a, -2, longs(1), T(np.full((2, 1, 4), 9.0)), "amax"),
@@ -248,7 +251,7 @@ TIED = np.array([1.0, 2.0, 3.0])
 CALLS = {
     "take_along_dim": (lambda f, x: f(x, longs(2, 0, 1).view(3, 1), 1), X),
     "select_scatter": (lambda f, x, y: f(x, y[0], 0, 1), X, Y),
-    "slice_scatter": (lambda f, x, y: f(x, y[:2], 0, 1), X, Y),
+    "slice_scatter": (lambda f, x, y: f(x, y[:2], 0, 1, None, 1), X, Y),
     "diagonal_scatter": (lambda f, x, y: f(x, y[0, :3]), X, Y),
     "sort": (lambda f, x: f(x, dim=0, stable=True)[0], Y),
     "msort": (lambda f, x: f(x), Y),
@@ -319,7 +322,6 @@ ERRORS = {
     ],
     "slice_scatter": [
         (lambda f: f(i, longs(1), start=-3), RuntimeError),
-        (lambda f: f(i, i, step=0), RuntimeError),
         (lambda f: f(i, i, 1), IndexError),
         (lambda f: f(i, 1), TypeError),
     ],
@@ -429,3 +431,26 @@ def test_what_is_copied_is_left_alone():
         }
         calls[name](SHIMS[name].fallback, before)
         check(before, M)
+
+
+def test_a_slice_without_a_step():
+    # Torch's own of 1.13 is wrong here, and not what torchcompat has.
+    check(torchcompat.slice_scatter(i, longs(9, 8), start=2, end=4), put(I, slice(2, 4), [9, 8]))
+    with pytest.raises(RuntimeError, match="step"):
+        SHIMS["slice_scatter"].fallback(i, i, step=0)
+
+
+@pytest.mark.skipif(torchcompat.at_least(2, 0), reason="no native is too old there")
+def test_a_scripted_function_calls_what_torch_has():
+    f = torchcompat.squeeze
+
+    def squeezed(x):
+        return f(x, 0)
+
+    def added(x, index):
+        # type: (Tensor, Tensor) -> Tensor
+        return add(x, 0, index, x)
+
+    add = torchcompat.index_add
+    assert torch.jit.script(squeezed)(m[:1]).shape == (3,)
+    check(torch.jit.script(added)(m, longs(0, 0)), put(M, 0, M.sum(0) + M[0]))

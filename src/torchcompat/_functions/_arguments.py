@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any, Callable, Sequence, TypeVar
+from typing import Any, Sequence
 
 import torch
 from torch import Tensor
-
-from .._torch import find
-from ..nn._scripting import compile_instead
-
-F = TypeVar("F", bound=Callable[..., Any])
 
 # Whether torch.jit.trace is recording: sizes are tensors then, and a check of them would be recorded too.
 tracing = torch._C._get_tracing_state
@@ -70,14 +65,3 @@ def check_distinct(name: str, dims: Sequence[int]) -> None:
     """Raise RuntimeError if a dim stands twice in *dims*."""
     if len(set(dims)) < len(dims):
         raise RuntimeError(f"{name}: a dim appears more than once in {tuple(dims)}")
-
-
-def scripts_as_torch(function: F) -> F:
-    """Have ``torch.jit.script`` compile torch's own where it meets *function*, whose name an older torch has as well.
-
-    A scripted call is then what it always was on that torch; what the native lacks there, the compiler refuses.
-    """
-    native = find("torch." + function.__name__)
-    if native is not None:
-        compile_instead(function, native)
-    return function

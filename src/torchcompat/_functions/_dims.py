@@ -10,8 +10,9 @@ from typing import Any, Sequence
 from torch import Tensor
 
 from .._shim import Limit, polyfill
-from ._arguments import as_int, as_ints, check_distinct, check_tensor, scripts_as_torch, tracing, wrapped
+from ._arguments import as_int, as_ints, check_distinct, check_tensor, tracing, wrapped
 from ._promote import is_complex
+from ._scripts import scripted, scripts_as_torch
 
 
 def _reordered(source: Sequence[int], destination: Sequence[int], ndim: int) -> list[int]:
@@ -205,9 +206,9 @@ def _without(input: Any, dims: Sequence[Any]) -> Any:
     "torch.squeeze",
     since="2.0",
     link="https://github.com/pytorch/pytorch/pull/89017",
+    limits=[scripted("1.2", "1.13")],
     reason="`dim` is no tuple",
 )
-@scripts_as_torch
 def squeeze(input: Tensor, dim: Any = ..., **names: Any) -> Tensor:
     """Drop dimensions of size 1: all, one, or those of a tuple.
 
@@ -350,3 +351,6 @@ def flipud(input: Tensor) -> Tensor:
     if input.dim() < 1:
         raise RuntimeError("input must have at least one dimension")
     return input.flip(0)
+
+
+scripts_as_torch("squeeze")

@@ -255,7 +255,7 @@ def amin(input: Tensor, dim: Any = None, keepdim: bool = False, *, out: Any = No
     return _reduced("amin", input, dim, keepdim, out, greatest=False)
 
 
-_Aminmax = namedtuple("aminmax", "min max")  # noqa: PYI024  As torch's own is named.
+_Aminmax = namedtuple("aminmax", "min max")
 
 
 @polyfill("torch.aminmax", since="1.10", link="https://github.com/pytorch/pytorch/pull/62401")

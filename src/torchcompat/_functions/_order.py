@@ -10,8 +10,9 @@ from torch import Tensor
 
 from .._shim import polyfill
 from .._torch import at_least
-from ._arguments import check_tensor, scripts_as_torch, wrapped
+from ._arguments import check_tensor, wrapped
 from ._promote import as_tensor, dtype_of, is_complex, refuse_out
+from ._scripts import scripted, scripts_as_torch
 
 # The keyword came with 1.9.
 STABLE = at_least(1, 9)
@@ -70,9 +71,9 @@ def _axis(name: str, dim: Any, names: dict[str, Any]) -> Any:
     "torch.sort",
     since="1.9",
     link="https://github.com/pytorch/pytorch/pull/51790",
+    limits=[scripted("1.2", "1.8")],
     reason="no `stable`",
 )
-@scripts_as_torch
 def sort(
     input: Tensor,
     dim: int = -1,
@@ -110,9 +111,9 @@ def sort(
     "torch.argsort",
     since="1.13",
     link="https://github.com/pytorch/pytorch/pull/75162",
+    limits=[scripted("1.2", "1.12")],
     reason="no `stable`",
 )
-@scripts_as_torch
 def argsort(input: Tensor, dim: int = -1, descending: bool = False, *, stable: bool = False, **names: Any) -> Tensor:
     """Find the order that sorts a tensor along a dimension.
 
@@ -219,9 +220,9 @@ def _searched(edges: Any, values: Any, right: bool, out_int32: Any) -> Any:
     "torch.searchsorted",
     since="1.11",
     link="https://github.com/pytorch/pytorch/blob/v1.11.0/torch/_torch_docs.py#L11871",
+    limits=[scripted("1.6", "1.10")],
     reason="no `side` and no `sorter`",
 )
-@scripts_as_torch
 def searchsorted(
     sorted_sequence: Tensor,
     input: Any,
@@ -356,3 +357,6 @@ def isin(
     device = (elements if isinstance(elements, Tensor) else test_elements).device
     found = _found_in(as_tensor(elements, dtype, device), as_tensor(test_elements, dtype, device).reshape(-1))
     return ~found if invert else found
+
+
+scripts_as_torch("sort", "argsort", "searchsorted")

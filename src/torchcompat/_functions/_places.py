@@ -8,11 +8,17 @@ import torch
 from torch import Tensor
 
 from .._shim import Limit, polyfill
-from .._torch import at_least
+from .._torch import at_least, is_version
 from ._arguments import as_int, check_tensor, wrapped
 from ._promote import is_complex, refuse_out
 
 TRUNCATES = at_least(1, 8)
+# Where no step is given, torch 1.13 takes whatever number it finds in memory.
+_NO_STEP = (
+    "https://github.com/pytorch/pytorch/blob/v1.13.1/torch/csrc/utils/python_arg_parser.h#L981"
+    if is_version(1, 13)
+    else None
+)
 
 
 def _quotient(multiple: Any, divisor: int) -> Any:
@@ -164,7 +170,12 @@ def select_scatter(input: Tensor, src: Tensor, dim: int, index: int) -> Tensor:
     return result
 
 
-@polyfill("torch.slice_scatter", since="1.11", link="https://github.com/pytorch/pytorch/pull/64430")
+@polyfill(
+    "torch.slice_scatter",
+    since="1.11",
+    link="https://github.com/pytorch/pytorch/pull/64430",
+    wrong=_NO_STEP,
+)
 def slice_scatter(
     input: Tensor, src: Tensor, dim: int = 0, start: int | None = None, end: int | None = None, step: int = 1
 ) -> Tensor:

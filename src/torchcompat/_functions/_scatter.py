@@ -8,10 +8,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .._shim import polyfill
+from .._shim import Limit, polyfill
 from .._torch import at_least
-from ._arguments import check_tensor, scripts_as_torch, wrapped
+from ._arguments import check_tensor, wrapped
 from ._promote import is_complex, refuse_out
+from ._scripts import scripted, scripts_as_torch
 
 REDUCTIONS = ("sum", "prod", "mean", "amax", "amin")
 TRUNCATES = at_least(1, 8)
@@ -203,9 +204,9 @@ def _scattered(input: Any, dim: Any, index: Any, src: Any, how: str, include: bo
     "torch.scatter_reduce",
     since="1.12",
     link="https://github.com/pytorch/pytorch/pull/74607",
+    limits=[scripted("1.11", "1.11")],
     reason="another function: no `src` and no `include_self`",
 )
-@scripts_as_torch
 def scatter_reduce(
     input: Tensor,
     dim: int,
@@ -248,9 +249,9 @@ def scatter_reduce(
     "torch.scatter",
     since="1.10",
     link="https://github.com/pytorch/pytorch/blob/v1.10.2/torch/_torch_docs.py#L8273",
+    limits=[scripted("1.2", "1.9")],
     reason="no `reduce`",
 )
-@scripts_as_torch
 def scatter(
     input: Tensor,
     dim: int,
@@ -330,6 +331,7 @@ def _line(input: Any, dim: Any, index: Any, source: Any) -> int:
     "torch.index_reduce",
     since="1.12",
     link="https://github.com/pytorch/pytorch/blob/v1.12.1/torch/_torch_docs.py#L232",
+    limits=[Limit("integers", "raises RuntimeError for the mean of integers", "native", "1.12", "1.12")],
 )
 def index_reduce(
     input: Tensor,
@@ -376,9 +378,9 @@ def index_reduce(
     "torch.index_add",
     since="1.9",
     link="https://github.com/pytorch/pytorch/blob/v1.11.0/torch/_torch_docs.py#L216",
+    limits=[scripted("1.2", "1.8")],
     reason="no `alpha`",
 )
-@scripts_as_torch
 def index_add(
     input: Tensor, dim: int, index: Tensor, source: Tensor, *, alpha: Any = 1, out: Tensor | None = None
 ) -> Tensor:
@@ -408,9 +410,9 @@ def index_add(
         raise TypeError(f"alpha must be a number, got {type(alpha).__name__}")
     if input.dtype is torch.bool:
         return _bool_added(input, where, index, source if alpha else torch.zeros_like(source))
-    if alpha != 1:
+    factor: Any = alpha
+    if factor != 1:
         plain = input.dtype.is_floating_point or is_complex(input.dtype)
-        factor: Any = alpha
         source = source * (factor if plain else int(factor))
     return input.index_add(where, index.to(torch.int64), source)
 
@@ -454,3 +456,6 @@ def put(input: Tensor, index: Tensor, source: Tensor, accumulate: bool = False) 
     if not accumulate:
         return flat.scatter(0, places, values).reshape(input.shape)
     return reduced(flat, places, values, "sum", True).reshape(input.shape)
+
+
+scripts_as_torch("scatter_reduce", "scatter", "index_add")

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any, Callable, TypeVar
 
 from .._shim import SHIMS, Limit
-from .._torch import find
 from ..nn._scripting import compile_instead
 
 F = TypeVar("F", bound=Callable[..., Any])
