@@ -35,6 +35,19 @@ if TYPE_CHECKING:
     from . import utils as utils
     from . import xpu as xpu
     from ._every import SHIMS as SHIMS
+    from ._functions._dims import adjoint as adjoint
+    from ._functions._dims import broadcast_to as broadcast_to
+    from ._functions._dims import fliplr as fliplr
+    from ._functions._dims import flipud as flipud
+    from ._functions._dims import moveaxis as moveaxis
+    from ._functions._dims import movedim as movedim
+    from ._functions._dims import permute as permute
+    from ._functions._dims import ravel as ravel
+    from ._functions._dims import squeeze as squeeze
+    from ._functions._dims import swapaxes as swapaxes
+    from ._functions._dims import swapdims as swapdims
+    from ._functions._dims import tile as tile
+    from ._functions._dims import unflatten as unflatten
     from ._functions._extremes import amax as amax
     from ._functions._extremes import amin as amin
     from ._functions._extremes import aminmax as aminmax
@@ -42,6 +55,17 @@ if TYPE_CHECKING:
     from ._functions._extremes import fmin as fmin
     from ._functions._extremes import maximum as maximum
     from ._functions._extremes import minimum as minimum
+    from ._functions._joins import atleast_1d as atleast_1d
+    from ._functions._joins import atleast_2d as atleast_2d
+    from ._functions._joins import atleast_3d as atleast_3d
+    from ._functions._joins import block_diag as block_diag
+    from ._functions._joins import column_stack as column_stack
+    from ._functions._joins import concat as concat
+    from ._functions._joins import concatenate as concatenate
+    from ._functions._joins import dstack as dstack
+    from ._functions._joins import hstack as hstack
+    from ._functions._joins import row_stack as row_stack
+    from ._functions._joins import vstack as vstack
     from ._functions._logic import all as all
     from ._functions._logic import any as any
     from ._functions._logic import count_nonzero as count_nonzero
@@ -53,9 +77,33 @@ if TYPE_CHECKING:
     from ._functions._logic import logical_or as logical_or
     from ._functions._logic import logical_xor as logical_xor
     from ._functions._logic import signbit as signbit
+    from ._functions._order import argsort as argsort
+    from ._functions._order import bucketize as bucketize
+    from ._functions._order import isin as isin
+    from ._functions._order import msort as msort
+    from ._functions._order import searchsorted as searchsorted
+    from ._functions._order import sort as sort
+    from ._functions._places import argwhere as argwhere
+    from ._functions._places import broadcast_shapes as broadcast_shapes
+    from ._functions._places import diagonal_scatter as diagonal_scatter
+    from ._functions._places import nonzero_static as nonzero_static
+    from ._functions._places import select_scatter as select_scatter
+    from ._functions._places import slice_scatter as slice_scatter
+    from ._functions._places import take_along_dim as take_along_dim
+    from ._functions._places import unravel_index as unravel_index
+    from ._functions._products import inner as inner
+    from ._functions._products import kron as kron
+    from ._functions._products import outer as outer
+    from ._functions._products import vander as vander
+    from ._functions._products import vdot as vdot
     from ._functions._promote import can_cast as can_cast
     from ._functions._promote import promote_types as promote_types
     from ._functions._promote import result_type as result_type
+    from ._functions._scatter import index_add as index_add
+    from ._functions._scatter import index_reduce as index_reduce
+    from ._functions._scatter import put as put
+    from ._functions._scatter import scatter as scatter
+    from ._functions._scatter import scatter_reduce as scatter_reduce
     from ._functions._selection import nan_to_num as nan_to_num
     from ._functions._selection import where as where
     from ._functions._spellings import absolute as absolute
@@ -69,6 +117,10 @@ if TYPE_CHECKING:
     from ._functions._spellings import positive as positive
     from ._functions._spellings import square as square
     from ._functions._spellings import subtract as subtract
+    from ._functions._splits import dsplit as dsplit
+    from ._functions._splits import hsplit as hsplit
+    from ._functions._splits import tensor_split as tensor_split
+    from ._functions._splits import vsplit as vsplit
     from ._meshgrid import meshgrid as meshgrid
     from ._newer import SymBool as SymBool
     from ._newer import SymFloat as SymFloat
@@ -163,13 +215,23 @@ _attach(
         "dtypes export func fx library memory mps nested nn optim overrides precision serialization utils "
         "xpu",
         "_every": "SHIMS",
+        "_functions._dims": "adjoint broadcast_to fliplr flipud moveaxis movedim permute ravel squeeze "
+        "swapaxes swapdims tile unflatten",
         "_functions._extremes": "amax amin aminmax fmax fmin maximum minimum",
-        "_functions._logic": "all any count_nonzero isneginf isposinf isreal logical_and logical_not logical_or "
-        "logical_xor signbit",
+        "_functions._joins": "atleast_1d atleast_2d atleast_3d block_diag column_stack concat concatenate "
+        "dstack hstack row_stack vstack",
+        "_functions._logic": "all any count_nonzero isneginf isposinf isreal logical_and logical_not "
+        "logical_or logical_xor signbit",
+        "_functions._order": "argsort bucketize isin msort searchsorted sort",
+        "_functions._places": "argwhere broadcast_shapes diagonal_scatter nonzero_static select_scatter "
+        "slice_scatter take_along_dim unravel_index",
+        "_functions._products": "inner kron outer vander vdot",
         "_functions._promote": "can_cast promote_types result_type",
+        "_functions._scatter": "index_add index_reduce put scatter scatter_reduce",
         "_functions._selection": "nan_to_num where",
-        "_functions._spellings": "absolute greater greater_equal less less_equal multiply negative not_equal "
-        "positive square subtract",
+        "_functions._spellings": "absolute greater greater_equal less less_equal multiply negative "
+        "not_equal positive square subtract",
+        "_functions._splits": "dsplit hsplit tensor_split vsplit",
         "_meshgrid": "meshgrid",
         "_newer": "SymBool SymFloat SymInt _grouped_mm _scaled_mm bits16 bits1x8 bits2x4 bits4x2 bits8 "
         "channels_last_3d float4_e2m1fn_x2 float8_e4m3fn float8_e4m3fnuz float8_e5m2 float8_e5m2fnuz "
