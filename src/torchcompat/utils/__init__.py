@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 from .._lazy import attach as _attach
 
 if TYPE_CHECKING:
+    from . import _foreach_utils as _foreach_utils
     from . import checkpoint as checkpoint
     from . import pytree as pytree
 
-__all__ = ["checkpoint", "pytree"]
+__all__ = ["_foreach_utils", "checkpoint", "pytree"]
 
-_attach(globals(), {"": "checkpoint pytree"}, later=["checkpoint"])
+_attach(globals(), {"": "_foreach_utils checkpoint pytree"}, later=["checkpoint"])
