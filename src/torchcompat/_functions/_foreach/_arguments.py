@@ -157,6 +157,11 @@ def _check_dtype(function: str, rule: str, tensor: Tensor, values: Sequence[Any]
         raise RuntimeError(f"{function}(): a result of {result} cannot be cast to the {tensor.dtype} that is written to")
 
 
+def is_inexact(tensor: Tensor) -> bool:
+    """Whether *tensor* is floating point or complex."""
+    return _rank(tensor.dtype) > 1
+
+
 def _rank(dtype: torch.dtype) -> int:
     if is_complex(dtype):
         return 3

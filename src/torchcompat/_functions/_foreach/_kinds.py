@@ -11,6 +11,7 @@ from ..._shim import Limit
 from ..._torch import compiling
 from . import _arguments as given
 from . import _ops as ops
+from ._arguments import is_inexact
 from ._declare import declare, documentation, kernels
 
 if TYPE_CHECKING:
@@ -160,6 +161,15 @@ def binary_(
 IN_PLACE = "a loop over the tensors with torch's operation in place, once all of them have been checked."
 
 
+def _as_numbers(tensors: Sequence[Tensor], values: Sequence[Any]) -> Sequence[Any]:
+    """The one tensor without dimensions that is to be added, which weighs no more than a number: torch 2.15 adds so."""
+    value = values[0]
+    if not value.dtype.is_floating_point:
+        return values
+    plain = value.to(torch.get_default_dtype())
+    return [value if is_inexact(tensor) else plain for tensor in tensors]
+
+
 def _alpha(full: str, kind: str, alpha: Any) -> dict[str, Any]:
     if kind not in ("List", "Tensor") and alpha != 1:
         raise TypeError(f"{full}(): alpha is for tensors: multiply the numbers with it")
@@ -178,6 +188,7 @@ def summed(
     ) -> tuple[Tensor, ...]:
         tensors = given.tensor_list(full, "self", self)
         kind, values = _operand(full, len(tensors), tensor, other, scalar, scalars)
+        values = _as_numbers(tensors, values) if kind == "Tensor" else values
         extra, kernel = _alpha(full, kind, alpha), kernel_of.get(kind)
         if may_use(kernel, tensors, values):
             return tuple(kernel(tensors, values if kind in LISTS else values[0], **extra))  # type: ignore[misc]

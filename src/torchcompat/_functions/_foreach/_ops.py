@@ -146,14 +146,21 @@ BY_HAND: dict[str, Step] = {
 }
 
 
+def _before(tensor: Tensor, *others: Any) -> Tensor:
+    """*tensor*, for a derivative that needs it as it was before it is written to."""
+    records = any(isinstance(each, Tensor) and each.requires_grad for each in (tensor, *others))
+    return tensor.clone() if records and torch.is_grad_enabled() else tensor
+
+
 def binary_(name: str) -> Step:
     """The same, in place. The caller has checked that dtype and shape can stay as they are."""
     method: Any = getattr(Tensor, name + "_", None)
     step = binary(name)
 
     def step_(tensor: Tensor, other: Any, **alpha: Any) -> Tensor:
-        plain = PROMOTES or (_is_direct(tensor, other) and name not in BY_HAND)
-        return method(tensor, other, **alpha) if method and plain else tensor.copy_(step(tensor, other, **alpha))
+        if method and (PROMOTES or (_is_direct(tensor, other) and name not in BY_HAND)):
+            return method(tensor, other, **alpha)
+        return tensor.copy_(step(_before(tensor, other), other, **alpha))
 
     return step_
 
@@ -166,7 +173,8 @@ def pointwise(name: str) -> Step:
     function: Step = getattr(torch, name)
 
     def step(tensor: Tensor, first: Tensor, second: Tensor, value: Any) -> Tensor:
-        if PROMOTES or _is_direct(tensor, first, second, value):
+        # Torch up to 2.0 fails at an assertion of its own where addcmul_ has operands of two dtypes.
+        if _is_direct(tensor, first, second, value):
             return function(tensor, first, second, value=value)
         operands = promote(tensor, first, second)
         if not (operands[0].dtype.is_floating_point or is_complex(operands[0].dtype)):
@@ -184,9 +192,9 @@ def pointwise_(name: str) -> Step:
     step = pointwise(name)
 
     def step_(tensor: Tensor, first: Tensor, second: Tensor, value: Any) -> Tensor:
-        if PROMOTES or _is_direct(tensor, first, second, value):
+        if _is_direct(tensor, first, second, value):
             return method(tensor, first, second, value=value)
-        return tensor.copy_(step(tensor, first, second, value))
+        return tensor.copy_(step(_before(tensor, first, second), first, second, value))
 
     return step_
 
