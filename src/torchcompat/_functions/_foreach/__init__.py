@@ -33,6 +33,7 @@ IN_PLACE: Any = {
 }
 PARTIAL: Any = {**IN_PLACE, "limits": [Limit("partial", LEFT, "native", "2.4")]}
 PARTIAL_2_6 = [Limit("partial", LEFT, "native", "2.6")]
+COPY: Any = {**IN_PLACE, "limits": [*PARTIAL["limits"], Limit("gradient", NO_GRADIENT, "native", "2.4")]}
 EXTREMUM: Any = {**IN_PLACE, "limits": [*PARTIAL["limits"], Limit("own gradient", OWN, "native", "2.4")]}
 
 
@@ -67,7 +68,7 @@ _foreach_clamp_max_ = binary_("clamp_max", **PARTIAL)
 _foreach_clamp_min = binary("clamp_min", since="2.0", link=declared("2.0.1", 9768), limits=NO_GRADIENT_2_0)
 _foreach_clamp_min_ = binary_("clamp_min", **PARTIAL)
 _foreach_clone = clone(since="2.12", link=declared("2.12.1", 11860))
-_foreach_copy_ = copy_(**PARTIAL)
+_foreach_copy_ = copy_(**COPY)
 _foreach_cos = unary("cos", **since_1_13(9378))
 _foreach_cos_ = unary_("cos", **PARTIAL)
 _foreach_cosh = unary("cosh", **since_1_13(9393))
@@ -111,7 +112,7 @@ _foreach_neg_ = unary_("neg", **IN_PLACE)
 _foreach_norm = reduced("norm", since="2.4", link=declared("2.4.1", 11145), reason="no `dtype`")
 _foreach_pow = power(since="2.1", link=declared("2.1.2", 10771))
 _foreach_pow_ = power_(**PARTIAL)
-_foreach_powsum = reduced("powsum", since="2.11", link=declared("2.11.0", 11571))
+_foreach_powsum = reduced("powsum", limits=[Limit("gradient", NO_GRADIENT, "native", "2.11")], since="2.11", link=declared("2.11.0", 11571))
 _foreach_reciprocal = unary("reciprocal", **since_1_13(9648))
 _foreach_reciprocal_ = unary_("reciprocal", **PARTIAL)
 _foreach_round = unary("round", **since_1_13(9603))

@@ -86,11 +86,14 @@ def one_of(function: str, **given: Any) -> tuple[str, Any]:
     return found[0]
 
 
-def records(*lists: Sequence[Any]) -> bool:
-    """Whether autograd records what is done with the tensors in *lists*."""
+def records(*values: Any) -> bool:
+    """Whether autograd records what is done with the tensors among *values*."""
     if not torch.is_grad_enabled():
         return False
-    return any(isinstance(each, Tensor) and each.requires_grad for values in lists for each in values)
+    for value in values:
+        if isinstance(value, Tensor) and value.requires_grad:
+            return True
+    return False
 
 
 def is_plain(tensors: Sequence[Tensor], *lists: Sequence[Any]) -> bool:
@@ -124,11 +127,12 @@ def check_in_place(function: str, rule: str, rows: Iterable[Sequence[Any]]) -> N
     "any", which is cast.
     """
     recording = torch.is_grad_enabled()
+    tracing = torch._C._get_tracing_state() is not None  # sizes are no numbers then
     for tensor, *values in rows:
         if recording and tensor.requires_grad and tensor.is_leaf:
             raise RuntimeError(f"{function}(): a leaf that requires grad cannot be written to; use torch.no_grad()")
         for value in values:
-            if isinstance(value, Tensor) and value.shape != tensor.shape:
+            if isinstance(value, Tensor) and not tracing and value.shape != tensor.shape:
                 _check_shape(function, tensor.shape, value.shape)
         _check_dtype(function, rule, tensor, values)
 

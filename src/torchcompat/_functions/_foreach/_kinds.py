@@ -31,18 +31,18 @@ def _fallback(name: str) -> str:
 
 def may_use(kernel: Any, *lists: Sequence[Any]) -> bool:
     """Whether torch's own *kernel* gives what the loop gives, derivatives included. It may be None."""
-    return (
-        kernel is not None
-        and given.is_plain(*lists)
-        and not given.records(*lists)
-        and not compiling()
-        and torch._C._get_tracing_state() is None
-    )
+    return kernel is not None and is_simple(*lists) and not compiling()
+
+
+def is_simple(*lists: Sequence[Any]) -> bool:
+    """Whether there is nothing to promote, to broadcast, to differentiate or to trace."""
+    tracing = torch._C._get_tracing_state() is not None
+    return not tracing and given.is_plain(*lists) and not any(given.records(*values) for values in lists)
 
 
 def check(function: str, rule: str, *lists: Sequence[Any]) -> None:
     """Raise before anything is written what writing would raise in the middle."""
-    if given.records(*lists) or not given.is_plain(*lists):
+    if not is_simple(*lists):
         given.check_in_place(function, rule, zip(*lists))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Sequence
 
+import torch
 from torch import Tensor
 
 from ..._shim import Limit
@@ -129,6 +130,8 @@ def reduced(name: str, since: str, link: str, limits: Sequence[Limit] = (), reas
 
     def out_of_place(self: Any, ord: Any = 2, dtype: Any = None) -> tuple[Tensor, ...]:
         tensors, order = given.tensor_list(full, "self", self), given.number(full, "ord", ord)
+        if not (dtype is None or isinstance(dtype, torch.dtype)):
+            raise TypeError(f"{full}(): dtype must be a torch.dtype, got {type(dtype).__name__}")
         if dtype is None and order in (1, 2) and may_use(kernel, tensors):
             return tuple(kernel(tensors, order))  # type: ignore[misc]
         return tuple([step(tensor, order, dtype) for tensor in tensors])

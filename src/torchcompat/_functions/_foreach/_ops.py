@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from ..._torch import UnsupportedError, at_least
+from ._arguments import records
 from .._promote import as_float, dtype_of, is_complex, promote
 
 Step = Callable[..., Tensor]
@@ -126,8 +127,9 @@ def _clamp(name: str, sign: int) -> Step:
     native: Any = getattr(torch, name)
 
     def step(tensor: Tensor, bound: Any) -> Tensor:
-        if PROMOTES:
+        if PROMOTES and not records(tensor, bound):
             return native(tensor, bound)
+        # The derivative at the bound is another one up to 2.9.
         first, second = promote(tensor, bound)
         if isinstance(bound, Tensor):
             return _larger(first, second, sign)
@@ -148,8 +150,7 @@ BY_HAND: dict[str, Step] = {
 
 def _before(tensor: Tensor, *others: Any) -> Tensor:
     """*tensor*, for a derivative that needs it as it was before it is written to."""
-    records = any(isinstance(each, Tensor) and each.requires_grad for each in (tensor, *others))
-    return tensor.clone() if records and torch.is_grad_enabled() else tensor
+    return tensor.clone() if records(tensor, *others) else tensor
 
 
 def binary_(name: str) -> Step:
@@ -158,7 +159,11 @@ def binary_(name: str) -> Step:
     step = binary(name)
 
     def step_(tensor: Tensor, other: Any, **alpha: Any) -> Tensor:
-        if method and (PROMOTES or (_is_direct(tensor, other) and name not in BY_HAND)):
+        if name in BY_HAND:
+            direct = PROMOTES and not records(tensor, other)
+        else:
+            direct = PROMOTES or _is_direct(tensor, other)
+        if method and direct:
             return method(tensor, other, **alpha)
         return tensor.copy_(step(_before(tensor, other), other, **alpha))
 
@@ -224,7 +229,7 @@ def norm(tensor: Tensor, ord: Any, dtype: Any) -> Tensor:
     if PROMOTES:
         return torch.linalg.vector_norm(tensor, ord, dtype=dtype)  # torchcompat: needs torch >= 1.13
     values = _accumulated("_foreach_norm", tensor, dtype).reshape(-1)
-    if not values.numel() and (ord == math.inf or ord < 0):
+    if (ord == math.inf or ord < 0) and not values.numel():
         raise RuntimeError(f"_foreach_norm: the norm of order {ord} of no elements is undefined")
     return torch.norm(values, ord)
 
