@@ -55,6 +55,97 @@ if TYPE_CHECKING:
     from ._functions._extremes import fmin as fmin
     from ._functions._extremes import maximum as maximum
     from ._functions._extremes import minimum as minimum
+    from ._functions._foreach import _foreach_abs as _foreach_abs
+    from ._functions._foreach import _foreach_abs_ as _foreach_abs_
+    from ._functions._foreach import _foreach_acos as _foreach_acos
+    from ._functions._foreach import _foreach_acos_ as _foreach_acos_
+    from ._functions._foreach import _foreach_add as _foreach_add
+    from ._functions._foreach import _foreach_add_ as _foreach_add_
+    from ._functions._foreach import _foreach_addcdiv as _foreach_addcdiv
+    from ._functions._foreach import _foreach_addcdiv_ as _foreach_addcdiv_
+    from ._functions._foreach import _foreach_addcmul as _foreach_addcmul
+    from ._functions._foreach import _foreach_addcmul_ as _foreach_addcmul_
+    from ._functions._foreach import _foreach_asin as _foreach_asin
+    from ._functions._foreach import _foreach_asin_ as _foreach_asin_
+    from ._functions._foreach import _foreach_atan as _foreach_atan
+    from ._functions._foreach import _foreach_atan_ as _foreach_atan_
+    from ._functions._foreach import _foreach_ceil as _foreach_ceil
+    from ._functions._foreach import _foreach_ceil_ as _foreach_ceil_
+    from ._functions._foreach import _foreach_clamp_max as _foreach_clamp_max
+    from ._functions._foreach import _foreach_clamp_max_ as _foreach_clamp_max_
+    from ._functions._foreach import _foreach_clamp_min as _foreach_clamp_min
+    from ._functions._foreach import _foreach_clamp_min_ as _foreach_clamp_min_
+    from ._functions._foreach import _foreach_clone as _foreach_clone
+    from ._functions._foreach import _foreach_copy_ as _foreach_copy_
+    from ._functions._foreach import _foreach_cos as _foreach_cos
+    from ._functions._foreach import _foreach_cos_ as _foreach_cos_
+    from ._functions._foreach import _foreach_cosh as _foreach_cosh
+    from ._functions._foreach import _foreach_cosh_ as _foreach_cosh_
+    from ._functions._foreach import _foreach_div as _foreach_div
+    from ._functions._foreach import _foreach_div_ as _foreach_div_
+    from ._functions._foreach import _foreach_erf as _foreach_erf
+    from ._functions._foreach import _foreach_erf_ as _foreach_erf_
+    from ._functions._foreach import _foreach_erfc as _foreach_erfc
+    from ._functions._foreach import _foreach_erfc_ as _foreach_erfc_
+    from ._functions._foreach import _foreach_exp as _foreach_exp
+    from ._functions._foreach import _foreach_exp_ as _foreach_exp_
+    from ._functions._foreach import _foreach_expm1 as _foreach_expm1
+    from ._functions._foreach import _foreach_expm1_ as _foreach_expm1_
+    from ._functions._foreach import _foreach_floor as _foreach_floor
+    from ._functions._foreach import _foreach_floor_ as _foreach_floor_
+    from ._functions._foreach import _foreach_frac as _foreach_frac
+    from ._functions._foreach import _foreach_frac_ as _foreach_frac_
+    from ._functions._foreach import _foreach_lerp as _foreach_lerp
+    from ._functions._foreach import _foreach_lerp_ as _foreach_lerp_
+    from ._functions._foreach import _foreach_lgamma as _foreach_lgamma
+    from ._functions._foreach import _foreach_lgamma_ as _foreach_lgamma_
+    from ._functions._foreach import _foreach_log as _foreach_log
+    from ._functions._foreach import _foreach_log1p as _foreach_log1p
+    from ._functions._foreach import _foreach_log1p_ as _foreach_log1p_
+    from ._functions._foreach import _foreach_log2 as _foreach_log2
+    from ._functions._foreach import _foreach_log2_ as _foreach_log2_
+    from ._functions._foreach import _foreach_log10 as _foreach_log10
+    from ._functions._foreach import _foreach_log10_ as _foreach_log10_
+    from ._functions._foreach import _foreach_log_ as _foreach_log_
+    from ._functions._foreach import _foreach_max as _foreach_max
+    from ._functions._foreach import _foreach_maximum as _foreach_maximum
+    from ._functions._foreach import _foreach_maximum_ as _foreach_maximum_
+    from ._functions._foreach import _foreach_minimum as _foreach_minimum
+    from ._functions._foreach import _foreach_minimum_ as _foreach_minimum_
+    from ._functions._foreach import _foreach_mm as _foreach_mm
+    from ._functions._foreach import _foreach_mul as _foreach_mul
+    from ._functions._foreach import _foreach_mul_ as _foreach_mul_
+    from ._functions._foreach import _foreach_neg as _foreach_neg
+    from ._functions._foreach import _foreach_neg_ as _foreach_neg_
+    from ._functions._foreach import _foreach_norm as _foreach_norm
+    from ._functions._foreach import _foreach_pow as _foreach_pow
+    from ._functions._foreach import _foreach_pow_ as _foreach_pow_
+    from ._functions._foreach import _foreach_powsum as _foreach_powsum
+    from ._functions._foreach import _foreach_reciprocal as _foreach_reciprocal
+    from ._functions._foreach import _foreach_reciprocal_ as _foreach_reciprocal_
+    from ._functions._foreach import _foreach_round as _foreach_round
+    from ._functions._foreach import _foreach_round_ as _foreach_round_
+    from ._functions._foreach import _foreach_rsqrt as _foreach_rsqrt
+    from ._functions._foreach import _foreach_rsqrt_ as _foreach_rsqrt_
+    from ._functions._foreach import _foreach_sigmoid as _foreach_sigmoid
+    from ._functions._foreach import _foreach_sigmoid_ as _foreach_sigmoid_
+    from ._functions._foreach import _foreach_sign as _foreach_sign
+    from ._functions._foreach import _foreach_sign_ as _foreach_sign_
+    from ._functions._foreach import _foreach_sin as _foreach_sin
+    from ._functions._foreach import _foreach_sin_ as _foreach_sin_
+    from ._functions._foreach import _foreach_sinh as _foreach_sinh
+    from ._functions._foreach import _foreach_sinh_ as _foreach_sinh_
+    from ._functions._foreach import _foreach_sqrt as _foreach_sqrt
+    from ._functions._foreach import _foreach_sqrt_ as _foreach_sqrt_
+    from ._functions._foreach import _foreach_sub as _foreach_sub
+    from ._functions._foreach import _foreach_sub_ as _foreach_sub_
+    from ._functions._foreach import _foreach_tan as _foreach_tan
+    from ._functions._foreach import _foreach_tan_ as _foreach_tan_
+    from ._functions._foreach import _foreach_tanh as _foreach_tanh
+    from ._functions._foreach import _foreach_tanh_ as _foreach_tanh_
+    from ._functions._foreach import _foreach_trunc as _foreach_trunc
+    from ._functions._foreach import _foreach_trunc_ as _foreach_trunc_
+    from ._functions._foreach import _foreach_zero_ as _foreach_zero_
     from ._functions._joins import atleast_1d as atleast_1d
     from ._functions._joins import atleast_2d as atleast_2d
     from ._functions._joins import atleast_3d as atleast_3d
@@ -218,6 +309,22 @@ _attach(
         "_functions._dims": "adjoint broadcast_to fliplr flipud moveaxis movedim permute ravel squeeze "
         "swapaxes swapdims tile unflatten",
         "_functions._extremes": "amax amin aminmax fmax fmin maximum minimum",
+        "_functions._foreach": "_foreach_abs _foreach_abs_ _foreach_acos _foreach_acos_ _foreach_add "
+        "_foreach_add_ _foreach_addcdiv _foreach_addcdiv_ _foreach_addcmul _foreach_addcmul_ _foreach_asin "
+        "_foreach_asin_ _foreach_atan _foreach_atan_ _foreach_ceil _foreach_ceil_ _foreach_clamp_max "
+        "_foreach_clamp_max_ _foreach_clamp_min _foreach_clamp_min_ _foreach_clone _foreach_copy_ "
+        "_foreach_cos _foreach_cos_ _foreach_cosh _foreach_cosh_ _foreach_div _foreach_div_ _foreach_erf "
+        "_foreach_erf_ _foreach_erfc _foreach_erfc_ _foreach_exp _foreach_exp_ _foreach_expm1 "
+        "_foreach_expm1_ _foreach_floor _foreach_floor_ _foreach_frac _foreach_frac_ _foreach_lerp "
+        "_foreach_lerp_ _foreach_lgamma _foreach_lgamma_ _foreach_log _foreach_log10 _foreach_log10_ "
+        "_foreach_log1p _foreach_log1p_ _foreach_log2 _foreach_log2_ _foreach_log_ _foreach_max "
+        "_foreach_maximum _foreach_maximum_ _foreach_minimum _foreach_minimum_ _foreach_mm _foreach_mul "
+        "_foreach_mul_ _foreach_neg _foreach_neg_ _foreach_norm _foreach_pow _foreach_pow_ _foreach_powsum "
+        "_foreach_reciprocal _foreach_reciprocal_ _foreach_round _foreach_round_ _foreach_rsqrt "
+        "_foreach_rsqrt_ _foreach_sigmoid _foreach_sigmoid_ _foreach_sign _foreach_sign_ _foreach_sin "
+        "_foreach_sin_ _foreach_sinh _foreach_sinh_ _foreach_sqrt _foreach_sqrt_ _foreach_sub "
+        "_foreach_sub_ _foreach_tan _foreach_tan_ _foreach_tanh _foreach_tanh_ _foreach_trunc "
+        "_foreach_trunc_ _foreach_zero_",
         "_functions._joins": "atleast_1d atleast_2d atleast_3d block_diag column_stack concat concatenate "
         "dstack hstack row_stack vstack",
         "_functions._logic": "all any count_nonzero isneginf isposinf isreal logical_and logical_not "

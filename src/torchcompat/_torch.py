@@ -186,7 +186,11 @@ def _schema_parameters(function: Any) -> set[str]:
     schemas: Callable[[str], list[Any]] | None = getattr(torch._C, "_jit_get_schemas_for_operator", None)
     if schemas is None:
         return set()
-    names = {argument.name for schema in schemas("aten::" + function.__name__) for argument in schema.arguments}
+    name = function.__name__
+    names = {argument.name for schema in schemas("aten::" + name) for argument in schema.arguments}
+    if name.startswith("_foreach_"):
+        # Of functions over lists Python knows the operators by their own names, and no `out`.
+        return names - {"out"}
     return {"input" if name == "self" else name for name in names}
 
 

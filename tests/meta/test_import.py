@@ -95,6 +95,7 @@ FRESH = """
     import os, sys
     from functools import reduce
     import torchcompat
+    from torchcompat._shim import is_public
 
     print(*sorted(name for name in sys.modules if name.startswith("torchcompat")))
 
@@ -104,7 +105,7 @@ FRESH = """
     def public(folder, prefix=""):
         for entry in sorted(os.listdir(folder)):
             name = entry[:-3] if entry.endswith(".py") else entry
-            if name.startswith("_") or "." in name:
+            if "." in name or not is_public("torchcompat." + prefix + name):
                 continue
             yield prefix + name
             if os.path.isdir(os.path.join(folder, entry)):

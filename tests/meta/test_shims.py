@@ -25,7 +25,7 @@ POLYFILLS = [row for row in TWINS if row.values[0].kind == "polyfill"]
 PUBLIC_MODULES = [
     module.name
     for module in walk_packages(torchcompat.__path__, "torchcompat.")
-    if not any(part.startswith("_") for part in module.name.split(".")[1:])
+    if _shim.is_public(module.name)
 ]
 
 
