@@ -28,6 +28,11 @@ if TYPE_CHECKING:
     from . import utils as utils
     from . import xpu as xpu
     from ._every import SHIMS as SHIMS
+    from ._functions.constants import e as e
+    from ._functions.constants import inf as inf
+    from ._functions.constants import nan as nan
+    from ._functions.constants import newaxis as newaxis
+    from ._functions.constants import pi as pi
     from ._meshgrid import meshgrid as meshgrid
     from ._torch import UnsupportedError as UnsupportedError
     from ._torch import at_least as at_least
@@ -80,6 +85,7 @@ _attach(
         "": "accelerator amp attention autograd compiler cpu determinism device dtypes func memory mps nn optim "
         "precision serialization utils xpu",
         "_every": "SHIMS",
+        "_functions.constants": "e inf nan newaxis pi",
         "_meshgrid": "meshgrid",
         "_torch": "UnsupportedError at_least at_most has is_version torch_version",
         "amp": "GradScaler autocast",
