@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from . import device as device
     from . import dtypes as dtypes
     from . import func as func
+    from . import jit as jit
     from . import memory as memory
     from . import mps as mps
     from . import nn as nn
@@ -82,7 +83,7 @@ __version__ = "0.1.0"
 _attach(
     globals(),
     {
-        "": "accelerator amp attention autograd compiler cpu determinism device dtypes func memory mps nn optim "
+        "": "accelerator amp attention autograd compiler cpu determinism device dtypes func jit memory mps nn optim "
         "precision serialization utils xpu",
         "_every": "SHIMS",
         "_functions.constants": "e inf nan newaxis pi",
