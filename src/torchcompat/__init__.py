@@ -29,11 +29,28 @@ if TYPE_CHECKING:
     from . import utils as utils
     from . import xpu as xpu
     from ._every import SHIMS as SHIMS
+    from ._functions.checks import _assert as _assert
+    from ._functions.checks import _check as _check
+    from ._functions.checks import _check_index as _check_index
+    from ._functions.checks import _check_is_size as _check_is_size
+    from ._functions.checks import _check_not_implemented as _check_not_implemented
+    from ._functions.checks import _check_tensor_all as _check_tensor_all
+    from ._functions.checks import _check_type as _check_type
+    from ._functions.checks import _check_value as _check_value
+    from ._functions.checks import _check_with as _check_with
     from ._functions.constants import e as e
     from ._functions.constants import inf as inf
     from ._functions.constants import nan as nan
     from ._functions.constants import newaxis as newaxis
     from ._functions.constants import pi as pi
+    from ._functions.symbolic import sym_float as sym_float
+    from ._functions.symbolic import sym_int as sym_int
+    from ._functions.symbolic import sym_ite as sym_ite
+    from ._functions.symbolic import sym_max as sym_max
+    from ._functions.symbolic import sym_min as sym_min
+    from ._functions.symbolic import sym_not as sym_not
+    from ._functions.symbolic import sym_sqrt as sym_sqrt
+    from ._functions.symbolic import sym_sum as sym_sum
     from ._meshgrid import meshgrid as meshgrid
     from ._torch import UnsupportedError as UnsupportedError
     from ._torch import at_least as at_least
@@ -86,7 +103,10 @@ _attach(
         "": "accelerator amp attention autograd compiler cpu determinism device dtypes func jit memory mps nn optim "
         "precision serialization utils xpu",
         "_every": "SHIMS",
+        "_functions.checks": "_assert _check _check_index _check_is_size _check_not_implemented _check_tensor_all "
+        "_check_type _check_value _check_with",
         "_functions.constants": "e inf nan newaxis pi",
+        "_functions.symbolic": "sym_float sym_int sym_ite sym_max sym_min sym_not sym_sqrt sym_sum",
         "_meshgrid": "meshgrid",
         "_torch": "UnsupportedError at_least at_most has is_version torch_version",
         "amp": "GradScaler autocast",

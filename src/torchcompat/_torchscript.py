@@ -65,3 +65,8 @@ def script(function: Any) -> Any:
 def is_script_module(module: Any) -> bool:
     """Whether *module* is a scripted or traced one."""
     return isinstance(module, torch.jit.ScriptModule)
+
+
+def assert_bool(condition: bool, message: str) -> None:
+    """What scripted code runs for ``torch._assert``."""
+    assert condition, message

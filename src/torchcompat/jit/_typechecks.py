@@ -18,7 +18,8 @@ def is_of(value: Any, kind: Any) -> bool:
         raise RuntimeError(f"target_type must be a type or a tuple of types, got {kind!r}")
     if any(kind is bare for bare in _BARE):
         raise RuntimeError(f"target_type must say what is in a {getattr(kind, '__name__', kind)}, as List[int] does")
-    origin, inner = getattr(kind, "__origin__", None), getattr(kind, "__args__", None) or ()
+    origin: Any = getattr(kind, "__origin__", None)
+    inner = getattr(kind, "__args__", None) or ()
     if origin is typing.Union:
         return any(value is None if each is type(None) else is_of(value, each) for each in inner)
     if origin in _CONTAINERS:
