@@ -79,7 +79,6 @@ class Shim:
             older torch has the name.
         native: torch's object, or None. It may be there and still be too old.
         fallback: ours.
-        doc: what it says of itself; a value says nothing, so that a constant is declared with it.
         public: what the public name is: *native* or *fallback*.
         why: ``"native"``, ``"missing"``, ``"too old"``, ``"forced"``, ``"wrong"``, ``"override"`` or ``"facade"``.
     """
@@ -105,7 +104,6 @@ class Shim:
         self.wrong = wrong
         self.because = because
         self.reason = reason
-        self.doc: str | None = getattr(fallback, "__doc__", None)
         self.kind = ("override" if because else "polyfill") if path else "facade"
         self.native = _torch.find(path) if path else None
         self.why = self._decide()
@@ -121,6 +119,11 @@ class Shim:
         if not self.meets_contract:
             return "too old"
         return "wrong" if self.wrong else "native"
+
+    @property
+    def doc(self) -> str | None:
+        """What the fallback says of itself."""
+        return getattr(self.fallback, "__doc__", None)
 
     @property
     def is_there(self) -> bool:
@@ -151,7 +154,12 @@ class Constant(Shim):
 
     def __init__(self, name: str, value: Any, path: str, since: str, link: str, doc: str) -> None:
         super().__init__(name, value, path, since, link)
-        self.doc, self.kind = doc, "constant"
+        self.kind, self._doc = "constant", doc
+
+    @property
+    def doc(self) -> str:
+        # A value says nothing of itself.
+        return self._doc
 
     @property
     def is_there(self) -> bool:

@@ -75,11 +75,17 @@ _NO_FLOAT = "an int and a float do not always give a float"
 _NUMPY = Limit("numpy", "a number of NumPy is an AssertionError", on="native", first="2.4", last="2.4")
 
 
-@polyfill("torch.sym_max", "2.4", _SOURCE.format("v2.4.1", 660), limits=[_NUMPY], reason=_NO_FLOAT)
+@polyfill(
+    "torch.sym_max",
+    since="2.4",
+    link=_SOURCE.format("v2.4.1", 660),
+    limits=[_NUMPY],
+    reason=_NO_FLOAT,
+)
 def sym_max(a: Any, b: Any) -> Any:
     """The larger of two numbers: a float if one of them is, an int if both are.
 
-    In torch since 2.4. Fallback: compares the two; torch 2.0 to 2.3 have the methods of numbers that a compiler does not know.
+    In torch since 2.4. Fallback: compares the two, and asks a number that a compiler does not know yet.
 
     Args:
         a, b: ints or floats, NumPy's included.
@@ -90,11 +96,17 @@ def sym_max(a: Any, b: Any) -> Any:
     return _extreme("__sym_max__", max, a, b)
 
 
-@polyfill("torch.sym_min", "2.4", _SOURCE.format("v2.4.1", 685), limits=[_NUMPY], reason=_NO_FLOAT)
+@polyfill(
+    "torch.sym_min",
+    since="2.4",
+    link=_SOURCE.format("v2.4.1", 685),
+    limits=[_NUMPY],
+    reason=_NO_FLOAT,
+)
 def sym_min(a: Any, b: Any) -> Any:
     """The smaller of two numbers: a float if one of them is, an int if both are.
 
-    In torch since 2.4. Fallback: compares the two; torch 2.0 to 2.3 have the methods of numbers that a compiler does not know.
+    In torch since 2.4. Fallback: compares the two, and asks a number that a compiler does not know yet.
 
     Args:
         a, b: ints or floats, NumPy's included.
