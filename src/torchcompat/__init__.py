@@ -14,8 +14,10 @@ if TYPE_CHECKING:
     from . import amp as amp
     from . import attention as attention
     from . import autograd as autograd
+    from . import backends as backends
     from . import compiler as compiler
     from . import cpu as cpu
+    from . import cuda as cuda
     from . import determinism as determinism
     from . import device as device
     from . import distributed as distributed
@@ -31,7 +33,9 @@ if TYPE_CHECKING:
     from . import optim as optim
     from . import overrides as overrides
     from . import precision as precision
+    from . import random as random
     from . import serialization as serialization
+    from . import tensor as tensor
     from . import utils as utils
     from . import xpu as xpu
     from ._every import SHIMS as SHIMS
@@ -147,8 +151,9 @@ __version__ = "0.1.0"
 _attach(
     globals(),
     {
-        "": "_subclasses accelerator amp attention autograd compiler cpu determinism device distributed dtypes export "
-        "func fx jit memory mps nested nn optim overrides precision serialization utils xpu",
+        "": "_subclasses accelerator amp attention autograd backends compiler cpu cuda determinism device distributed "
+        "dtypes export func fx jit memory mps nested nn optim overrides precision random serialization tensor utils "
+        "xpu",
         "_every": "SHIMS",
         "_functions.checks": "_assert _check _check_index _check_is_size _check_not_implemented _check_tensor_all "
         "_check_type _check_value _check_with",
