@@ -14,8 +14,10 @@ if TYPE_CHECKING:
     from . import amp as amp
     from . import attention as attention
     from . import autograd as autograd
+    from . import backends as backends
     from . import compiler as compiler
     from . import cpu as cpu
+    from . import cuda as cuda
     from . import determinism as determinism
     from . import device as device
     from . import distributed as distributed
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from . import export as export
     from . import func as func
     from . import fx as fx
+    from . import jit as jit
     from . import library as library
     from . import memory as memory
     from . import mps as mps
@@ -31,7 +34,9 @@ if TYPE_CHECKING:
     from . import optim as optim
     from . import overrides as overrides
     from . import precision as precision
+    from . import random as random
     from . import serialization as serialization
+    from . import tensor as tensor
     from . import utils as utils
     from . import xpu as xpu
     from ._every import SHIMS as SHIMS
@@ -212,6 +217,28 @@ if TYPE_CHECKING:
     from ._functions._splits import hsplit as hsplit
     from ._functions._splits import tensor_split as tensor_split
     from ._functions._splits import vsplit as vsplit
+    from ._functions.checks import _assert as _assert
+    from ._functions.checks import _check as _check
+    from ._functions.checks import _check_index as _check_index
+    from ._functions.checks import _check_is_size as _check_is_size
+    from ._functions.checks import _check_not_implemented as _check_not_implemented
+    from ._functions.checks import _check_tensor_all as _check_tensor_all
+    from ._functions.checks import _check_type as _check_type
+    from ._functions.checks import _check_value as _check_value
+    from ._functions.checks import _check_with as _check_with
+    from ._functions.constants import e as e
+    from ._functions.constants import inf as inf
+    from ._functions.constants import nan as nan
+    from ._functions.constants import newaxis as newaxis
+    from ._functions.constants import pi as pi
+    from ._functions.symbolic import sym_float as sym_float
+    from ._functions.symbolic import sym_int as sym_int
+    from ._functions.symbolic import sym_ite as sym_ite
+    from ._functions.symbolic import sym_max as sym_max
+    from ._functions.symbolic import sym_min as sym_min
+    from ._functions.symbolic import sym_not as sym_not
+    from ._functions.symbolic import sym_sqrt as sym_sqrt
+    from ._functions.symbolic import sym_sum as sym_sum
     from ._meshgrid import meshgrid as meshgrid
     from ._newer import SymBool as SymBool
     from ._newer import SymFloat as SymFloat
@@ -302,9 +329,9 @@ __version__ = "0.1.0"
 _attach(
     globals(),
     {
-        "": "_subclasses accelerator amp attention autograd compiler cpu determinism device distributed "
-        "dtypes export func fx library memory mps nested nn optim overrides precision serialization utils "
-        "xpu",
+        "": "_subclasses accelerator amp attention autograd backends compiler cpu cuda determinism device "
+        "distributed dtypes export func fx jit library memory mps nested nn optim overrides precision "
+        "random serialization tensor utils xpu",
         "_every": "SHIMS",
         "_functions._dims": "adjoint broadcast_to fliplr flipud moveaxis movedim permute ravel squeeze "
         "swapaxes swapdims tile unflatten",
@@ -339,6 +366,10 @@ _attach(
         "_functions._spellings": "absolute greater greater_equal less less_equal multiply negative "
         "not_equal positive square subtract",
         "_functions._splits": "dsplit hsplit tensor_split vsplit",
+        "_functions.checks": "_assert _check _check_index _check_is_size _check_not_implemented "
+        "_check_tensor_all _check_type _check_value _check_with",
+        "_functions.constants": "e inf nan newaxis pi",
+        "_functions.symbolic": "sym_float sym_int sym_ite sym_max sym_min sym_not sym_sqrt sym_sum",
         "_meshgrid": "meshgrid",
         "_newer": "SymBool SymFloat SymInt _grouped_mm _scaled_mm bits16 bits1x8 bits2x4 bits4x2 bits8 "
         "channels_last_3d float4_e2m1fn_x2 float8_e4m3fn float8_e4m3fnuz float8_e5m2 float8_e5m2fnuz "

@@ -20,8 +20,8 @@ from torchcompat._shim import NEWEST, OLDEST, Limit, Shim, is_forced, minor
 ROWS = [pytest.param(shim, id=name) for name, shim in sorted(SHIMS.items())]
 TWINS = [row for row in ROWS if row.values[0].path is not None]
 # A placeholder takes any arguments: tests/meta/test_absent.py has what must hold of it.
-DEFINED = [row for row in TWINS if row.values[0].kind != "absent"]
-POLYFILLS = [row for row in TWINS if row.values[0].kind == "polyfill"]
+DEFINED = [row for row in TWINS if row.values[0].kind not in ("absent", "constant")]
+POLYFILLS = [row for row in TWINS if row.values[0].kind in ("polyfill", "constant")]
 PUBLIC_MODULES = [
     module.name
     for module in walk_packages(torchcompat.__path__, "torchcompat.")
@@ -44,11 +44,11 @@ def test_the_public_name_is_what_the_table_says(shim):
 def test_a_native_that_meets_the_contract_is_the_public_name_itself(shim):
     native = shim.native
     # Torch 2.0 has torch.mps only once somebody imports it, as a test may have done since.
-    if native is not None or torch_version[:2] >= minor(shim.since):
+    if shim.is_there or torch_version[:2] >= minor(shim.since):
         assert native is _torch.find(shim.path)
     if is_forced(shim.name):
         assert (shim.public, shim.why) == (shim.fallback, "forced")
-    elif native is None:
+    elif not shim.is_there:
         assert (shim.public, shim.why) == (shim.fallback, "missing")
     elif torch_version[:2] < minor(shim.since):
         assert (shim.public, shim.why) == (shim.fallback, "too old")
@@ -74,7 +74,7 @@ def test_since(shim):
     assert OLDEST < minor(shim.since) <= NEWEST
     assert shim.link.startswith("https://github.com/pytorch/pytorch/")
     if torch_version[:2] >= minor(shim.since):
-        assert shim.native is not None, f"the table says that torch has it since {shim.since}"
+        assert shim.is_there, f"the table says that torch has it since {shim.since}"
 
 
 @pytest.mark.parametrize("shim", ROWS)
@@ -91,7 +91,7 @@ def test_limits_are_whole(shim):
 
 @pytest.mark.parametrize("shim", ROWS)
 def test_documented(shim):
-    doc = re.sub(r"\s+", " ", inspect.getdoc(shim.fallback) or "")
+    doc = re.sub(r"\s+", " ", inspect.cleandoc(shim.doc or ""))
     if shim.path is not None:
         assert f"In torch since {shim.since}." in doc
         assert re.search(r"Fallback: \S.*\.", doc)
