@@ -142,13 +142,14 @@ def read(walk: Walk, one: Deferred) -> None:
 def construct(cls: LocalClass, state: State) -> None:
     """Bind what a constructor has left in `self`."""
     prefix = f"{state.scope.instance}."
+    elsewhere = stored_in(cls.node, False)
     for key, value in list(state.scope.names.items()):
         if not key.startswith(prefix):
             continue
         name = key[len(prefix) :]
         if state.ended:
             value = choice([(state.reach & ~state.ended, value), (state.ended, None)])
-        if name in stored_in(cls.node, False) and not isinstance(value, (Instance, LocalInstance)):
+        if name in elsewhere and not isinstance(value, (Instance, LocalInstance)):
             value = None  # other methods may bind something else
         if name in cls.constructed or isinstance(cls.names.get(name), Function):  # which may be a property
             cls.bind(name, value)

@@ -19,10 +19,14 @@ ON_DEMAND = (
 
 
 class Shim(NamedTuple):
-    """torchcompat's name for one of torch's, and the oldest torch on which it works."""
+    """torchcompat's name for one of torch's, and the oldest torch on which it works.
+
+    Where it *is_absent*, older torch has only a placeholder, to import and to test with.
+    """
 
     name: str
     oldest: str
+    is_absent: bool = False
 
 
 @functools.lru_cache(maxsize=None)
@@ -30,7 +34,13 @@ def load() -> dict[str, Shim]:
     """{torch's name: shim}."""
     text = Path(__file__).with_name("shims.txt").read_text(encoding="utf-8")
     rows = (line.split() for line in text.splitlines() if not line.startswith("#"))
-    return {torch: Shim(ours, oldest) for torch, ours, oldest in rows}
+    return {torch: Shim(ours, oldest, kind == ["absent"]) for torch, ours, oldest, *kind in rows}
+
+
+@functools.lru_cache(maxsize=None)
+def absent() -> frozenset[str]:
+    """The names of torchcompat that are placeholders on older torch."""
+    return frozenset(shim.name for shim in load().values() if shim.is_absent)
 
 
 @functools.lru_cache(maxsize=None)
