@@ -93,11 +93,17 @@ def read(folder, name, version, folders):
         for problem in outcome.problems:
             print(problem, file=sys.stderr)
         findings += [[one.name, one.parameter, one.missing, one.shim] for one, *_ in outcome.results]
-    found = {"declared": declared(home), "files": len(files), "findings": findings}
+    found = {"declared": asks_for(home), "files": len(files), "findings": findings}
     out.write_text(json.dumps(found), encoding="utf-8")
     shutil.rmtree(home)
     print(f"{release}: {len(files)} files, {len(findings)} uses, {time.monotonic() - started:.0f} s", flush=True)
     return found
+
+
+def asks_for(home):
+    """The torch that a release declares, in a cell of the table."""
+    by_extra = declared(home, by_extras=True)
+    return declared(home) or (by_extra and f"{by_extra} (extra)")
 
 
 def library(name, version, found):
@@ -135,7 +141,8 @@ def library_row(one):
     """A library's row."""
     covered = len(one.uses) - len(one.remaining)
     floors = ends(one.uses), ends(one.remaining)
-    return row(one.name, one.version, one.declared, *floors, len(one.uses), share(covered, len(one.uses)), held_by(one.remaining))
+    counts = len(one.uses), share(covered, len(one.uses))
+    return row(one.name, one.version, one.declared or "-", *floors, *counts, held_by(one.remaining))
 
 
 def page(libraries):

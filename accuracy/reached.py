@@ -9,9 +9,14 @@ from torchcompat_check.history import load
 # The kinds of use that are not called after the module that they are in.
 TOP, TENSOR, MODULE, LAYERS = "functions and dtypes of torch itself", "methods of Tensor", "methods of Module", "nn"
 FUNCTIONAL = "nn.functional"
-OWNERS = {"torch.Tensor": TENSOR, "torch.nn.Module": MODULE, "torch.nn.modules.module.Module": MODULE}
-# Modules of torch that only define what torch itself offers.
-INNER = ("functional", "_tensor", "_C", "_VariableFunctions")
+OWNERS = {
+    "torch.Tensor": TENSOR,
+    "torch._C._TensorBase": TENSOR,
+    "torch.nn.Module": MODULE,
+    "torch.nn.modules.module.Module": MODULE,
+}
+# A module that only defines what torch itself offers.
+INNER = ("functional",)
 # What the floors are held to.
 OLD, NEW = "1.13", "2.0"
 MOST = 4
@@ -53,15 +58,14 @@ class Library(NamedTuple):
 
 def kind_of(name: str) -> str:
     """The kind of use that a name of torch is: called after its module, but for a few."""
-    owner = name.rpartition(".")[0]
-    if owner in OWNERS:
-        return OWNERS[owner]
+    entry = load().find(name)
+    for one in (name, entry.home if entry is not None else ""):
+        if one.rpartition(".")[0] in OWNERS:
+            return OWNERS[one.rpartition(".")[0]]
     parts = name.split(".")
     if len(parts) > 2 and parts[1] == "nn":
         return FUNCTIONAL if parts[2] == "functional" else LAYERS
-    if len(parts) < 2 or (len(parts) == 2 and not is_module(name)):
-        return TOP
-    return TENSOR if parts[1] == "Tensor" else MODULE if name.startswith("torch.nn.Module.") else parts[1]
+    return parts[1] if len(parts) > 1 and is_module(".".join(parts[:2])) and parts[1] not in INNER else TOP
 
 
 def is_module(name: str) -> bool:

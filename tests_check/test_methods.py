@@ -57,7 +57,7 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize("before, after", list(CASES.values()), ids=list(CASES))
+@pytest.mark.parametrize(("before", "after"), list(CASES.values()), ids=list(CASES))
 def test_a_method_becomes_a_function(before, after):
     pytest.importorskip("libcst", reason="--fix needs LibCST, which needs Python 3.9")
     source = "import torch\n" + before
@@ -92,7 +92,7 @@ def test_what_is_not_sure_to_be_the_same_stays(source):
 
 
 @pytest.mark.parametrize(
-    "source, why",
+    ("source", "why"),
     [
         ("if cond:\n    import torch\ntorch.ones(2).square()\n", "torch is not imported at the top of the file"),
         ("import torch\ntorchcompat = 1\ntorch.ones(2).square()\n", "`torchcompat` means something else there"),

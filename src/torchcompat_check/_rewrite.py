@@ -164,7 +164,8 @@ class Rewriter(cst.CSTTransformer):
 
     def _as_function(self, findings: list[Finding], original: cst.Call, updated: cst.Call) -> cst.Call:
         """`x.amax(1)` as `torchcompat.amax(x, 1)`, if that may be."""
-        assert isinstance(original.func, cst.Attribute) and isinstance(updated.func, cst.Attribute)
+        assert isinstance(original.func, cst.Attribute)
+        assert isinstance(updated.func, cst.Attribute)
         why = "" if self._has_torch else NO_TORCH
         why = why or ("" if self._of.is_ours(original.func) else HIDDEN)
         why = why or (COMMENTED if "#" in cst.Module([]).code_for_node(original.func.dot) else "")

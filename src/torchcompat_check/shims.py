@@ -19,28 +19,27 @@ ON_DEMAND = (
 
 
 class Shim(NamedTuple):
-    """torchcompat's name for one of torch's, and the oldest torch on which it works.
-
-    Where it *is_absent*, older torch has only a placeholder, to import and to test with.
-    """
+    """torchcompat's name for one of torch's, and the oldest torch on which it works."""
 
     name: str
     oldest: str
-    is_absent: bool = False
+
+
+def _rows() -> list[list[str]]:
+    text = Path(__file__).with_name("shims.txt").read_text(encoding="utf-8")
+    return [line.split() for line in text.splitlines() if not line.startswith("#")]
 
 
 @functools.lru_cache(maxsize=None)
 def load() -> dict[str, Shim]:
     """{torch's name: shim}."""
-    text = Path(__file__).with_name("shims.txt").read_text(encoding="utf-8")
-    rows = (line.split() for line in text.splitlines() if not line.startswith("#"))
-    return {torch: Shim(ours, oldest, kind == ["absent"]) for torch, ours, oldest, *kind in rows}
+    return {torch: Shim(ours, oldest) for torch, ours, oldest, *_ in _rows()}
 
 
 @functools.lru_cache(maxsize=None)
 def absent() -> frozenset[str]:
-    """The names of torchcompat that are placeholders on older torch."""
-    return frozenset(shim.name for shim in load().values() if shim.is_absent)
+    """The names of torchcompat that are placeholders on older torch, to import and to test with."""
+    return frozenset(ours for _, ours, _, *kind in _rows() if kind == ["absent"])
 
 
 @functools.lru_cache(maxsize=None)

@@ -179,9 +179,10 @@ class Uses:
 
     def stands_for(self, node: ast.Call, name: str, function: Entry) -> None:
         """The method *name* that is called here does what *function* does, and so does torchcompat's, for all of it."""
-        arguments = [(one, parameter) for one in node.args for parameter in function.parameters or ()]
-        arguments += [(one, one.arg) for one in node.keywords if one.arg is not None]
-        keys = [(*self._place(one)[:2], name, parameter) for one, parameter in [(node.func, ""), *arguments]]
+        parts: list[tuple[ast.AST, str]] = [(node.func, "")]
+        parts += [(one, parameter) for one in node.args for parameter in function.parameters or ()]
+        parts += [(one, one.arg) for one in node.keywords if one.arg is not None]
+        keys = [(*self._place(one)[:2], name, parameter) for one, parameter in parts]
         found = {key: self.findings[key] for key in keys if key in self.findings}
         shims_ = {key: self._shim(function, one.parameter, one.missing) for key, one in found.items()}
         if all(shims_.values()):
