@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Sequence
 from . import decorators, telling, versions
 from ._minors import ALL
 from .callers import defaults
+from .nodes import walk_tree
 from .scope import Scope
 from .uses import Frame
 from .values import (
@@ -163,7 +164,7 @@ def stored_in(node: ast.ClassDef, by_constructors: bool) -> set[str]:
     functions = (ast.FunctionDef, ast.AsyncFunctionDef)
     methods = [one for one in node.body if isinstance(one, functions)]
     wanted = [one for one in methods if (one.name in CONSTRUCTORS) == by_constructors]
-    nodes = (inner for one in wanted for inner in ast.walk(one) if isinstance(inner, ast.Attribute))
+    nodes = (inner for one in wanted for inner in walk_tree(one) if isinstance(inner, ast.Attribute))
     return {inner.attr for inner in nodes if isinstance(inner.ctx, ast.Store)}
 
 
