@@ -180,6 +180,17 @@ class Uses:
         if places and node.args and not entry.overloaded:
             self._positional(node.args[skip:], entry, reach, direct)
 
+    def stands_for(self, node: ast.Call, name: str, function: Entry) -> None:
+        """The method *name* that is called here does what *function* does, and so does torchcompat's, for all of it."""
+        parts: list[tuple[ast.AST, str]] = [(node.func, "")]
+        parts += [(one, parameter) for one in node.args for parameter in function.parameters or ()]
+        parts += [(one, one.arg) for one in node.keywords if one.arg is not None]
+        keys = [(*self._place(one)[:2], name, parameter) for one, parameter in parts]
+        found = {key: self.findings[key] for key in keys if key in self.findings}
+        shims_ = {key: self._shim(function, one.parameter, one.missing) for key, one in found.items()}
+        if all(shims_.values()):
+            self.findings.update((key, one._replace(shim=shims_[key])) for key, one in found.items())
+
     def _refused(self, node: ast.Call, entry: Entry) -> bool:
         """Whether the shim does not take this call, as the newest torch would not; it solves nothing here, then."""
         shim = shims.find(self.history, entry.name)

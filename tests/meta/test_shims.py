@@ -23,9 +23,7 @@ TWINS = [row for row in ROWS if row.values[0].path is not None]
 DEFINED = [row for row in TWINS if row.values[0].kind not in ("absent", "constant")]
 POLYFILLS = [row for row in TWINS if row.values[0].kind in ("polyfill", "constant")]
 PUBLIC_MODULES = [
-    module.name
-    for module in walk_packages(torchcompat.__path__, "torchcompat.")
-    if _shim.is_public(module.name)
+    module.name for module in walk_packages(torchcompat.__path__, "torchcompat.") if _shim.is_public(module.name)
 ]
 
 

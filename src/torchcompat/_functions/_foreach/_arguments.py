@@ -158,7 +158,9 @@ def _check_dtype(function: str, rule: str, tensor: Tensor, values: Sequence[Any]
     if rule == "floating" and _rank(result) < 2:
         result = torch.get_default_dtype()
     if _rank(result) > _rank(tensor.dtype):
-        raise RuntimeError(f"{function}(): a result of {result} cannot be cast to the {tensor.dtype} that is written to")
+        raise RuntimeError(
+            f"{function}(): a result of {result} cannot be cast to the {tensor.dtype} that is written to"
+        )
 
 
 def is_inexact(tensor: Tensor) -> bool:

@@ -247,7 +247,9 @@ def _factors(full: str, count: int, value: Any, scalars: Any) -> tuple[str, Any,
         if value.dim() != 1:
             raise RuntimeError(f"{full}(): scalars must have one dimension, got shape {tuple(value.shape)}")
         if len(value) != count:
-            raise RuntimeError(f"{full}(): scalars must hold as many numbers as there are tensors, {count}, got {len(value)}")
+            raise RuntimeError(
+                f"{full}(): scalars must hold as many numbers as there are tensors, {count}, got {len(value)}"
+            )
         return "Tensor", value, value.tolist()
     numbers = given.number_list(full, "scalars", value, count)
     return "ScalarList", numbers, numbers
@@ -264,7 +266,9 @@ def pointwise(name: str, since: str, link: str, limits: Sequence[Limit] = (), re
     full = "_foreach_" + name
     step, kernel_of = ops.pointwise(name), kernels(full, since)
 
-    def out_of_place(self: Any, tensor1: Any, tensor2: Any, value: Any = 1, *, scalars: Any = None) -> tuple[Tensor, ...]:
+    def out_of_place(
+        self: Any, tensor1: Any, tensor2: Any, value: Any = 1, *, scalars: Any = None
+    ) -> tuple[Tensor, ...]:
         lists = _pointwise_lists(full, self, tensor1, tensor2)
         kind, passed, factors = _factors(full, len(lists[0]), value, scalars)
         kernel = kernel_of.get(kind)

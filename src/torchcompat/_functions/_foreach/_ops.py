@@ -184,7 +184,9 @@ def pointwise(name: str) -> Step:
         operands = promote(tensor, first, second)
         if not (operands[0].dtype.is_floating_point or is_complex(operands[0].dtype)):
             if name == "addcdiv":
-                raise RuntimeError("_foreach_addcdiv: integer division is not supported; make one of them floating point")
+                raise RuntimeError(
+                    "_foreach_addcdiv: integer division is not supported; make one of them floating point"
+                )
             value = int(value)
         return function(*operands, value=value)
 
@@ -258,5 +260,7 @@ def clone(tensor: Tensor, memory_format: Any) -> Tensor:
     if memory_format is torch.contiguous_format:
         return tensor.contiguous() if not tensor.is_contiguous() else tensor.clone()
     if memory_format not in (None, getattr(torch, "preserve_format", None)):
-        raise UnsupportedError(f"_foreach_clone: memory_format={memory_format} needs torch 1.5, this is {torch.__version__}")
+        raise UnsupportedError(
+            f"_foreach_clone: memory_format={memory_format} needs torch 1.5, this is {torch.__version__}"
+        )
     return tensor.clone()
