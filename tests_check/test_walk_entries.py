@@ -188,6 +188,20 @@ INSTANCES = {
             if not isinstance(x, DTensor):
                 return torch.compile(f)  # > torch.compile 2.0-
     """,
+    "a call of what older torch has a placeholder for": """
+        import torch.fx  # > torch.fx 1.8-
+        from torch.distributed.fsdp import fully_shard  # > torch.distributed.fsdp.fully_shard 2.6-
+        try:
+            from torch.distributed.tensor import DTensor
+        except ImportError:
+            DTensor = None
+        def sharded(model, x):
+            fully_shard(model)  # > torch.distributed.fsdp.fully_shard 2.6-
+            torch.fx.GraphModule(model, x)  # > torch.fx.GraphModule 1.8-
+            if DTensor is not None and isinstance(x, DTensor):
+                return DTensor(x)
+            return fully_shard
+    """,
     "a class that may be something else": """
         import torch
         try:
