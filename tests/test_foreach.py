@@ -10,7 +10,7 @@ import pytest
 import torch
 from assertions import close
 
-from torchcompat import SHIMS, at_least
+from torchcompat import SHIMS
 
 VALUES = [[1.25, -2.75, 0.25], [[0.375], [3.125]]]
 POSITIVE = [[0.5, 0.25, 0.75], [[0.125], [0.875]]]
@@ -387,7 +387,12 @@ class Pointwise(Laws):
     def test_every_kind_of_factor(self, impl):
         lists = tensors(VALUES), tensors(OTHERS)
         packed = torch.tensor([2.0, -0.5], dtype=torch.float64)
-        for factors, plain in ((2, [2, 2]), ([2.0, -0.5], [2.0, -0.5]), ((2, -0.5), [2.0, -0.5]), (packed, [2.0, -0.5])):
+        for factors, plain in (
+            (2, [2, 2]),
+            ([2.0, -0.5], [2.0, -0.5]),
+            ((2, -0.5), [2.0, -0.5]),
+            (packed, [2.0, -0.5]),
+        ):
             compare(impl(tensors(self.values), *lists, factors), self.expected(arrays(self.values), plain))
         compare(impl(tensors(self.values), *lists), self.expected(arrays(self.values), [1, 1]))
         compare(impl(tensors(self.values), *lists, value=3), self.expected(arrays(self.values), [3, 3]))
@@ -402,7 +407,12 @@ class Pointwise(Laws):
         with pytest.raises(TypeError):
             impl(given, *lists, 2, scalars=[1, 2])
         packed = torch.ones(2, 1), torch.ones(3), torch.tensor(1.0)
-        for bad in ((lists[0][:1], lists[1]), (lists[0], lists[1][:1]), (*lists, [1.0]), *((*lists, x) for x in packed)):
+        for bad in (
+            (lists[0][:1], lists[1]),
+            (lists[0], lists[1][:1]),
+            (*lists, [1.0]),
+            *((*lists, x) for x in packed),
+        ):
             with pytest.raises(RuntimeError):
                 impl(given, *bad)
         compare(given, arrays(self.values))

@@ -228,7 +228,13 @@ class TestMm:
 
     def test_refused(self, impl):
         ones = torch.ones(2, 2)
-        for bad in (([], []), ([ones], []), ([ones], [ones, ones]), ([torch.ones(2)], [ones]), ([ones], [ones.double()])):
+        for bad in (
+            ([], []),
+            ([ones], []),
+            ([ones], [ones, ones]),
+            ([torch.ones(2)], [ones]),
+            ([ones], [ones.double()]),
+        ):
             with pytest.raises(RuntimeError):
                 impl(*bad)
         for bad in ((ones, [ones]), ([ones], ones), ([ones], [1])):

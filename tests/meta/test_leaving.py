@@ -16,9 +16,7 @@ from torchcompat._shim import FORCED, NEWEST, is_public
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 MODULES = ["torchcompat"] + [
-    module.name
-    for module in walk_packages(torchcompat.__path__, "torchcompat.")
-    if is_public(module.name)
+    module.name for module in walk_packages(torchcompat.__path__, "torchcompat.") if is_public(module.name)
 ]
 
 

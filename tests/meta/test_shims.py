@@ -21,9 +21,7 @@ ROWS = [pytest.param(shim, id=name) for name, shim in sorted(SHIMS.items())]
 TWINS = [row for row in ROWS if row.values[0].path is not None]
 POLYFILLS = [row for row in TWINS if row.values[0].kind == "polyfill"]
 PUBLIC_MODULES = [
-    module.name
-    for module in walk_packages(torchcompat.__path__, "torchcompat.")
-    if _shim.is_public(module.name)
+    module.name for module in walk_packages(torchcompat.__path__, "torchcompat.") if _shim.is_public(module.name)
 ]
 
 

@@ -88,16 +88,11 @@ def one_of(function: str, **given: Any) -> tuple[str, Any]:
 
 def records(*values: Any) -> bool:
     """Whether autograd records what is done with the tensors among *values*."""
-    if not torch.is_grad_enabled():
-        return False
-    for value in values:
-        if isinstance(value, Tensor) and value.requires_grad:
-            return True
-    return False
+    return torch.is_grad_enabled() and any(isinstance(value, Tensor) and value.requires_grad for value in values)
 
 
 def is_plain(tensors: Sequence[Tensor], *lists: Sequence[Any]) -> bool:
-    """Whether all are plain tensors of one floating-point dtype, the operands of the shape of theirs, or real numbers."""
+    """Whether all are plain tensors of one floating-point dtype, and operands of the same shapes or real numbers."""
     dtype = tensors[0].dtype
     if not dtype.is_floating_point:
         return False
@@ -123,8 +118,8 @@ PLAIN = (Tensor, torch.nn.Parameter)
 def check_in_place(function: str, rule: str, rows: Iterable[Sequence[Any]]) -> None:
     """Raise what writing would raise in the middle: each row is a tensor that is written to, and its operands.
 
-    *rule* says which dtype the result has: "same" as the tensor, "promoted", "floating", "alike" (all have one dtype), or
-    "any", which is cast.
+    *rule* says which dtype the result has: "same" as the tensor, "promoted", "floating", "alike" (all have one dtype),
+    or "any", which is cast.
     """
     recording = torch.is_grad_enabled()
     tracing = torch._C._get_tracing_state() is not None  # sizes are no numbers then
@@ -158,7 +153,9 @@ def _check_dtype(function: str, rule: str, tensor: Tensor, values: Sequence[Any]
     if rule == "floating" and _rank(result) < 2:
         result = torch.get_default_dtype()
     if _rank(result) > _rank(tensor.dtype):
-        raise RuntimeError(f"{function}(): a result of {result} cannot be cast to the {tensor.dtype} that is written to")
+        raise RuntimeError(
+            f"{function}(): a result of {result} cannot be cast to the {tensor.dtype} that is written to"
+        )
 
 
 def is_inexact(tensor: Tensor) -> bool:

@@ -57,7 +57,13 @@ def kernels(name: str, since: str) -> dict[str, Any]:
 def documentation(summary: str, since: str, fallback: str, arguments: Sequence[str], in_place: bool) -> str:
     """The docstring."""
     several = len(arguments) > 1
-    what = "lists are of different lengths" if several else "or an integer tensor cannot hold the result" if in_place else ""
+    what = (
+        "lists are of different lengths"
+        if several
+        else "or an integer tensor cannot hold the result"
+        if in_place
+        else ""
+    )
     if several and in_place:
         what += ", or a tensor cannot hold the result, whose shape or dtype is another: nothing has been written then"
     return DOCUMENTATION.format(

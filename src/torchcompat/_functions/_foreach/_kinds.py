@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Callable, Sequence
+from typing import TYPE_CHECKING, Any, Sequence
 
 import torch
 from torch import Tensor
@@ -31,18 +31,20 @@ def _fallback(name: str) -> str:
 
 def may_use(kernel: Any, *lists: Sequence[Any]) -> bool:
     """Whether torch's own *kernel* gives what the loop gives, derivatives included. It may be None."""
-    return kernel is not None and is_simple(*lists) and not compiling()
+    return kernel is not None and is_simple(*lists)
 
 
 def is_simple(*lists: Sequence[Any]) -> bool:
-    """Whether there is nothing to promote, to broadcast, to differentiate or to trace."""
-    tracing = torch._C._get_tracing_state() is not None
-    return not tracing and given.is_plain(*lists) and not any(given.records(*values) for values in lists)
+    """Whether there is nothing to promote, to broadcast or to differentiate, and no compiler or tracer that listens."""
+    if compiling() or torch._C._get_tracing_state() is not None:
+        return False
+    return given.is_plain(*lists) and not any(given.records(*values) for values in lists)
 
 
 def check(function: str, rule: str, *lists: Sequence[Any]) -> None:
     """Raise before anything is written what writing would raise in the middle."""
-    if not is_simple(*lists):
+    # The compiler raises before it runs anything.
+    if not is_simple(*lists) and not compiling():
         given.check_in_place(function, rule, zip(*lists))
 
 
@@ -247,7 +249,9 @@ def _factors(full: str, count: int, value: Any, scalars: Any) -> tuple[str, Any,
         if value.dim() != 1:
             raise RuntimeError(f"{full}(): scalars must have one dimension, got shape {tuple(value.shape)}")
         if len(value) != count:
-            raise RuntimeError(f"{full}(): scalars must hold as many numbers as there are tensors, {count}, got {len(value)}")
+            raise RuntimeError(
+                f"{full}(): scalars must hold as many numbers as there are tensors, {count}, got {len(value)}"
+            )
         return "Tensor", value, value.tolist()
     numbers = given.number_list(full, "scalars", value, count)
     return "ScalarList", numbers, numbers
@@ -264,7 +268,9 @@ def pointwise(name: str, since: str, link: str, limits: Sequence[Limit] = (), re
     full = "_foreach_" + name
     step, kernel_of = ops.pointwise(name), kernels(full, since)
 
-    def out_of_place(self: Any, tensor1: Any, tensor2: Any, value: Any = 1, *, scalars: Any = None) -> tuple[Tensor, ...]:
+    def out_of_place(
+        self: Any, tensor1: Any, tensor2: Any, value: Any = 1, *, scalars: Any = None
+    ) -> tuple[Tensor, ...]:
         lists = _pointwise_lists(full, self, tensor1, tensor2)
         kind, passed, factors = _factors(full, len(lists[0]), value, scalars)
         kernel = kernel_of.get(kind)
@@ -299,5 +305,5 @@ def pointwise_(name: str, since: str, link: str, limits: Sequence[Limit] = (), r
     return made
 
 
-def _call(kernel: Callable[..., Any], kind: str, lists: Sequence[Any], passed: Any) -> Any:
+def _call(kernel: Any, kind: str, lists: Sequence[Any], passed: Any) -> Any:
     return kernel(*lists, value=passed) if kind == "Scalar" else kernel(*lists, passed)

@@ -92,7 +92,11 @@ def lerp(since: str, link: str, limits: Sequence[Limit] = (), reason: str = "") 
         return tuple([ops.lerp(*row) for row in zip(*lists)])
 
     doc = documentation(
-        "Interpolate between the tensors of two lists.", since, "a loop over the tensors, with ``torch.lerp``.", LERP, False
+        "Interpolate between the tensors of two lists.",
+        since,
+        "a loop over the tensors, with ``torch.lerp``.",
+        LERP,
+        False,
     )
     made: Lerp = declare(out_of_place, full, since, link, doc, limits, reason)
     return made
