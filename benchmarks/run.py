@@ -8,7 +8,18 @@ import torch
 
 import torchcompat
 
-NAMES = ["import_cost", "call_overhead", "functional_call", "func", "attention", "encoder", "optim", "clip", "load"]
+NAMES = [
+    "import_cost",
+    "call_overhead",
+    "functional_call",
+    "func",
+    "attention",
+    "encoder",
+    "optim",
+    "clip",
+    "foreach",
+    "load",
+]
 
 
 def main(names):

@@ -19,9 +19,9 @@ def tensor_list(function: str, name: str, value: Any, count: int | None = None) 
     """*value*, a list or tuple of tensors: at least one of them, or *count*."""
     if not isinstance(value, (list, tuple)):
         raise TypeError(f"{function}(): {name} must be a list or tuple of tensors, got {type(value).__name__}")
-    for position, each in enumerate(value):
+    for each in value:
         if not isinstance(each, Tensor):
-            raise TypeError(f"{function}(): {name}[{position}] must be a Tensor, got {type(each).__name__}")
+            raise TypeError(f"{function}(): {name} must hold tensors only, got {type(each).__name__}")
     if not value:
         raise RuntimeError(f"{function}(): {name} must have at least one tensor, got an empty list")
     _check_count(function, name, value, count)
@@ -100,15 +100,17 @@ def is_plain(tensors: Sequence[Tensor], *lists: Sequence[Any]) -> bool:
         if tensor.dtype is not dtype or type(tensor) not in PLAIN:
             return False
     for values in lists:
+        if not isinstance(values[0], Tensor):
+            if any(type(value) not in REAL for value in values):
+                return False
+            continue
         for tensor, value in zip(tensors, values):
-            if isinstance(value, Tensor):
-                if value.dtype is not dtype or value.shape != tensor.shape or type(value) not in PLAIN:
-                    return False
-            elif type(value) not in (int, float, bool):
+            if value.dtype is not dtype or type(value) not in PLAIN or value.shape != tensor.shape:
                 return False
     return True
 
 
+REAL = (float, int, bool)
 PLAIN = (Tensor, torch.nn.Parameter)
 
 
