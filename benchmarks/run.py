@@ -8,18 +8,8 @@ import torch
 
 import torchcompat
 
-NAMES = [
-    "import_cost",
-    "call_overhead",
-    "functional_call",
-    "func",
-    "attention",
-    "encoder",
-    "optim",
-    "clip",
-    "foreach",
-    "load",
-]
+NAMES = ["import_cost", "call_overhead", "functional_call", "func", "attention", "encoder", "optim", "clip", "load"]
+NAMES += ["foreach", "parity"]
 
 
 def main(names):

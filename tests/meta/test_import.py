@@ -166,8 +166,9 @@ def test_a_name_may_be_asked_for_first_in_a_compiled_function():
 
 def test_a_star_import_brings_every_name():
     run_python("""
-        import torchcompat
+        import builtins, torchcompat
         from torchcompat import *
         assert {"no_grad", "nn", "at_least", "SHIMS"} <= set(torchcompat.__all__) <= set(dir(torchcompat))
-        assert all(globals()[name] is getattr(torchcompat, name) for name in torchcompat.__all__)
+        # As a star import of torch does, it brings an `all` of tensors.
+        assert builtins.all(globals()[name] is getattr(torchcompat, name) for name in torchcompat.__all__)
     """)
