@@ -10,7 +10,7 @@ import pytest
 import torch
 from assertions import close
 
-from torchcompat import SHIMS, at_least
+from torchcompat import SHIMS
 
 VALUES = [[1.25, -2.75, 0.25], [[0.375], [3.125]]]
 POSITIVE = [[0.5, 0.25, 0.75], [[0.125], [0.875]]]

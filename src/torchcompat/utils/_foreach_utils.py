@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Dict, List, Optional, Tuple
+from typing import List, Optional
 
 import torch
 from torch import Tensor
@@ -69,7 +69,7 @@ def _get_fused_kernels_supported_devices() -> list[str]:
 )
 def _group_tensors_by_device_and_dtype(
     tensorlistlist: TensorListList, with_indices: bool = False
-) -> Dict[Tuple[torch.device, torch.dtype], Tuple[TensorListList, Indices]]:
+) -> dict[tuple[torch.device, torch.dtype], tuple[TensorListList, Indices]]:
     """Split lists of tensors into groups of one device and dtype.
 
     In torch since 2.1. Fallback: a loop over the first list, in its order.
@@ -85,8 +85,8 @@ def _group_tensors_by_device_and_dtype(
 
     Raises:
         RuntimeError: there is no list, the first one is empty or holds None, or the lists have different lengths; a
-            tensor is on another device or of another dtype than that of its place in the first list. A step may be on the
-            CPU, and a step or state of another floating-point dtype.
+            tensor is on another device or of another dtype than that of its place in the first list. A step may be on
+            the CPU, and a step or state of another floating-point dtype.
         TypeError: *tensorlistlist* is no list of lists of tensors.
     """
     lists = _checked(tensorlistlist)

@@ -25,16 +25,16 @@ OF_2_2 = [Limit("tensor gradient", TENSOR, "native", "2.2")]
 LEFT = "an error at a later tensor leaves the earlier ones changed"
 OWN = "no derivative by *self*: a backward pass through it raises RuntimeError"
 
-# Up to 2.3 they return None. Up to 2.0 autograd does not see what they do: it gives wrong gradients, and no error.
+# Up to 2.2 they return None. Up to 2.0 autograd does not see what they do: it gives wrong gradients, and no error.
 IN_PLACE: Any = {
-    "since": "2.4",
+    "since": "2.3",
     "link": pull(121405),
     "reason": "returns None; up to 2.0 autograd does not notice it",
 }
-PARTIAL: Any = {**IN_PLACE, "limits": [Limit("partial", LEFT, "native", "2.4")]}
+PARTIAL: Any = {**IN_PLACE, "limits": [Limit("partial", LEFT, "native", "2.3")]}
 PARTIAL_2_6 = [Limit("partial", LEFT, "native", "2.6")]
-COPY: Any = {**IN_PLACE, "limits": [*PARTIAL["limits"], Limit("gradient", NO_GRADIENT, "native", "2.4")]}
-EXTREMUM: Any = {**IN_PLACE, "limits": [*PARTIAL["limits"], Limit("own gradient", OWN, "native", "2.4")]}
+COPY: Any = {**IN_PLACE, "limits": [*PARTIAL["limits"], Limit("gradient", NO_GRADIENT, "native", "2.3")]}
+EXTREMUM: Any = {**IN_PLACE, "limits": [*PARTIAL["limits"], Limit("own gradient", OWN, "native", "2.3")]}
 
 
 def since_1_13(line: int) -> Any:

@@ -19,9 +19,9 @@ def tensor_list(function: str, name: str, value: Any, count: int | None = None) 
     """*value*, a list or tuple of tensors: at least one of them, or *count*."""
     if not isinstance(value, (list, tuple)):
         raise TypeError(f"{function}(): {name} must be a list or tuple of tensors, got {type(value).__name__}")
-    for position, each in enumerate(value):
+    for each in value:
         if not isinstance(each, Tensor):
-            raise TypeError(f"{function}(): {name}[{position}] must be a Tensor, got {type(each).__name__}")
+            raise TypeError(f"{function}(): {name} must hold tensors only, got {type(each).__name__}")
     if not value:
         raise RuntimeError(f"{function}(): {name} must have at least one tensor, got an empty list")
     _check_count(function, name, value, count)
@@ -88,16 +88,11 @@ def one_of(function: str, **given: Any) -> tuple[str, Any]:
 
 def records(*values: Any) -> bool:
     """Whether autograd records what is done with the tensors among *values*."""
-    if not torch.is_grad_enabled():
-        return False
-    for value in values:
-        if isinstance(value, Tensor) and value.requires_grad:
-            return True
-    return False
+    return torch.is_grad_enabled() and any(isinstance(value, Tensor) and value.requires_grad for value in values)
 
 
 def is_plain(tensors: Sequence[Tensor], *lists: Sequence[Any]) -> bool:
-    """Whether all are plain tensors of one floating-point dtype, the operands of the shape of theirs, or real numbers."""
+    """Whether all are plain tensors of one floating-point dtype, and operands of the same shapes or real numbers."""
     dtype = tensors[0].dtype
     if not dtype.is_floating_point:
         return False
@@ -105,15 +100,17 @@ def is_plain(tensors: Sequence[Tensor], *lists: Sequence[Any]) -> bool:
         if tensor.dtype is not dtype or type(tensor) not in PLAIN:
             return False
     for values in lists:
+        if not isinstance(values[0], Tensor):
+            if any(type(value) not in REAL for value in values):
+                return False
+            continue
         for tensor, value in zip(tensors, values):
-            if isinstance(value, Tensor):
-                if value.dtype is not dtype or value.shape != tensor.shape or type(value) not in PLAIN:
-                    return False
-            elif type(value) not in (int, float, bool):
+            if value.dtype is not dtype or type(value) not in PLAIN or value.shape != tensor.shape:
                 return False
     return True
 
 
+REAL = (float, int, bool)
 PLAIN = (Tensor, torch.nn.Parameter)
 
 
@@ -123,8 +120,8 @@ PLAIN = (Tensor, torch.nn.Parameter)
 def check_in_place(function: str, rule: str, rows: Iterable[Sequence[Any]]) -> None:
     """Raise what writing would raise in the middle: each row is a tensor that is written to, and its operands.
 
-    *rule* says which dtype the result has: "same" as the tensor, "promoted", "floating", "alike" (all have one dtype), or
-    "any", which is cast.
+    *rule* says which dtype the result has: "same" as the tensor, "promoted", "floating", "alike" (all have one dtype),
+    or "any", which is cast.
     """
     recording = torch.is_grad_enabled()
     tracing = torch._C._get_tracing_state() is not None  # sizes are no numbers then

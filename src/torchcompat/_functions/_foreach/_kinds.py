@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Callable, Sequence
+from typing import TYPE_CHECKING, Any, Sequence
 
 import torch
 from torch import Tensor
@@ -29,21 +29,30 @@ def _fallback(name: str) -> str:
     return f"a loop over the tensors, which are promoted as on torch 2.15 and given to ``torch.{name}``."
 
 
+def chosen(kernel_of: dict[str, Any], kind: str) -> Any:
+    """Torch's own kernel for a kind of operand, or None."""
+    return None if compiling() else kernel_of.get(kind)
+
+
 def may_use(kernel: Any, *lists: Sequence[Any]) -> bool:
     """Whether torch's own *kernel* gives what the loop gives, derivatives included. It may be None."""
-    return kernel is not None and is_simple(*lists) and not compiling()
+    return kernel is not None and is_simple(*lists)
 
 
 def is_simple(*lists: Sequence[Any]) -> bool:
-    """Whether there is nothing to promote, to broadcast, to differentiate or to trace."""
-    tracing = torch._C._get_tracing_state() is not None
-    return not tracing and given.is_plain(*lists) and not any(given.records(*values) for values in lists)
+    """Whether there is nothing to promote, to broadcast or to differentiate, and no compiler or tracer that listens."""
+    if compiling() or torch._C._get_tracing_state() is not None:
+        return False
+    return given.is_plain(*lists) and not any(given.records(*values) for values in lists)
 
 
-def check(function: str, rule: str, *lists: Sequence[Any]) -> None:
-    """Raise before anything is written what writing would raise in the middle."""
-    if not is_simple(*lists):
+def check(function: str, rule: str, *lists: Sequence[Any]) -> bool:
+    """Raise before anything is written what writing would raise in the middle; returns :func:`is_simple`."""
+    simple = is_simple(*lists)
+    # The compiler raises before it runs anything.
+    if not simple and not compiling():
         given.check_in_place(function, rule, zip(*lists))
+    return simple
 
 
 # One list
@@ -57,7 +66,7 @@ def unary(name: str, since: str, link: str, limits: Sequence[Limit] = (), reason
     def out_of_place(self: Any) -> tuple[Tensor, ...]:
         tensors = given.tensor_list(full, "self", self)
         if may_use(kernel, tensors):
-            return tuple(kernel(tensors))  # type: ignore[misc]
+            return tuple(kernel(tensors))
         return tuple([step(tensor) for tensor in tensors])
 
     doc = documentation(_summary(name, False), since, _fallback(name), [SELF], False)
@@ -73,9 +82,9 @@ def unary_(name: str, since: str, link: str, limits: Sequence[Limit] = (), reaso
 
     def in_place(self: Any) -> Any:
         tensors = given.tensor_list(full, "self", self)
-        check(full, rule, tensors)
-        if may_use(kernel, tensors):
-            kernel(tensors)  # type: ignore[misc]
+        simple = check(full, rule, tensors)
+        if simple and kernel is not None:
+            kernel(tensors)
             return self
         for tensor in tensors:
             step(tensor)
@@ -121,9 +130,9 @@ def binary(
     def out_of_place(self: Any, other: Any = None, *, scalar: Any = None, scalars: Any = None) -> tuple[Tensor, ...]:
         tensors = given.tensor_list(full, "self", self)
         kind, values = _operand(full, len(tensors), tensor, other, scalar, scalars)
-        kernel = kernel_of.get(kind)
+        kernel = chosen(kernel_of, kind)
         if may_use(kernel, tensors, values):
-            return tuple(kernel(tensors, values if kind in LISTS else values[0]))  # type: ignore[misc]
+            return tuple(kernel(tensors, values if kind in LISTS else values[0]))
         return tuple([step(one, value) for one, value in zip(tensors, values)])
 
     doc = documentation(
@@ -144,10 +153,10 @@ def binary_(
     def in_place(self: Any, other: Any = None, *, scalar: Any = None, scalars: Any = None) -> Any:
         tensors = given.tensor_list(full, "self", self)
         kind, values = _operand(full, len(tensors), tensor, other, scalar, scalars)
-        check(full, rule, tensors, values)
-        kernel = kernel_of.get(kind)
-        if may_use(kernel, tensors, values):
-            kernel(tensors, values if kind in LISTS else values[0])  # type: ignore[misc]
+        simple = check(full, rule, tensors, values)
+        kernel = chosen(kernel_of, kind)
+        if simple and kernel is not None:
+            kernel(tensors, values if kind in LISTS else values[0])
             return self
         for one, value in zip(tensors, values):
             step(one, value)
@@ -189,9 +198,9 @@ def summed(
         tensors = given.tensor_list(full, "self", self)
         kind, values = _operand(full, len(tensors), tensor, other, scalar, scalars)
         values = _as_numbers(tensors, values) if kind == "Tensor" else values
-        extra, kernel = _alpha(full, kind, alpha), kernel_of.get(kind)
+        extra, kernel = _alpha(full, kind, alpha), chosen(kernel_of, kind)
         if may_use(kernel, tensors, values):
-            return tuple(kernel(tensors, values if kind in LISTS else values[0], **extra))  # type: ignore[misc]
+            return tuple(kernel(tensors, values if kind in LISTS else values[0], **extra))
         return tuple([step(one, value, **extra) for one, value in zip(tensors, values)])
 
     doc = documentation(
@@ -212,10 +221,10 @@ def summed_(
         tensors = given.tensor_list(full, "self", self)
         kind, values = _operand(full, len(tensors), tensor, other, scalar, scalars)
         extra = _alpha(full, kind, alpha)
-        check(full, "promoted", tensors, values)
-        kernel = kernel_of.get(kind)
-        if may_use(kernel, tensors, values):
-            kernel(tensors, values if kind in LISTS else values[0], **extra)  # type: ignore[misc]
+        simple = check(full, "promoted", tensors, values)
+        kernel = chosen(kernel_of, kind)
+        if simple and kernel is not None:
+            kernel(tensors, values if kind in LISTS else values[0], **extra)
             return self
         for one, value in zip(tensors, values):
             step(one, value, **extra)
@@ -271,7 +280,7 @@ def pointwise(name: str, since: str, link: str, limits: Sequence[Limit] = (), re
     ) -> tuple[Tensor, ...]:
         lists = _pointwise_lists(full, self, tensor1, tensor2)
         kind, passed, factors = _factors(full, len(lists[0]), value, scalars)
-        kernel = kernel_of.get(kind)
+        kernel = chosen(kernel_of, kind)
         if may_use(kernel, *lists, factors):
             return tuple(_call(kernel, kind, lists, passed))
         return tuple([step(*row) for row in zip(*lists, factors)])
@@ -289,9 +298,9 @@ def pointwise_(name: str, since: str, link: str, limits: Sequence[Limit] = (), r
     def in_place(self: Any, tensor1: Any, tensor2: Any, value: Any = 1, *, scalars: Any = None) -> Any:
         lists = _pointwise_lists(full, self, tensor1, tensor2)
         kind, passed, factors = _factors(full, len(lists[0]), value, scalars)
-        check(full, "promoted", *lists)
-        kernel = kernel_of.get(kind)
-        if may_use(kernel, *lists, factors):
+        simple = check(full, "promoted", *lists)
+        kernel = chosen(kernel_of, kind)
+        if simple and kernel is not None:
             _call(kernel, kind, lists, passed)
             return self
         for row in zip(*lists, factors):
@@ -303,5 +312,5 @@ def pointwise_(name: str, since: str, link: str, limits: Sequence[Limit] = (), r
     return made
 
 
-def _call(kernel: Callable[..., Any], kind: str, lists: Sequence[Any], passed: Any) -> Any:
+def _call(kernel: Any, kind: str, lists: Sequence[Any], passed: Any) -> Any:
     return kernel(*lists, value=passed) if kind == "Scalar" else kernel(*lists, passed)

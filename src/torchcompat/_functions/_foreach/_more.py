@@ -11,7 +11,7 @@ from ..._shim import Limit
 from . import _arguments as given
 from . import _ops as ops
 from ._declare import declare, documentation, kernels
-from ._kinds import IN_PLACE, LISTS, SELF, check, may_use
+from ._kinds import IN_PLACE, LISTS, SELF, check, chosen, may_use
 
 if TYPE_CHECKING:
     from ._types import Clone, Copy, Lerp, LerpInPlace, Matrices, Norm, Power, PowerInPlace, Unary, UnaryInPlace
@@ -55,10 +55,10 @@ def power_(since: str, link: str, limits: Sequence[Limit] = (), reason: str = ""
     def in_place(self: Any, exponent: Any) -> Any:
         tensors = given.tensor_list(full, "self", self)
         kind, values = given.operands(full, "exponent", exponent, len(tensors))
-        check(full, "promoted", tensors, values)
-        kernel = kernel_of.get(kind)
-        if may_use(kernel, tensors, values):
-            kernel(tensors, values if kind in LISTS else values[0])  # type: ignore[misc]
+        simple = check(full, "promoted", tensors, values)
+        kernel = chosen(kernel_of, kind)
+        if simple and kernel is not None:
+            kernel(tensors, values if kind in LISTS else values[0])
             return self
         for one, value in zip(tensors, values):
             step(one, value)
@@ -86,9 +86,9 @@ def lerp(since: str, link: str, limits: Sequence[Limit] = (), reason: str = "") 
 
     def out_of_place(self: Any, tensors1: Any, weight: Any = None, *, weights: Any = None) -> tuple[Tensor, ...]:
         kind, lists = _lerp_lists(full, self, tensors1, weight, weights)
-        kernel = kernel_of.get(kind)
+        kernel = chosen(kernel_of, kind)
         if may_use(kernel, *lists):
-            return tuple(kernel(*lists[:2], lists[2] if kind in LISTS else lists[2][0]))  # type: ignore[misc]
+            return tuple(kernel(*lists[:2], lists[2] if kind in LISTS else lists[2][0]))
         return tuple([ops.lerp(*row) for row in zip(*lists)])
 
     doc = documentation(
@@ -109,10 +109,10 @@ def lerp_(since: str, link: str, limits: Sequence[Limit] = (), reason: str = "")
 
     def in_place(self: Any, tensors1: Any, weight: Any = None, *, weights: Any = None) -> Any:
         kind, lists = _lerp_lists(full, self, tensors1, weight, weights)
-        check(full, "alike", *lists)
-        kernel = kernel_of.get(kind)
-        if may_use(kernel, *lists):
-            kernel(*lists[:2], lists[2] if kind in LISTS else lists[2][0])  # type: ignore[misc]
+        simple = check(full, "alike", *lists)
+        kernel = chosen(kernel_of, kind)
+        if simple and kernel is not None:
+            kernel(*lists[:2], lists[2] if kind in LISTS else lists[2][0])
             return self
         for tensor, end, value in zip(*lists):
             tensor.lerp_(end, value)
@@ -137,7 +137,7 @@ def reduced(name: str, since: str, link: str, limits: Sequence[Limit] = (), reas
         if not (dtype is None or isinstance(dtype, torch.dtype)):
             raise TypeError(f"{full}(): dtype must be a torch.dtype, got {type(dtype).__name__}")
         if dtype is None and order in (1, 2) and may_use(kernel, tensors):
-            return tuple(kernel(tensors, order))  # type: ignore[misc]
+            return tuple(kernel(tensors, order))
         return tuple([step(tensor, order, dtype) for tensor in tensors])
 
     fallback = f"a loop over the tensors, with {by}."
@@ -170,9 +170,9 @@ def zero_(since: str, link: str, limits: Sequence[Limit] = (), reason: str = "")
 
     def in_place(self: Any) -> Any:
         tensors = given.tensor_list(full, "self", self)
-        check(full, "same", tensors)
-        if may_use(kernel, tensors):
-            kernel(tensors)  # type: ignore[misc]
+        simple = check(full, "same", tensors)
+        if simple and kernel is not None:
+            kernel(tensors)
             return self
         for tensor in tensors:
             tensor.zero_()
@@ -191,9 +191,9 @@ def copy_(since: str, link: str, limits: Sequence[Limit] = (), reason: str = "")
     def in_place(self: Any, src: Any, non_blocking: bool = False) -> Any:
         tensors = given.tensor_list(full, "self", self)
         sources = given.tensor_list(full, "src", src, len(tensors))
-        check(full, "any", tensors, sources)
-        if may_use(kernel, tensors, sources):
-            kernel(tensors, sources, non_blocking)  # type: ignore[misc]
+        simple = check(full, "any", tensors, sources)
+        if simple and kernel is not None:
+            kernel(tensors, sources, non_blocking)
             return self
         for tensor, source in zip(tensors, sources):
             tensor.copy_(source, non_blocking)

@@ -13,16 +13,18 @@ import torch
 from torch import Tensor
 
 from ..._torch import UnsupportedError, at_least
-from ._arguments import records
 from .._promote import as_float, dtype_of, is_complex, promote
+from ._arguments import records
 
 Step = Callable[..., Tensor]
 PROMOTES = at_least(1, 13)
 
-ROUNDING = frozenset("ceil floor round trunc".split())
+ROUNDING = frozenset(["ceil", "floor", "round", "trunc"])
 FLOATING = frozenset(
-    "acos asin atan cos cosh erf erfc exp expm1 lgamma log log10 log1p log2 reciprocal rsqrt sigmoid sin sinh sqrt tan "
-    "tanh".split()
+    [
+        *("acos", "asin", "atan", "cos", "cosh", "erf", "erfc", "exp", "expm1", "lgamma", "log", "log10", "log1p"),
+        *("log2", "reciprocal", "rsqrt", "sigmoid", "sin", "sinh", "sqrt", "tan", "tanh"),
+    ]
 )
 
 
@@ -106,7 +108,7 @@ def _pow(base: Any, exponent: Any) -> Tensor:
 
 
 def _larger(first: Tensor, second: Tensor, sign: int) -> Tensor:
-    """The larger of two, or the smaller; NaN if one of them is, and half of the gradient to each where they are equal."""
+    """The larger of two, or the smaller; NaN if one is, and half of the gradient to each where they are equal."""
     chosen = torch.where(first > second if sign > 0 else first < second, first, second)
     if first.requires_grad or second.requires_grad:
         chosen = torch.where(first == second, first * 0.5 + second * 0.5, chosen)
@@ -158,12 +160,14 @@ def binary_(name: str) -> Step:
     method: Any = getattr(Tensor, name + "_", None)
     step = binary(name)
 
-    def step_(tensor: Tensor, other: Any, **alpha: Any) -> Tensor:
+    def may_call(tensor: Tensor, other: Any) -> bool:
         if name in BY_HAND:
-            direct = PROMOTES and not records(tensor, other)
-        else:
-            direct = PROMOTES or _is_direct(tensor, other)
-        if method and direct:
+            # These have derivatives of their own.
+            return PROMOTES and not records(tensor, other)
+        return PROMOTES or _is_direct(tensor, other)
+
+    def step_(tensor: Tensor, other: Any, **alpha: Any) -> Tensor:
+        if method and may_call(tensor, other):
             return method(tensor, other, **alpha)
         return tensor.copy_(step(_before(tensor, other), other, **alpha))
 
