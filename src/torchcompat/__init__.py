@@ -28,6 +28,13 @@ if TYPE_CHECKING:
     from . import utils as utils
     from . import xpu as xpu
     from ._every import SHIMS as SHIMS
+    from ._functions._division import div as div
+    from ._functions._division import divide as divide
+    from ._functions._division import floor_divide as floor_divide
+    from ._functions._division import gcd as gcd
+    from ._functions._division import lcm as lcm
+    from ._functions._division import remainder as remainder
+    from ._functions._division import true_divide as true_divide
     from ._functions._extremes import amax as amax
     from ._functions._extremes import amin as amin
     from ._functions._extremes import aminmax as aminmax
@@ -38,19 +45,19 @@ if TYPE_CHECKING:
     from ._functions._logic import all as all
     from ._functions._logic import any as any
     from ._functions._logic import count_nonzero as count_nonzero
-    from ._functions._logic import isneginf as isneginf
-    from ._functions._logic import isposinf as isposinf
-    from ._functions._logic import isreal as isreal
     from ._functions._logic import logical_and as logical_and
     from ._functions._logic import logical_not as logical_not
     from ._functions._logic import logical_or as logical_or
     from ._functions._logic import logical_xor as logical_xor
-    from ._functions._logic import signbit as signbit
     from ._functions._promote import can_cast as can_cast
     from ._functions._promote import promote_types as promote_types
     from ._functions._promote import result_type as result_type
     from ._functions._selection import nan_to_num as nan_to_num
     from ._functions._selection import where as where
+    from ._functions._signs import isneginf as isneginf
+    from ._functions._signs import isposinf as isposinf
+    from ._functions._signs import isreal as isreal
+    from ._functions._signs import signbit as signbit
     from ._functions._spellings import absolute as absolute
     from ._functions._spellings import greater as greater
     from ._functions._spellings import greater_equal as greater_equal
@@ -114,11 +121,12 @@ _attach(
         "": "accelerator amp attention autograd compiler cpu determinism device dtypes func memory mps nn optim "
         "precision serialization utils xpu",
         "_every": "SHIMS",
+        "_functions._division": "div divide floor_divide gcd lcm remainder true_divide",
         "_functions._extremes": "amax amin aminmax fmax fmin maximum minimum",
-        "_functions._logic": "all any count_nonzero isneginf isposinf isreal logical_and logical_not logical_or "
-        "logical_xor signbit",
+        "_functions._logic": "all any count_nonzero logical_and logical_not logical_or logical_xor",
         "_functions._promote": "can_cast promote_types result_type",
         "_functions._selection": "nan_to_num where",
+        "_functions._signs": "isneginf isposinf isreal signbit",
         "_functions._spellings": "absolute greater greater_equal less less_equal multiply negative not_equal "
         "positive square subtract",
         "_meshgrid": "meshgrid",
