@@ -28,6 +28,10 @@ if TYPE_CHECKING:
     from . import utils as utils
     from . import xpu as xpu
     from ._every import SHIMS as SHIMS
+    from ._functions._bounds import clamp as clamp
+    from ._functions._bounds import clamp_max as clamp_max
+    from ._functions._bounds import clamp_min as clamp_min
+    from ._functions._bounds import clip as clip
     from ._functions._division import div as div
     from ._functions._division import divide as divide
     from ._functions._division import floor_divide as floor_divide
@@ -69,6 +73,12 @@ if TYPE_CHECKING:
     from ._functions._spellings import positive as positive
     from ._functions._spellings import square as square
     from ._functions._spellings import subtract as subtract
+    from ._functions._spread import nanmean as nanmean
+    from ._functions._spread import nansum as nansum
+    from ._functions._spread import std as std
+    from ._functions._spread import std_mean as std_mean
+    from ._functions._spread import var as var
+    from ._functions._spread import var_mean as var_mean
     from ._meshgrid import meshgrid as meshgrid
     from ._torch import UnsupportedError as UnsupportedError
     from ._torch import at_least as at_least
@@ -121,6 +131,7 @@ _attach(
         "": "accelerator amp attention autograd compiler cpu determinism device dtypes func memory mps nn optim "
         "precision serialization utils xpu",
         "_every": "SHIMS",
+        "_functions._bounds": "clamp clamp_max clamp_min clip",
         "_functions._division": "div divide floor_divide gcd lcm remainder true_divide",
         "_functions._extremes": "amax amin aminmax fmax fmin maximum minimum",
         "_functions._logic": "all any count_nonzero logical_and logical_not logical_or logical_xor",
@@ -129,6 +140,7 @@ _attach(
         "_functions._signs": "isneginf isposinf isreal signbit",
         "_functions._spellings": "absolute greater greater_equal less less_equal multiply negative not_equal "
         "positive square subtract",
+        "_functions._spread": "nanmean nansum std std_mean var var_mean",
         "_meshgrid": "meshgrid",
         "_torch": "UnsupportedError at_least at_most has is_version torch_version",
         "amp": "GradScaler autocast",
