@@ -40,6 +40,10 @@ if TYPE_CHECKING:
     from . import utils as utils
     from . import xpu as xpu
     from ._every import SHIMS as SHIMS
+    from ._functions._bounds import clamp as clamp
+    from ._functions._bounds import clamp_max as clamp_max
+    from ._functions._bounds import clamp_min as clamp_min
+    from ._functions._bounds import clip as clip
     from ._functions._dims import adjoint as adjoint
     from ._functions._dims import broadcast_to as broadcast_to
     from ._functions._dims import fliplr as fliplr
@@ -53,6 +57,13 @@ if TYPE_CHECKING:
     from ._functions._dims import swapdims as swapdims
     from ._functions._dims import tile as tile
     from ._functions._dims import unflatten as unflatten
+    from ._functions._division import div as div
+    from ._functions._division import divide as divide
+    from ._functions._division import floor_divide as floor_divide
+    from ._functions._division import gcd as gcd
+    from ._functions._division import lcm as lcm
+    from ._functions._division import remainder as remainder
+    from ._functions._division import true_divide as true_divide
     from ._functions._extremes import amax as amax
     from ._functions._extremes import amin as amin
     from ._functions._extremes import aminmax as aminmax
@@ -165,14 +176,10 @@ if TYPE_CHECKING:
     from ._functions._logic import all as all
     from ._functions._logic import any as any
     from ._functions._logic import count_nonzero as count_nonzero
-    from ._functions._logic import isneginf as isneginf
-    from ._functions._logic import isposinf as isposinf
-    from ._functions._logic import isreal as isreal
     from ._functions._logic import logical_and as logical_and
     from ._functions._logic import logical_not as logical_not
     from ._functions._logic import logical_or as logical_or
     from ._functions._logic import logical_xor as logical_xor
-    from ._functions._logic import signbit as signbit
     from ._functions._order import argsort as argsort
     from ._functions._order import bucketize as bucketize
     from ._functions._order import isin as isin
@@ -202,6 +209,10 @@ if TYPE_CHECKING:
     from ._functions._scatter import scatter_reduce as scatter_reduce
     from ._functions._selection import nan_to_num as nan_to_num
     from ._functions._selection import where as where
+    from ._functions._signs import isneginf as isneginf
+    from ._functions._signs import isposinf as isposinf
+    from ._functions._signs import isreal as isreal
+    from ._functions._signs import signbit as signbit
     from ._functions._spellings import absolute as absolute
     from ._functions._spellings import greater as greater
     from ._functions._spellings import greater_equal as greater_equal
@@ -217,6 +228,12 @@ if TYPE_CHECKING:
     from ._functions._splits import hsplit as hsplit
     from ._functions._splits import tensor_split as tensor_split
     from ._functions._splits import vsplit as vsplit
+    from ._functions._spread import nanmean as nanmean
+    from ._functions._spread import nansum as nansum
+    from ._functions._spread import std as std
+    from ._functions._spread import std_mean as std_mean
+    from ._functions._spread import var as var
+    from ._functions._spread import var_mean as var_mean
     from ._functions.checks import _assert as _assert
     from ._functions.checks import _check as _check
     from ._functions.checks import _check_index as _check_index
@@ -333,8 +350,10 @@ _attach(
         "distributed dtypes export func fx jit library memory mps nested nn optim overrides precision "
         "random serialization tensor utils xpu",
         "_every": "SHIMS",
+        "_functions._bounds": "clamp clamp_max clamp_min clip",
         "_functions._dims": "adjoint broadcast_to fliplr flipud moveaxis movedim permute ravel squeeze "
         "swapaxes swapdims tile unflatten",
+        "_functions._division": "div divide floor_divide gcd lcm remainder true_divide",
         "_functions._extremes": "amax amin aminmax fmax fmin maximum minimum",
         "_functions._foreach": "_foreach_abs _foreach_abs_ _foreach_acos _foreach_acos_ _foreach_add "
         "_foreach_add_ _foreach_addcdiv _foreach_addcdiv_ _foreach_addcmul _foreach_addcmul_ _foreach_asin "
@@ -354,8 +373,7 @@ _attach(
         "_foreach_trunc_ _foreach_zero_",
         "_functions._joins": "atleast_1d atleast_2d atleast_3d block_diag column_stack concat concatenate "
         "dstack hstack row_stack vstack",
-        "_functions._logic": "all any count_nonzero isneginf isposinf isreal logical_and logical_not "
-        "logical_or logical_xor signbit",
+        "_functions._logic": "all any count_nonzero logical_and logical_not logical_or logical_xor",
         "_functions._order": "argsort bucketize isin msort searchsorted sort",
         "_functions._places": "argwhere broadcast_shapes diagonal_scatter nonzero_static select_scatter "
         "slice_scatter take_along_dim unravel_index",
@@ -363,9 +381,11 @@ _attach(
         "_functions._promote": "can_cast promote_types result_type",
         "_functions._scatter": "index_add index_reduce put scatter scatter_reduce",
         "_functions._selection": "nan_to_num where",
+        "_functions._signs": "isneginf isposinf isreal signbit",
         "_functions._spellings": "absolute greater greater_equal less less_equal multiply negative "
         "not_equal positive square subtract",
         "_functions._splits": "dsplit hsplit tensor_split vsplit",
+        "_functions._spread": "nanmean nansum std std_mean var var_mean",
         "_functions.checks": "_assert _check _check_index _check_is_size _check_not_implemented "
         "_check_tensor_all _check_type _check_value _check_with",
         "_functions.constants": "e inf nan newaxis pi",

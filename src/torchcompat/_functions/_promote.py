@@ -205,7 +205,7 @@ def _check_dtypes(function: str, **arguments: Any) -> None:
 @polyfill(
     "torch.promote_types",
     since="1.3",
-    link="https://github.com/pytorch/pytorch/pull/26655",
+    link="https://github.com/pytorch/pytorch/blob/v1.3.1/torch/_torch_docs.py#L4049",
     limits=[
         Limit(
             "young_dtypes",
@@ -242,7 +242,7 @@ def promote_types(type1: torch.dtype, type2: torch.dtype) -> torch.dtype:
 @polyfill(
     "torch.result_type",
     since="1.12",
-    link="https://github.com/pytorch/pytorch/pull/26012",
+    link="https://github.com/pytorch/pytorch/blob/v1.12.1/torch/_torch_docs.py#L8479",
     reason="a `complex128` without dimensions makes a `float32` with dimensions `complex128`",
 )
 def result_type(tensor: Any, other: Any) -> torch.dtype:
@@ -270,7 +270,7 @@ def result_type(tensor: Any, other: Any) -> torch.dtype:
 @polyfill(
     "torch.can_cast",
     since="2.3",
-    link="https://github.com/pytorch/pytorch/pull/26655",
+    link="https://github.com/pytorch/pytorch/blob/v2.4.1/torch/_torch_docs.py#L2196",
     reason="no `from_`: the parameter is named `from`",
 )
 def can_cast(from_: torch.dtype, to: torch.dtype) -> bool:

@@ -48,7 +48,7 @@ _MISSING: Any = object()
 @polyfill(
     "torch.where",
     since="1.12",
-    link="https://github.com/pytorch/pytorch/pull/76691",
+    link="https://github.com/pytorch/pytorch/blob/v1.12.1/torch/_torch_docs.py#L11037",
     reason="no numbers beside tensors, or no promotion",
 )
 def where(condition: Tensor, input: Any = _MISSING, other: Any = _MISSING, *, out: Any = None) -> Any:
@@ -96,7 +96,9 @@ def _number_or(value: Any, name: str, default: float) -> float:
     return float(value)
 
 
-@polyfill("torch.nan_to_num", since="1.8", link="https://github.com/pytorch/pytorch/pull/44592")
+@polyfill(
+    "torch.nan_to_num", since="1.8", link="https://github.com/pytorch/pytorch/blob/v1.8.1/torch/_torch_docs.py#L6260"
+)
 def nan_to_num(input: Tensor, nan: Any = 0.0, posinf: Any = None, neginf: Any = None, *, out: Any = None) -> Tensor:
     """Replace NaN and the infinities by numbers.
 

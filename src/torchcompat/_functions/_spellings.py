@@ -24,7 +24,6 @@ __all__ = [
     "subtract",
 ]
 
-_LINK = "https://github.com/pytorch/pytorch/issues/38349"
 _NUMBER_FIRST = Limit("number_first", "A number before a tensor: TypeError.", on="native", first="1.7", last="1.10")
 
 
@@ -36,7 +35,9 @@ def _compared(function: str, compare: Any, input: Any, other: Any, out: Any) -> 
     return compare(first, second)  # type: ignore[no-any-return]
 
 
-@polyfill("torch.greater", since="1.7", link=_LINK)
+@polyfill(
+    "torch.greater", since="1.7", link="https://github.com/pytorch/pytorch/blob/v1.7.1/torch/_torch_docs.py#L3147"
+)
 def greater(input: Tensor, other: Any, *, out: Any = None) -> Tensor:
     """Whether elements of a tensor are greater than those of another, or than a number.
 
@@ -58,7 +59,9 @@ def greater(input: Tensor, other: Any, *, out: Any = None) -> Tensor:
     return _compared("greater", torch.gt, input, other, out)
 
 
-@polyfill("torch.greater_equal", since="1.7", link=_LINK)
+@polyfill(
+    "torch.greater_equal", since="1.7", link="https://github.com/pytorch/pytorch/blob/v1.7.1/torch/_torch_docs.py#L2961"
+)
 def greater_equal(input: Tensor, other: Any, *, out: Any = None) -> Tensor:
     """Whether elements of a tensor are at least those of another, or a number.
 
@@ -80,7 +83,7 @@ def greater_equal(input: Tensor, other: Any, *, out: Any = None) -> Tensor:
     return _compared("greater_equal", torch.ge, input, other, out)
 
 
-@polyfill("torch.less", since="1.7", link=_LINK)
+@polyfill("torch.less", since="1.7", link="https://github.com/pytorch/pytorch/blob/v1.7.1/torch/_torch_docs.py#L4167")
 def less(input: Tensor, other: Any, *, out: Any = None) -> Tensor:
     """Whether elements of a tensor are less than those of another, or than a number.
 
@@ -102,7 +105,9 @@ def less(input: Tensor, other: Any, *, out: Any = None) -> Tensor:
     return _compared("less", torch.lt, input, other, out)
 
 
-@polyfill("torch.less_equal", since="1.7", link=_LINK)
+@polyfill(
+    "torch.less_equal", since="1.7", link="https://github.com/pytorch/pytorch/blob/v1.7.1/torch/_torch_docs.py#L3607"
+)
 def less_equal(input: Tensor, other: Any, *, out: Any = None) -> Tensor:
     """Whether elements of a tensor are at most those of another, or a number.
 
@@ -124,7 +129,9 @@ def less_equal(input: Tensor, other: Any, *, out: Any = None) -> Tensor:
     return _compared("less_equal", torch.le, input, other, out)
 
 
-@polyfill("torch.not_equal", since="1.7", link=_LINK)
+@polyfill(
+    "torch.not_equal", since="1.7", link="https://github.com/pytorch/pytorch/blob/v1.7.1/torch/_torch_docs.py#L5323"
+)
 def not_equal(input: Tensor, other: Any, *, out: Any = None) -> Tensor:
     """Whether elements of a tensor differ from those of another, or from a number.
 
@@ -146,7 +153,12 @@ def not_equal(input: Tensor, other: Any, *, out: Any = None) -> Tensor:
     return _compared("not_equal", torch.ne, input, other, out)
 
 
-@polyfill("torch.multiply", since="1.7", link=_LINK, limits=[_NUMBER_FIRST])
+@polyfill(
+    "torch.multiply",
+    since="1.7",
+    link="https://github.com/pytorch/pytorch/blob/v1.7.1/torch/_torch_docs.py#L5113",
+    limits=[_NUMBER_FIRST],
+)
 def multiply(input: Any, other: Any, *, out: Any = None) -> Tensor:
     """Multiply two tensors, or a tensor and a number.
 
@@ -180,7 +192,12 @@ def _scaled(second: Tensor, alpha: Any) -> Tensor:
     return second * alpha
 
 
-@polyfill("torch.subtract", since="1.7", link=_LINK, limits=[_NUMBER_FIRST])
+@polyfill(
+    "torch.subtract",
+    since="1.7",
+    link="https://github.com/pytorch/pytorch/blob/v1.7.1/torch/_torch_docs.py#L7112",
+    limits=[_NUMBER_FIRST],
+)
 def subtract(input: Any, other: Any, *, alpha: Any = 1, out: Any = None) -> Tensor:
     """Subtract a tensor or number, times *alpha*, from another.
 
@@ -216,7 +233,9 @@ def _no_bool(function: str, input: Any, instead: str) -> None:
         raise NotImplementedError(f"{function}(): input must not be of bools{instead}")
 
 
-@polyfill("torch.negative", since="1.7", link=_LINK)
+@polyfill(
+    "torch.negative", since="1.7", link="https://github.com/pytorch/pytorch/blob/v1.7.1/torch/_torch_docs.py#L5353"
+)
 def negative(input: Tensor, *, out: Any = None) -> Tensor:
     """Change the sign of every element.
 
@@ -240,7 +259,9 @@ def negative(input: Tensor, *, out: Any = None) -> Tensor:
     return torch.neg(input)
 
 
-@polyfill("torch.positive", since="1.9", link="https://github.com/pytorch/pytorch/pull/55891")
+@polyfill(
+    "torch.positive", since="1.9", link="https://github.com/pytorch/pytorch/blob/v1.9.1/torch/_torch_docs.py#L6921"
+)
 def positive(input: Tensor) -> Tensor:
     """Return the tensor itself, if it is not of bools.
 
@@ -261,7 +282,9 @@ def positive(input: Tensor) -> Tensor:
     return input
 
 
-@polyfill("torch.absolute", since="1.7", link="https://github.com/pytorch/pytorch/pull/42586")
+@polyfill(
+    "torch.absolute", since="1.7", link="https://github.com/pytorch/pytorch/blob/v1.7.1/torch/_torch_docs.py#L133"
+)
 def absolute(input: Tensor, *, out: Any = None) -> Tensor:
     """Find the absolute value of every element.
 
@@ -285,7 +308,7 @@ def absolute(input: Tensor, *, out: Any = None) -> Tensor:
     return torch.abs(input)
 
 
-@polyfill("torch.square", since="1.6", link="https://github.com/pytorch/pytorch/pull/30719")
+@polyfill("torch.square", since="1.6", link="https://github.com/pytorch/pytorch/blob/v1.6.0/torch/_torch_docs.py#L5664")
 def square(input: Tensor, *, out: Any = None) -> Tensor:
     """Multiply every element by itself.
 
