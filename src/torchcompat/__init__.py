@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from ._functions._dims import swapdims as swapdims
     from ._functions._dims import tile as tile
     from ._functions._dims import unflatten as unflatten
+    from ._functions._einsum import einsum as einsum
     from ._functions._extremes import amax as amax
     from ._functions._extremes import amin as amin
     from ._functions._extremes import aminmax as aminmax
@@ -48,6 +49,11 @@ if TYPE_CHECKING:
     from ._functions._extremes import fmin as fmin
     from ._functions._extremes import maximum as maximum
     from ._functions._extremes import minimum as minimum
+    from ._functions._integrals import cumulative_trapezoid as cumulative_trapezoid
+    from ._functions._integrals import diff as diff
+    from ._functions._integrals import gradient as gradient
+    from ._functions._integrals import logcumsumexp as logcumsumexp
+    from ._functions._integrals import trapezoid as trapezoid
     from ._functions._joins import atleast_1d as atleast_1d
     from ._functions._joins import atleast_2d as atleast_2d
     from ._functions._joins import atleast_3d as atleast_3d
@@ -59,6 +65,13 @@ if TYPE_CHECKING:
     from ._functions._joins import hstack as hstack
     from ._functions._joins import row_stack as row_stack
     from ._functions._joins import vstack as vstack
+    from ._functions._making import asarray as asarray
+    from ._functions._making import complex as complex
+    from ._functions._making import empty_permuted as empty_permuted
+    from ._functions._making import frombuffer as frombuffer
+    from ._functions._making import polar as polar
+    from ._functions._making import view_as_complex as view_as_complex
+    from ._functions._making import view_as_real as view_as_real
     from ._functions._order import argsort as argsort
     from ._functions._order import bucketize as bucketize
     from ._functions._order import isin as isin
@@ -92,6 +105,10 @@ if TYPE_CHECKING:
     from ._functions._splits import hsplit as hsplit
     from ._functions._splits import tensor_split as tensor_split
     from ._functions._splits import vsplit as vsplit
+    from ._functions._statistics import corrcoef as corrcoef
+    from ._functions._statistics import cov as cov
+    from ._functions._statistics import histogram as histogram
+    from ._functions._statistics import histogramdd as histogramdd
     from ._meshgrid import meshgrid as meshgrid
     from ._torch import UnsupportedError as UnsupportedError
     from ._torch import at_least as at_least
@@ -146,9 +163,12 @@ _attach(
         "_every": "SHIMS",
         "_functions._dims": "adjoint broadcast_to fliplr flipud moveaxis movedim permute ravel squeeze swapaxes "
         "swapdims tile unflatten",
+        "_functions._einsum": "einsum",
         "_functions._extremes": "amax amin aminmax fmax fmin maximum minimum",
+        "_functions._integrals": "cumulative_trapezoid diff gradient logcumsumexp trapezoid",
         "_functions._joins": "atleast_1d atleast_2d atleast_3d block_diag column_stack concat concatenate dstack "
         "hstack row_stack vstack",
+        "_functions._making": "asarray complex empty_permuted frombuffer polar view_as_complex view_as_real",
         "_functions._order": "argsort bucketize isin msort searchsorted sort",
         "_functions._places": "argwhere broadcast_shapes diagonal_scatter nonzero_static select_scatter slice_scatter "
         "take_along_dim unravel_index",
@@ -157,6 +177,7 @@ _attach(
         "_functions._scatter": "index_add index_reduce put scatter scatter_reduce",
         "_functions._selection": "nan_to_num where",
         "_functions._splits": "dsplit hsplit tensor_split vsplit",
+        "_functions._statistics": "corrcoef cov histogram histogramdd",
         "_meshgrid": "meshgrid",
         "_torch": "UnsupportedError at_least at_most has is_version torch_version",
         "amp": "GradScaler autocast",
