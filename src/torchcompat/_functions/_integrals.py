@@ -154,7 +154,10 @@ def _spacings(spacing: Any, dims: list[int], given: bool, ndim: int) -> list[Any
     "torch.gradient",
     since="1.10",
     link="https://github.com/pytorch/pytorch/blob/v1.10.2/torch/_torch_docs.py#L3840",
-    limits=[scripted("1.9", "1.9")],
+    limits=[
+        scripted("1.9", "1.9"),
+        Limit("short", "raises where a dimension that *dim* leaves out is too short", "native", "1.10", "1.10"),
+    ],
     reason="no `edge_order=2`",
 )
 def gradient(input: Tensor, *, spacing: Any = 1, dim: Any = None, edge_order: int = 1) -> tuple[Tensor, ...]:

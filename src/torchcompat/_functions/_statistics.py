@@ -9,7 +9,7 @@ from typing import Any, Sequence
 import torch
 from torch import Tensor
 
-from .._shim import polyfill
+from .._shim import Limit, polyfill
 from ._arguments import as_int, check_tensor
 from ._promote import as_float, is_complex, refuse_out
 
@@ -235,6 +235,7 @@ def histogram(
     "torch.histogramdd",
     since="1.11",
     link="https://github.com/pytorch/pytorch/blob/v1.12.1/torch/_torch_docs.py#L4480",
+    limits=[Limit("edges", "gives a list of edges, not a tuple, where *bins* are tensors", "native", "1.11", "1.11")],
 )
 def histogramdd(
     input: Tensor,
