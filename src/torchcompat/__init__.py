@@ -49,6 +49,9 @@ if TYPE_CHECKING:
     from ._functions._extremes import fmin as fmin
     from ._functions._extremes import maximum as maximum
     from ._functions._extremes import minimum as minimum
+    from ._functions._indices import index_add as index_add
+    from ._functions._indices import index_reduce as index_reduce
+    from ._functions._indices import put as put
     from ._functions._integrals import cumulative_trapezoid as cumulative_trapezoid
     from ._functions._integrals import diff as diff
     from ._functions._integrals import gradient as gradient
@@ -94,9 +97,6 @@ if TYPE_CHECKING:
     from ._functions._promote import can_cast as can_cast
     from ._functions._promote import promote_types as promote_types
     from ._functions._promote import result_type as result_type
-    from ._functions._scatter import index_add as index_add
-    from ._functions._scatter import index_reduce as index_reduce
-    from ._functions._scatter import put as put
     from ._functions._scatter import scatter as scatter
     from ._functions._scatter import scatter_reduce as scatter_reduce
     from ._functions._selection import nan_to_num as nan_to_num
@@ -165,6 +165,7 @@ _attach(
         "swapdims tile unflatten",
         "_functions._einsum": "einsum",
         "_functions._extremes": "amax amin aminmax fmax fmin maximum minimum",
+        "_functions._indices": "index_add index_reduce put",
         "_functions._integrals": "cumulative_trapezoid diff gradient logcumsumexp trapezoid",
         "_functions._joins": "atleast_1d atleast_2d atleast_3d block_diag column_stack concat concatenate dstack "
         "hstack row_stack vstack",
@@ -174,7 +175,7 @@ _attach(
         "take_along_dim unravel_index",
         "_functions._products": "inner kron outer vander vdot",
         "_functions._promote": "can_cast promote_types result_type",
-        "_functions._scatter": "index_add index_reduce put scatter scatter_reduce",
+        "_functions._scatter": "scatter scatter_reduce",
         "_functions._selection": "nan_to_num where",
         "_functions._splits": "dsplit hsplit tensor_split vsplit",
         "_functions._statistics": "corrcoef cov histogram histogramdd",
