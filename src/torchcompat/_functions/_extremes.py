@@ -20,6 +20,21 @@ __all__ = ["amax", "amin", "aminmax", "fmax", "fmin", "maximum", "minimum"]
 
 _TIES = "Where both are equal, the gradient of the first is 0 and that of the second 1, instead of 0.5 each."
 
+_NUMBERS = [
+    Limit(
+        "ties",
+        "Where both are equal, the gradient of the first is 1 and that of the second 0, instead of 0.5 each.",
+        on="native",
+        first="1.8",
+        last="2.12",
+    ),
+    Limit("nan_gradient", "Where one is NaN, the gradients differ.", on="native", first="2.14", last="2.14"),
+]
+_EMPTY = [
+    Limit("empty", "A tensor without elements: RuntimeError, whatever `dim` is.", on="native", first="1.7", last="1.8"),
+    Limit("no_dim", "A tensor without elements, and no `dim`: no error.", on="native", first="1.9", last="1.11"),
+]
+
 
 def _halved(one: Tensor, other: Tensor) -> Tensor:
     """Either of two equal tensors, with half of the gradient for each; linear, so that no NaN leaks."""
@@ -117,7 +132,7 @@ def minimum(input: Tensor, other: Tensor, *, out: Any = None) -> Tensor:
     return extreme(*_of_two("minimum", input, other, out), greater=False)
 
 
-@polyfill("torch.fmax", since="1.8", link="https://github.com/pytorch/pytorch/pull/49312")
+@polyfill("torch.fmax", since="1.8", link="https://github.com/pytorch/pytorch/pull/49312", limits=_NUMBERS)
 def fmax(input: Tensor, other: Tensor, *, out: Any = None) -> Tensor:
     """Find the greater of two tensors, element by element, and ignore NaN where there is a number.
 
@@ -140,7 +155,7 @@ def fmax(input: Tensor, other: Tensor, *, out: Any = None) -> Tensor:
     return _ignoring_nan(*_of_two("fmax", input, other, out), greater=True)
 
 
-@polyfill("torch.fmin", since="1.8", link="https://github.com/pytorch/pytorch/pull/49312")
+@polyfill("torch.fmin", since="1.8", link="https://github.com/pytorch/pytorch/pull/49312", limits=_NUMBERS)
 def fmin(input: Tensor, other: Tensor, *, out: Any = None) -> Tensor:
     """Find the smaller of two tensors, element by element, and ignore NaN where there is a number.
 
@@ -205,7 +220,7 @@ def _reduced(function: str, input: Any, dim: Any, keepdim: bool, out: Any, great
     return result if keepdim else squeezed(result, dims)
 
 
-@polyfill("torch.amax", since="1.7", link="https://github.com/pytorch/pytorch/pull/43819")
+@polyfill("torch.amax", since="1.7", link="https://github.com/pytorch/pytorch/pull/43819", limits=_EMPTY)
 def amax(input: Tensor, dim: Any = None, keepdim: bool = False, *, out: Any = None) -> Tensor:
     """Find the greatest elements along dimensions.
 
@@ -230,7 +245,7 @@ def amax(input: Tensor, dim: Any = None, keepdim: bool = False, *, out: Any = No
     return _reduced("amax", input, dim, keepdim, out, greatest=True)
 
 
-@polyfill("torch.amin", since="1.7", link="https://github.com/pytorch/pytorch/pull/43819")
+@polyfill("torch.amin", since="1.7", link="https://github.com/pytorch/pytorch/pull/43819", limits=_EMPTY)
 def amin(input: Tensor, dim: Any = None, keepdim: bool = False, *, out: Any = None) -> Tensor:
     """Find the least elements along dimensions.
 
@@ -258,7 +273,21 @@ def amin(input: Tensor, dim: Any = None, keepdim: bool = False, *, out: Any = No
 _Aminmax = namedtuple("aminmax", "min max")
 
 
-@polyfill("torch.aminmax", since="1.10", link="https://github.com/pytorch/pytorch/pull/62401")
+@polyfill(
+    "torch.aminmax",
+    since="1.10",
+    link="https://github.com/pytorch/pytorch/pull/62401",
+    limits=[
+        Limit("gradient", "It has no gradient: RuntimeError in the backward.", on="native", first="1.10", last="2.11"),
+        Limit(
+            "resized",
+            "A tensor without dimensions, with `dim` and `keepdim`: a UserWarning, and results of one dimension.",
+            on="native",
+            first="1.10",
+            last="1.13",
+        ),
+    ],
+)
 def aminmax(input: Tensor, *, dim: Any = None, keepdim: bool = False, out: Any = None) -> Any:
     """Find the least and the greatest elements, of all or along one dimension.
 

@@ -212,7 +212,7 @@ def _check_dtypes(function: str, **arguments: Any) -> None:
             "`bfloat16` with another dtype, and complex dtypes with `bool` or, on the first, integers: RuntimeError.",
             on="native",
             first="1.3",
-            last="1.5",
+            last="1.6",
         ),
         Limit("complex32", "`complex32` with another dtype: RuntimeError.", on="native", first="1.3", last="1.10"),
     ],
