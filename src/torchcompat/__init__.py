@@ -53,6 +53,13 @@ if TYPE_CHECKING:
     from ._functions._dims import swapdims as swapdims
     from ._functions._dims import tile as tile
     from ._functions._dims import unflatten as unflatten
+    from ._functions._division import div as div
+    from ._functions._division import divide as divide
+    from ._functions._division import floor_divide as floor_divide
+    from ._functions._division import gcd as gcd
+    from ._functions._division import lcm as lcm
+    from ._functions._division import remainder as remainder
+    from ._functions._division import true_divide as true_divide
     from ._functions._einsum import einsum as einsum
     from ._functions._extremes import amax as amax
     from ._functions._extremes import amin as amin
@@ -174,9 +181,6 @@ if TYPE_CHECKING:
     from ._functions._logic import all as all
     from ._functions._logic import any as any
     from ._functions._logic import count_nonzero as count_nonzero
-    from ._functions._logic import isneginf as isneginf
-    from ._functions._logic import isposinf as isposinf
-    from ._functions._logic import isreal as isreal
     from ._functions._logic import logical_and as logical_and
     from ._functions._logic import logical_not as logical_not
     from ._functions._logic import logical_or as logical_or
@@ -215,6 +219,10 @@ if TYPE_CHECKING:
     from ._functions._scatter import scatter_reduce as scatter_reduce
     from ._functions._selection import nan_to_num as nan_to_num
     from ._functions._selection import where as where
+    from ._functions._signs import isneginf as isneginf
+    from ._functions._signs import isposinf as isposinf
+    from ._functions._signs import isreal as isreal
+    from ._functions._signs import signbit as signbit
     from ._functions._spellings import absolute as absolute
     from ._functions._spellings import greater as greater
     from ._functions._spellings import greater_equal as greater_equal
@@ -352,6 +360,7 @@ _attach(
         "_every": "SHIMS",
         "_functions._dims": "adjoint broadcast_to fliplr flipud moveaxis movedim permute ravel squeeze swapaxes "
         "swapdims tile unflatten",
+        "_functions._division": "div divide floor_divide gcd lcm remainder true_divide",
         "_functions._einsum": "einsum",
         "_functions._extremes": "amax amin aminmax fmax fmin maximum minimum",
         "_functions._foreach": "_foreach_abs _foreach_abs_ _foreach_acos _foreach_acos_ _foreach_add _foreach_add_ "
@@ -372,8 +381,7 @@ _attach(
         "_functions._integrals": "cumulative_trapezoid diff gradient logcumsumexp trapezoid",
         "_functions._joins": "atleast_1d atleast_2d atleast_3d block_diag column_stack concat concatenate dstack "
         "hstack row_stack vstack",
-        "_functions._logic": "all any count_nonzero isneginf isposinf isreal logical_and logical_not logical_or "
-        "logical_xor signbit",
+        "_functions._logic": "all any count_nonzero logical_and logical_not logical_or logical_xor signbit",
         "_functions._making": "asarray complex empty_permuted frombuffer polar view_as_complex view_as_real",
         "_functions._order": "argsort bucketize isin msort searchsorted sort",
         "_functions._places": "argwhere broadcast_shapes diagonal_scatter nonzero_static select_scatter slice_scatter "
@@ -382,6 +390,7 @@ _attach(
         "_functions._promote": "can_cast promote_types result_type",
         "_functions._scatter": "scatter scatter_reduce",
         "_functions._selection": "nan_to_num where",
+        "_functions._signs": "isneginf isposinf isreal signbit",
         "_functions._spellings": "absolute greater greater_equal less less_equal multiply negative not_equal positive "
         "square subtract",
         "_functions._splits": "dsplit hsplit tensor_split vsplit",

@@ -11,6 +11,7 @@ import torch
 from torchcompat import SHIMS, at_least, func
 
 NAN, INF = math.nan, math.inf
+MIXED = [torch.bool, torch.uint8, torch.int16, torch.int64, torch.float32, torch.float64]
 REAL = [torch.bool, torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64, torch.float32, torch.float64]
 
 
@@ -157,7 +158,7 @@ def of_dtype(dtype, rolled=0):
 
 def pairs():
     """Two tensors that broadcast to all pairs of hard values, for every two dtypes."""
-    for one, other in itertools.product(REAL, REAL):
+    for one, other in itertools.product(MIXED, MIXED):
         yield of_dtype(one).unsqueeze(1), of_dtype(other)
 
 

@@ -270,7 +270,7 @@ def amin(input: Tensor, dim: Any = None, keepdim: bool = False, *, out: Any = No
     return _reduced("amin", input, dim, keepdim, out, greatest=False)
 
 
-_Aminmax = namedtuple("aminmax", "min max")
+_Aminmax = namedtuple("_Aminmax", "min max")
 
 
 @polyfill(

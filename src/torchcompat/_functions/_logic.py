@@ -1,4 +1,4 @@
-"""Questions of true and false: logical operations, reductions to a bool, and what kind of number an element is."""
+"""Questions of true and false: logical operations, and reductions to a bool or to a count."""
 
 from __future__ import annotations
 
@@ -8,29 +8,22 @@ import torch
 from torch import Tensor
 
 from .._shim import Limit, polyfill
-from .._torch import at_least
 from ._axes import checked_dims, squeezed
-from ._promote import check_tensors, is_complex, refuse_out
+from ._promote import check_tensors, refuse_out
 from ._scripts import scripted, scripts_as_torch
 
 __all__ = [
     "all",
     "any",
     "count_nonzero",
-    "isneginf",
-    "isposinf",
-    "isreal",
     "logical_and",
     "logical_not",
     "logical_or",
     "logical_xor",
-    "signbit",
 ]
 
-INF = float("inf")
 
-
-def _attached(first: str, last: str) -> Limit:
+def attached(first: str, last: str) -> Limit:
     return Limit("requires_grad", "A tensor that requires grad: RuntimeError.", on="native", first=first, last=last)
 
 
@@ -49,7 +42,7 @@ def _two(function: str, input: Any, other: Any, out: Any) -> tuple[Tensor, Tenso
     "torch.logical_and",
     since="1.5",
     link="https://github.com/pytorch/pytorch/pull/30521",
-    limits=[_attached("1.5", "1.9")],
+    limits=[attached("1.5", "1.9")],
 )
 def logical_and(input: Tensor, other: Tensor, *, out: Any = None) -> Tensor:
     """Whether the elements of two tensors are both not zero.
@@ -77,7 +70,7 @@ def logical_and(input: Tensor, other: Tensor, *, out: Any = None) -> Tensor:
     "torch.logical_or",
     since="1.5",
     link="https://github.com/pytorch/pytorch/pull/30521",
-    limits=[_attached("1.5", "1.9")],
+    limits=[attached("1.5", "1.9")],
 )
 def logical_or(input: Tensor, other: Tensor, *, out: Any = None) -> Tensor:
     """Whether one of the elements of two tensors is not zero.
@@ -106,7 +99,7 @@ def logical_or(input: Tensor, other: Tensor, *, out: Any = None) -> Tensor:
     since="1.5",
     link="https://github.com/pytorch/pytorch/pull/27248",
     reason="bools alone, or dtypes that are the same",
-    limits=[scripted("1.3", "1.4"), _attached("1.5", "1.9")],
+    limits=[scripted("1.3", "1.4"), attached("1.5", "1.9")],
 )
 def logical_xor(input: Tensor, other: Tensor, *, out: Any = None) -> Tensor:
     """Whether exactly one of the elements of two tensors is not zero.
@@ -134,7 +127,7 @@ def logical_xor(input: Tensor, other: Tensor, *, out: Any = None) -> Tensor:
     "torch.logical_not",
     since="1.3",
     link="https://github.com/pytorch/pytorch/pull/23839",
-    limits=[_attached("1.3", "1.9")],
+    limits=[attached("1.3", "1.9")],
 )
 def logical_not(input: Tensor, *, out: Any = None) -> Tensor:
     """Whether the elements of a tensor are zero.
@@ -244,7 +237,7 @@ def all(input: Tensor, dim: Any = None, keepdim: bool = False, *, out: Any = Non
     "torch.count_nonzero",
     since="1.7",
     link="https://github.com/pytorch/pytorch/pull/39992",
-    limits=[_attached("1.7", "1.7")],
+    limits=[attached("1.7", "1.7")],
 )
 def count_nonzero(input: Tensor, dim: Any = None, *, out: Any = None) -> Tensor:
     """Count the elements that are not zero, of the whole tensor or along dimensions.
@@ -273,132 +266,4 @@ def count_nonzero(input: Tensor, dim: Any = None, *, out: Any = None) -> Tensor:
     return found.sum(dims) if input.dim() else found
 
 
-def _real(function: str, input: Any, out: Any) -> None:
-    refuse_out(function, out)
-    check_tensors(function, input=input)
-    if is_complex(input.dtype):
-        raise TypeError(f"{function}(): input must be real, got {input.dtype}")
-
-
-@polyfill(
-    "torch.isposinf",
-    since="1.7",
-    link="https://github.com/pytorch/pytorch/pull/41588",
-    limits=[_attached("1.7", "1.7")],
-)
-def isposinf(input: Tensor, *, out: Any = None) -> Tensor:
-    """Which elements are infinity.
-
-    In torch since 1.7. Fallback: ``input == inf``.
-    https://docs.pytorch.org/docs/stable/generated/torch.isposinf.html
-
-    Args:
-        input: a tensor, not complex. No integer is infinite.
-        out: None.
-
-    Returns:
-        A tensor of bools.
-
-    Raises:
-        TypeError: *input* is no tensor, or complex.
-        UnsupportedError: *out* is given.
-    """
-    _real("isposinf", input, out)
-    return input == INF if input.is_floating_point() else torch.zeros_like(input, dtype=torch.bool)
-
-
-@polyfill(
-    "torch.isneginf",
-    since="1.7",
-    link="https://github.com/pytorch/pytorch/pull/41588",
-    limits=[_attached("1.7", "1.7")],
-)
-def isneginf(input: Tensor, *, out: Any = None) -> Tensor:
-    """Which elements are minus infinity.
-
-    In torch since 1.7. Fallback: ``input == -inf``.
-    https://docs.pytorch.org/docs/stable/generated/torch.isneginf.html
-
-    Args:
-        input: a tensor, not complex. No integer is infinite.
-        out: None.
-
-    Returns:
-        A tensor of bools.
-
-    Raises:
-        TypeError: *input* is no tensor, or complex.
-        UnsupportedError: *out* is given.
-    """
-    _real("isneginf", input, out)
-    return input == -INF if input.is_floating_point() else torch.zeros_like(input, dtype=torch.bool)
-
-
-@polyfill("torch.isreal", since="1.7", link="https://github.com/pytorch/pytorch/pull/41298")
-def isreal(input: Tensor) -> Tensor:
-    """Which elements have no imaginary part.
-
-    In torch since 1.7. Fallback: ``input.imag == 0``, and True for what is not complex.
-    https://docs.pytorch.org/docs/stable/generated/torch.isreal.html
-
-    Args:
-        input: a tensor.
-
-    Returns:
-        A tensor of bools.
-
-    Raises:
-        TypeError: *input* is no tensor.
-    """
-    check_tensors("isreal", input=input)
-    if is_complex(input.dtype):
-        return input.imag == 0
-    return torch.ones_like(input, dtype=torch.bool)
-
-
-_native_signbit: Any = getattr(torch, "signbit", None)
-KNOWS_MINUS_ZERO = at_least(1, 13)
-
-
-def has_minus(input: Tensor) -> Tensor:
-    """Which elements have their sign bit set, also of a zero or NaN."""
-    if not input.is_floating_point():
-        return input < 0 if input.dtype not in (torch.bool, torch.uint8) else torch.zeros_like(input, dtype=torch.bool)
-    if KNOWS_MINUS_ZERO:
-        return _native_signbit(input)  # type: ignore[no-any-return]
-    # atan2 of NumPy's rules: that of a minus zero and a minus one is minus pi. It does not see the sign of a NaN.
-    return torch.atan2(input.detach(), torch.full_like(input.detach(), -1)) < 0
-
-
-@polyfill(
-    "torch.signbit",
-    since="1.13",
-    link="https://github.com/pytorch/pytorch/pull/78818",
-    reason="False for -0.0",
-    limits=[
-        scripted("1.7", "1.12"),
-        Limit("nan_sign", "Of a NaN with its sign bit set: False.", on="fallback", last="1.12"),
-    ],
-)
-def signbit(input: Tensor, *, out: Any = None) -> Tensor:
-    """Which elements have their sign bit set: those that are negative, and minus zero.
-
-    In torch since 1.13. Fallback: torch's own where it knows minus zero, else by ``atan2``.
-    https://docs.pytorch.org/docs/stable/generated/torch.signbit.html
-
-    Args:
-        input: a tensor, not complex.
-        out: None.
-
-    Returns:
-        A tensor of bools.
-
-    Raises:
-        TypeError: *input* is no tensor, or complex.
-        UnsupportedError: *out* is given.
-    """
-    _real("signbit", input, out)
-    return has_minus(input)
-
-
-scripts_as_torch("any", "all", "logical_xor", "signbit")
+scripts_as_torch("any", "all", "logical_xor")
