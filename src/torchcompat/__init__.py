@@ -64,6 +64,7 @@ if TYPE_CHECKING:
     from ._functions._division import lcm as lcm
     from ._functions._division import remainder as remainder
     from ._functions._division import true_divide as true_divide
+    from ._functions._einsum import einsum as einsum
     from ._functions._extremes import amax as amax
     from ._functions._extremes import amin as amin
     from ._functions._extremes import aminmax as aminmax
@@ -162,6 +163,14 @@ if TYPE_CHECKING:
     from ._functions._foreach import _foreach_trunc as _foreach_trunc
     from ._functions._foreach import _foreach_trunc_ as _foreach_trunc_
     from ._functions._foreach import _foreach_zero_ as _foreach_zero_
+    from ._functions._indices import index_add as index_add
+    from ._functions._indices import index_reduce as index_reduce
+    from ._functions._indices import put as put
+    from ._functions._integrals import cumulative_trapezoid as cumulative_trapezoid
+    from ._functions._integrals import diff as diff
+    from ._functions._integrals import gradient as gradient
+    from ._functions._integrals import logcumsumexp as logcumsumexp
+    from ._functions._integrals import trapezoid as trapezoid
     from ._functions._joins import atleast_1d as atleast_1d
     from ._functions._joins import atleast_2d as atleast_2d
     from ._functions._joins import atleast_3d as atleast_3d
@@ -180,6 +189,14 @@ if TYPE_CHECKING:
     from ._functions._logic import logical_not as logical_not
     from ._functions._logic import logical_or as logical_or
     from ._functions._logic import logical_xor as logical_xor
+    from ._functions._logic import signbit as signbit
+    from ._functions._making import asarray as asarray
+    from ._functions._making import complex as complex
+    from ._functions._making import empty_permuted as empty_permuted
+    from ._functions._making import frombuffer as frombuffer
+    from ._functions._making import polar as polar
+    from ._functions._making import view_as_complex as view_as_complex
+    from ._functions._making import view_as_real as view_as_real
     from ._functions._order import argsort as argsort
     from ._functions._order import bucketize as bucketize
     from ._functions._order import isin as isin
@@ -234,6 +251,10 @@ if TYPE_CHECKING:
     from ._functions._spread import std_mean as std_mean
     from ._functions._spread import var as var
     from ._functions._spread import var_mean as var_mean
+    from ._functions._statistics import corrcoef as corrcoef
+    from ._functions._statistics import cov as cov
+    from ._functions._statistics import histogram as histogram
+    from ._functions._statistics import histogramdd as histogramdd
     from ._functions.checks import _assert as _assert
     from ._functions.checks import _check as _check
     from ._functions.checks import _check_index as _check_index
@@ -354,6 +375,7 @@ _attach(
         "_functions._dims": "adjoint broadcast_to fliplr flipud moveaxis movedim permute ravel squeeze "
         "swapaxes swapdims tile unflatten",
         "_functions._division": "div divide floor_divide gcd lcm remainder true_divide",
+        "_functions._einsum": "einsum",
         "_functions._extremes": "amax amin aminmax fmax fmin maximum minimum",
         "_functions._foreach": "_foreach_abs _foreach_abs_ _foreach_acos _foreach_acos_ _foreach_add "
         "_foreach_add_ _foreach_addcdiv _foreach_addcdiv_ _foreach_addcmul _foreach_addcmul_ _foreach_asin "
@@ -371,9 +393,12 @@ _attach(
         "_foreach_sin_ _foreach_sinh _foreach_sinh_ _foreach_sqrt _foreach_sqrt_ _foreach_sub "
         "_foreach_sub_ _foreach_tan _foreach_tan_ _foreach_tanh _foreach_tanh_ _foreach_trunc "
         "_foreach_trunc_ _foreach_zero_",
+        "_functions._indices": "index_add index_reduce put",
+        "_functions._integrals": "cumulative_trapezoid diff gradient logcumsumexp trapezoid",
         "_functions._joins": "atleast_1d atleast_2d atleast_3d block_diag column_stack concat concatenate "
         "dstack hstack row_stack vstack",
-        "_functions._logic": "all any count_nonzero logical_and logical_not logical_or logical_xor",
+        "_functions._logic": "all any count_nonzero logical_and logical_not logical_or logical_xor signbit",
+        "_functions._making": "asarray complex empty_permuted frombuffer polar view_as_complex view_as_real",
         "_functions._order": "argsort bucketize isin msort searchsorted sort",
         "_functions._places": "argwhere broadcast_shapes diagonal_scatter nonzero_static select_scatter "
         "slice_scatter take_along_dim unravel_index",
@@ -386,6 +411,7 @@ _attach(
         "not_equal positive square subtract",
         "_functions._splits": "dsplit hsplit tensor_split vsplit",
         "_functions._spread": "nanmean nansum std std_mean var var_mean",
+        "_functions._statistics": "corrcoef cov histogram histogramdd",
         "_functions.checks": "_assert _check _check_index _check_is_size _check_not_implemented "
         "_check_tensor_all _check_type _check_value _check_with",
         "_functions.constants": "e inf nan newaxis pi",
