@@ -117,6 +117,10 @@ def custom_op(
     "torch.library.Library",
     since="2.8",
     link="https://github.com/pytorch/pytorch/blob/v2.8.0/torch/library.py",
+    limits=[
+        Limit("override", "`impl` of a second kernel for the same key raises an error", "native", "2.8", "2.12"),
+        Limit("override", "`impl` of a second kernel for the same key raises an error", "fallback", "1.12", "2.7"),
+    ],
     reason="no `allow_override` of `impl`",
 )
 class Library(_defined.Base):  # type: ignore[misc]
