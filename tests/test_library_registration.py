@@ -78,7 +78,7 @@ class TestFreeFunctions:
     @pytest.mark.shim("library.register_autocast")
     def test_autocast(self, impl, by_name):
         for op in both(impl, "library.register_autocast"):
-            if OWN and not at_least(2, 7) and not isinstance(op, EAGER):
+            if OWN and not at_least(2, 7) and not isinstance(op, _eager.EagerOp):
                 with pytest.raises(UnsupportedError, match=r"2\.7"):
                     impl(named(by_name, op), "cpu", torch.bfloat16)
             elif at_least(1, 10):

@@ -49,7 +49,7 @@ __all__ = [
     since="2.4",
     link="https://github.com/pytorch/pytorch/blob/v2.4.0/torch/_library/custom_ops.py",
 )
-class CustomOpDef(EagerOp):
+class CustomOpDef(EagerOp, metaclass=_operators.OfOperators):
     """The class of what `custom_op` returns: a function with methods that register more of it.
 
     In torch since 2.4. Fallback: an operator in plain Python, whose derivative is a ``torch.autograd.Function``.

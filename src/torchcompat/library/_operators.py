@@ -40,6 +40,14 @@ def resolved(op: Any, what: str) -> Any:
     return OPERATORS.get(str(name).partition(".")[0])
 
 
+class OfOperators(type):
+    """The type of a class whose instances are torch's own operators, too: where both kinds are there."""
+
+    def __instancecheck__(cls, instance: Any) -> bool:
+        theirs = find("torch._library.custom_ops.CustomOpDef")
+        return super().__instancecheck__(instance) or (theirs is not None and isinstance(instance, theirs))
+
+
 def unknown(op: Any, what: str, since: str) -> UnsupportedError:
     """The error where *op* is not ours and this torch cannot be told of it."""
     return UnsupportedError(f"{what} of {op!r} needs torch {since} or newer: no custom_op of torchcompat has this name")
