@@ -61,6 +61,7 @@ data = [1, 2, 3]
 """,
     ("docs/device.md", 0): "args = types.SimpleNamespace(device='cpu')",
     ("docs/func.md", 0): "xs, ys = x, y; from torch.nn.functional import mse_loss",
+    ("docs/library.md", 0): "import numpy",
     ("docs/memory.md", 0): "def step(batch):\n    raise MemoryError\nbatch = None",
     ("docs/nn-utils.md", 0): "model(x).sum().backward()",
     ("docs/optim.md", 0): """

@@ -49,7 +49,7 @@ __all__ = [
     since="2.4",
     link="https://github.com/pytorch/pytorch/blob/v2.4.0/torch/_library/custom_ops.py",
 )
-class CustomOpDef(EagerOp):
+class CustomOpDef(EagerOp, metaclass=_operators.OfOperators):
     """The class of what `custom_op` returns: a function with methods that register more of it.
 
     In torch since 2.4. Fallback: an operator in plain Python, whose derivative is a ``torch.autograd.Function``.
@@ -117,6 +117,10 @@ def custom_op(
     "torch.library.Library",
     since="2.8",
     link="https://github.com/pytorch/pytorch/blob/v2.8.0/torch/library.py",
+    limits=[
+        Limit("override", "`impl` of a second kernel for the same key raises an error", "native", "2.8", "2.12"),
+        Limit("override", "`impl` of a second kernel for the same key raises an error", "fallback", "1.12", "2.7"),
+    ],
     reason="no `allow_override` of `impl`",
 )
 class Library(_defined.Base):  # type: ignore[misc]

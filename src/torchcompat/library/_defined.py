@@ -33,7 +33,7 @@ def start(library: Any, ns: str, kind: str, dispatch_key: str) -> None:
         raise ValueError(f"Unsupported kind: {kind}")
     if ns == "prim" and kind != "IMPL":
         raise ValueError(f"{ns} is a reserved namespace. Please try creating a library with another name.")
-    if at_least(2, 0):
+    if at_least(2, 1):
         _TORCHS.__init__(library, ns, kind, dispatch_key)
         return
     # torch's own constructor knows no fragments there.
@@ -135,7 +135,7 @@ def _key(kind: str) -> str:
     link=_LINK,
     limits=[
         Limit("override", "a second kernel for the same device type raises an error", "native", "2.2", "2.12"),
-        Limit("override", "a second kernel for the same device type raises an error", "fallback", "1.12", "2.7"),
+        Limit("override", "a second kernel for the same device type raises an error", "fallback", "1.12", "2.12"),
     ],
     reason="takes a `Library`, no name",
 )

@@ -44,6 +44,12 @@ def _memory(tensor: Any) -> Any:
         return id(tensor)
 
 
+def _detached(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_detached(one) for one in value]
+    return value.detach() if isinstance(value, torch.Tensor) and value.requires_grad else value
+
+
 def _note_write(tensor: Any) -> None:
     """Tell autograd that *tensor* was written to, since NumPy does not."""
     if tensor.layout is torch.strided:
@@ -203,7 +209,9 @@ class EagerOp:
         tensors = list(tensors_of([*args, *kwargs.values()]))
         kernel, is_fake = self._kernel(args, tensors)
         before = {_memory(one) for one in tensors}
-        result = kernel(*args, **kwargs)
+        # Older torch gives no NumPy array of a tensor that requires a gradient, also where none is recorded.
+        given = args if self._is_inplace or self._is_out else [_detached(one) for one in args]
+        result = kernel(*given, **kwargs)
         for one, value in zip(self._parsed.positional, args):
             if one.mutable:
                 for tensor in tensors_of([value]):

@@ -40,6 +40,14 @@ def resolved(op: Any, what: str) -> Any:
     return OPERATORS.get(str(name).partition(".")[0])
 
 
+class OfOperators(type):
+    """The type of a class whose instances are torch's own operators, too: where both kinds are there."""
+
+    def __instancecheck__(cls, instance: Any) -> bool:
+        theirs = find("torch._library.custom_ops.CustomOpDef")
+        return super().__instancecheck__(instance) or (theirs is not None and isinstance(instance, theirs))
+
+
 def unknown(op: Any, what: str, since: str) -> UnsupportedError:
     """The error where *op* is not ours and this torch cannot be told of it."""
     return UnsupportedError(f"{what} of {op!r} needs torch {since} or newer: no custom_op of torchcompat has this name")
@@ -130,17 +138,19 @@ def register_fake(
     Raises:
         UnsupportedError: the operator is not ours, and this torch has no such function.
     """
-    if __func is None:
-        return lambda function: register_fake(__op, function, lib=lib, allow_override=allow_override)
     ours = resolved(__op, "register_fake")
-    if ours is not None:
-        return ours.register_fake(__func)
     theirs = own("register_fake") or find("torch.library.impl_abstract")
-    if theirs is None:
+    if ours is None and theirs is None:
         raise unknown(__op, "register_fake", "2.2")
-    more = {"allow_override": allow_override} if at_least(2, 13) else {}
-    theirs(__op, __func, lib=lib, _stacklevel=_stacklevel + 1, **more)
-    return __func
+
+    def register(function: Any) -> Any:
+        if ours is not None:
+            return ours.register_fake(function)
+        more = {"allow_override": allow_override} if at_least(2, 13) else {}
+        theirs(__op, function, lib=lib, _stacklevel=_stacklevel + 2, **more)
+        return function
+
+    return register if __func is None else register(__func)
 
 
 @polyfill("torch.library.register_autograd", since="2.4", link=_SOURCE)
