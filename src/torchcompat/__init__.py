@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from . import random as random
     from . import serialization as serialization
     from . import tensor as tensor
+    from . import testing as testing
     from . import utils as utils
     from . import xpu as xpu
     from ._every import SHIMS as SHIMS
@@ -159,8 +160,8 @@ _attach(
     globals(),
     {
         "": "_subclasses accelerator amp attention autograd backends compiler cpu cuda determinism device distributed "
-        "dtypes export func fx jit memory mps nested nn optim overrides precision random serialization tensor utils "
-        "xpu",
+        "dtypes export func fx jit memory mps nested nn optim overrides precision random serialization tensor testing "
+        "utils xpu",
         "_every": "SHIMS",
         "_functions.checks": "_assert _check _check_index _check_is_size _check_not_implemented _check_tensor_all "
         "_check_type _check_value _check_with",

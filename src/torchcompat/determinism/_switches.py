@@ -65,7 +65,11 @@ def _algorithms() -> Switch:
     asked = [(False, False)]
 
     def read() -> tuple[bool, bool]:
-        return asked[0] if put is None or asked[0][1] else (get(), False)
+        if put is None:
+            return asked[0]
+        on = bool(get())
+        # What is to warn alone is off for this torch; if it is on, somebody has asked torch itself since.
+        return asked[0] if all(asked[0]) and not on else (on, False)
 
     def write(value: tuple[bool, bool]) -> None:
         asked[0] = value
