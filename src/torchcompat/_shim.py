@@ -196,9 +196,17 @@ def check_forced() -> None:
         refuse_unknown(FORCED, os.environ.get(VARIABLE, ""))
 
 
+# Modules of torch with an underscore that other libraries use, and so ours of the same names.
+UNDERSCORED = frozenset(["torchcompat.utils._foreach_utils"])
+
+
 def is_public(module: str) -> bool:
-    """Whether a *module* is one of ours that users may import: no part of its name starts with an underscore."""
-    return not any(part.startswith("_") for part in module.split("."))
+    """Whether a *module* is one of ours that users may import.
+
+    No part of its name starts with an underscore, unless it is one of torch's names in :data:`UNDERSCORED`. Of
+    functions and classes those are public that ``__all__`` of a public module names, underscore or not.
+    """
+    return module in UNDERSCORED or not any(part.startswith("_") for part in module.split("."))
 
 
 def at_home(ours: F, module: str) -> F:

@@ -1,1 +1,1 @@
-"""The names of torch's top level, in modules by topic; ``torchcompat`` itself is where they are public."""
+"""The functions of torch's top level, by topic; ``torchcompat`` itself has the names."""
