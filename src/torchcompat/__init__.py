@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from . import random as random
     from . import serialization as serialization
     from . import tensor as tensor
+    from . import testing as testing
     from . import utils as utils
     from . import xpu as xpu
     from ._every import SHIMS as SHIMS
@@ -342,6 +343,13 @@ if TYPE_CHECKING:
     from .determinism import seed_everything as seed_everything
     from .determinism import seed_worker as seed_worker
     from .determinism import seeded_generator as seeded_generator
+    from .determinism._persistent import are_deterministic_algorithms_enabled as are_deterministic_algorithms_enabled
+    from .determinism._persistent import get_deterministic_debug_mode as get_deterministic_debug_mode
+    from .determinism._persistent import (
+        is_deterministic_algorithms_warn_only_enabled as is_deterministic_algorithms_warn_only_enabled,
+    )
+    from .determinism._persistent import set_deterministic_debug_mode as set_deterministic_debug_mode
+    from .determinism._persistent import use_deterministic_algorithms as use_deterministic_algorithms
     from .device import available_devices as available_devices
     from .device import best_device as best_device
     from .device._default import get_default_device as get_default_device
@@ -369,7 +377,7 @@ _attach(
     {
         "": "_subclasses accelerator amp attention autograd backends compiler cpu cuda determinism device "
         "distributed dtypes export func fx jit library memory mps nested nn optim overrides precision "
-        "random serialization tensor utils xpu",
+        "random serialization tensor testing utils xpu",
         "_every": "SHIMS",
         "_functions._bounds": "clamp clamp_max clamp_min clip",
         "_functions._dims": "adjoint broadcast_to fliplr flipud moveaxis movedim permute ravel squeeze "
@@ -429,6 +437,8 @@ _attach(
         "compiler": "clean_state_dict unwrap_compiled",
         "compiler._compile": "compile",
         "determinism": "deterministic seed_everything seed_worker seeded_generator",
+        "determinism._persistent": "are_deterministic_algorithms_enabled get_deterministic_debug_mode "
+        "is_deterministic_algorithms_warn_only_enabled set_deterministic_debug_mode use_deterministic_algorithms",
         "device": "available_devices best_device",
         "device._default": "get_default_device get_device_module set_default_device",
         "func": "functional_call functional_module",

@@ -100,7 +100,7 @@ def itemsize(input: torch.Tensor) -> int:
     Args:
         input: any tensor.
     """
-    return input.element_size()
+    return int(input.element_size())
 
 
 @facade("tensor.nbytes")
@@ -117,7 +117,7 @@ def nbytes(input: torch.Tensor) -> int:
     """
     if input.layout != torch.strided:
         raise RuntimeError("nbytes is not defined for a sparse tensor: add the bytes of its indices and its values")
-    return input.element_size() * input.numel()
+    return int(input.element_size() * input.numel())
 
 
 @facade("tensor.numpy")
@@ -205,7 +205,7 @@ def is_cpu(input: torch.Tensor) -> bool:
     Args:
         input: any tensor.
     """
-    return input.device.type == "cpu"
+    return bool(input.device.type == "cpu")
 
 
 @facade("tensor.is_meta")
@@ -217,7 +217,7 @@ def is_meta(input: torch.Tensor) -> bool:
     Args:
         input: any tensor.
     """
-    return input.device.type == "meta"
+    return bool(input.device.type == "meta")
 
 
 @facade("tensor.is_mps")
@@ -229,7 +229,7 @@ def is_mps(input: torch.Tensor) -> bool:
     Args:
         input: any tensor.
     """
-    return input.device.type == "mps"
+    return bool(input.device.type == "mps")
 
 
 @facade("tensor.is_xpu")
@@ -241,7 +241,7 @@ def is_xpu(input: torch.Tensor) -> bool:
     Args:
         input: any tensor.
     """
-    return input.device.type == "xpu"
+    return bool(input.device.type == "xpu")
 
 
 class _Memory:

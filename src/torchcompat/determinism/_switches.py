@@ -49,7 +49,7 @@ def _quietly(call: Callable[[], None]) -> None:
         _Announced.apply(call)
 
 
-def _algorithms() -> Switch | None:
+def _algorithms() -> Switch:
     """Deterministic algorithms or an error, as (on, warn only). In torch since 1.7; warn only since 1.11."""
     warns = find("torch.is_deterministic_algorithms_warn_only_enabled")
     if warns is not None:
@@ -61,18 +61,26 @@ def _algorithms() -> Switch | None:
         )
     get = find("torch.are_deterministic_algorithms_enabled") or find("torch.is_deterministic")
     put = find("torch.use_deterministic_algorithms") or find("torch.set_deterministic")
-    if get is None or put is None:
-        return None
+    # What was asked for, where torch has no such switch, or has no word for it.
+    asked = [(False, False)]
+
+    def read() -> tuple[bool, bool]:
+        if put is None:
+            return asked[0]
+        on = bool(get())
+        # What is to warn alone is off for this torch; if it is on, somebody has asked torch itself since.
+        return asked[0] if all(asked[0]) and not on else (on, False)
 
     def write(value: tuple[bool, bool]) -> None:
+        asked[0] = value
         # This torch can only raise. A block that asks for warnings must not, so it leaves the algorithms as they come.
         on = value[0] and not value[1]
-        if on and not at_least(1, 9):
+        if put is not None and on and not at_least(1, 9):
             _quietly(lambda: put(True))
-        else:
+        elif put is not None:
             put(on)
 
-    return Switch(lambda: (get(), False), write)
+    return Switch(read, write)
 
 
 class _Cublas:

@@ -12,12 +12,25 @@ from .._torch import at_least, find
 from ..device import _probe as probe
 from ..device import best_device, parse
 from ..device._choice import spell
+from ._facts import finfo as finfo
+from ._facts import is_signed as is_signed
+from ._facts import itemsize as itemsize
+from ._facts import to_complex as to_complex
+from ._facts import to_real as to_real
 from ._hardware import in_hardware, runs
 
 if TYPE_CHECKING:
     from .._types import Support
 
-__all__ = ["dtype_support", "is_dtype_supported"]
+__all__ = [
+    "dtype_support",
+    "finfo",
+    "is_dtype_supported",
+    "is_signed",
+    "itemsize",
+    "to_complex",
+    "to_real",
+]
 
 
 # The floating-point dtypes of the newest torch. Older ones lack some, and a newer one may have more.
