@@ -12,7 +12,7 @@ from ._names import OURS, Names
 from .finding import Finding
 from .history import load
 from .methods import is_method
-from .shims import ON_DEMAND, takes
+from .shims import ON_DEMAND, is_open, takes
 
 _Line = Union[cst.SimpleStatementLine, cst.SimpleStatementSuite]
 PARTIAL = ("functools.partial", "functools.partialmethod")
@@ -93,7 +93,7 @@ class Rewriter(cst.CSTTransformer):
 
     def _put(self, finding: Finding, original: cst.BaseExpression, updated: cst.BaseExpression) -> cst.BaseExpression:
         """The shim in the place of an expression, if that may be; in its parentheses: `return(x)` needs them."""
-        if not self._of.is_read(original):
+        if not self._of.is_read(original) and not is_open(finding.name):  # whose attributes are set, and that is meant
             self.reasons[finding] = WRITTEN
         elif not self._of.is_ours(original):
             self.reasons[finding] = HIDDEN

@@ -66,7 +66,7 @@ def wholly(wanted: Sequence[Finding], every: Iterable[Finding]) -> list[Finding]
 
 def _is_module(history: History, name: str) -> bool:
     entry = history.find(name)
-    return entry is not None and entry.kind == "module"
+    return entry is not None and entry.kind == "module" and not shims.is_open(name)
 
 
 def _bound(tree: ast.AST, finding: Finding) -> Iterator[str]:

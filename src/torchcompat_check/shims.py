@@ -17,6 +17,10 @@ ON_DEMAND = (
     "torchcompat.nn.attention.varlen",
 )
 
+# Modules of torch for which torchcompat has an object that takes every name that torch's module takes. It can stand
+# where they are named, but not in `import torch._dynamo.config as settings`, since it is no module.
+OPEN = ("torch._dynamo.config", "torch._inductor.config")
+
 
 class Shim(NamedTuple):
     """torchcompat's name for one of torch's, and the oldest torch on which it works."""
@@ -81,8 +85,17 @@ def find(history: Any, name: str) -> Shim | None:
     """The shim that stands in for a name of torch, under any of its names."""
     if name in every():
         return every()[name]
+    if is_open(name):
+        module = next(one for one in OPEN if name.startswith(one))
+        whole = every()[module]
+        return whole._replace(name=whole.name + name[len(module) :])
     entry = history.find(name)
     return None if entry is None else _by_home(history).get(entry.home)
+
+
+def is_open(name: str) -> bool:
+    """Whether a name is that of one of the `OPEN` modules, or of something in it."""
+    return any(name == one or name.startswith(one + ".") for one in OPEN)
 
 
 def find_owner(history: Any, name: str) -> Shim | None:
