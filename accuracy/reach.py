@@ -37,18 +37,19 @@ docs and examples, and without what they depend on: {files} files.
 
 - **{uses} uses** of names, arguments and methods are not there on some torch from {first} to {last}. Uses that a
   condition or a `try` keeps from those torches are not counted.
-- torchcompat covers **{covered} of them, {share}**: a name of its own works wherever torch's is missing. {absent} of
-  these are placeholders: types and functions that older torch has nothing for, to import and to test with, so that
-  code which asks for them runs as it does where the feature is not used.
+- torchcompat covers **{covered} of them, {share}**: its own name works wherever torch's is missing, or is a placeholder
+  ({absent}), which older torch can import and test with, as in `isinstance(x, DTensor)`. A call of a placeholder counts
+  as a use that is not covered.
 - **{alone_old} libraries need no more than torch {old} by themselves, {with_old} with torchcompat**; no more than torch
   {new}: {alone_new} and {with_new}.
 
 ## Libraries
 
-*Declared* is what a release asks for itself, "(extra)" where it does so for an extra alone. *Alone* is the oldest torch
-that has all that is used, and *with torchcompat* the oldest once torchcompat's names are put in the place of torch's,
-in every module and function of the library; *none*: no torch has it all. *Held by* are the names (and how often they
-are used) that the torch just below that floor lacks.
+*Declared* is the torch that a release asks for; "(extra)" means that only an extra asks for it. *Alone* is the oldest
+torch that has everything that the library uses, in every module and function. *With torchcompat* is the oldest torch
+once torchcompat's names stand in the place of torch's. *None* means that no torch has everything, and "2.3 to 2.9" that
+a newer torch has lost a name. *Held by* are the names, and how often they are used, that the torch just below the floor
+with torchcompat lacks.
 
 | Library | Version | Declared | Alone | With torchcompat | Uses | Covered | Held by |
 |---|---|---|---|---|---|---|---|"""

@@ -5,8 +5,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from conftest import result
 
 from torchcompat_check._minors import ALL, at_least, at_most
+from torchcompat_check.report import message
+from torchcompat_check.shims import absent
 
 ACCURACY = Path(__file__).resolve().parents[1] / "accuracy"
 
@@ -111,3 +114,10 @@ def test_each_library_of_the_table_stands_there_once_with_its_folders():
     rows = [line.split() for line in (ACCURACY / "libraries.txt").read_text().splitlines() if line[0] != "#"]
     assert len(rows) == len({row[0] for row in rows}) == 52
     assert all(len(row) >= 3 and row[1][0].isdigit() for row in rows)
+
+
+def test_a_placeholder_is_called_one():
+    finding = result("torch.SymInt", since="2.0", shim="torchcompat.SymInt").finding
+    assert finding.shim in absent()
+    assert message(finding).endswith("; torchcompat has a placeholder for it: torchcompat.SymInt")
+    assert "torchcompat.compile" not in absent()
