@@ -153,7 +153,8 @@ def find(path: str) -> Any:
     return found
 
 
-def _find_importing(path: str) -> Any:
+def find_importing(path: str) -> Any:
+    """The object at ``"torch.a.b"``, or None; the modules on the way are imported."""
     parts = path.split(".")
     for end in range(2, len(parts)):
         module = ".".join(parts[:end])
@@ -221,7 +222,7 @@ def has(path: str, param: str | None = None) -> bool:
             raise TypeError(f"{label} must be a string, got {value!r}")
     if not path.startswith("torch."):
         raise ValueError(f"path must start with 'torch.', got {path!r}")
-    found = _find_importing(path)
+    found = find_importing(path)
     if found is None:
         return False
     return param is None or param in parameters(found)

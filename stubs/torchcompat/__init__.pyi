@@ -1,4 +1,5 @@
 # Written by `python docs/generate.py`; docs/typing.md tells what it is for.
+from torchcompat import _subclasses as _subclasses
 from torchcompat import accelerator as accelerator
 from torchcompat import amp as amp
 from torchcompat import attention as attention
@@ -7,18 +8,64 @@ from torchcompat import compiler as compiler
 from torchcompat import cpu as cpu
 from torchcompat import determinism as determinism
 from torchcompat import device as device
+from torchcompat import distributed as distributed
 from torchcompat import dtypes as dtypes
+from torchcompat import export as export
 from torchcompat import func as func
+from torchcompat import fx as fx
 from torchcompat import memory as memory
 from torchcompat import mps as mps
+from torchcompat import nested as nested
 from torchcompat import nn as nn
 from torchcompat import optim as optim
+from torchcompat import overrides as overrides
 from torchcompat import precision as precision
 from torchcompat import serialization as serialization
 from torchcompat import utils as utils
 from torchcompat import xpu as xpu
 from torchcompat._every import SHIMS as SHIMS
 from torchcompat._meshgrid import meshgrid as meshgrid
+from torchcompat._newer import SymBool as SymBool
+from torchcompat._newer import SymFloat as SymFloat
+from torchcompat._newer import SymInt as SymInt
+from torchcompat._newer import _grouped_mm as _grouped_mm
+from torchcompat._newer import _scaled_mm as _scaled_mm
+from torchcompat._newer import bits16 as bits16
+from torchcompat._newer import bits1x8 as bits1x8
+from torchcompat._newer import bits2x4 as bits2x4
+from torchcompat._newer import bits4x2 as bits4x2
+from torchcompat._newer import bits8 as bits8
+from torchcompat._newer import channels_last_3d as channels_last_3d
+from torchcompat._newer import float4_e2m1fn_x2 as float4_e2m1fn_x2
+from torchcompat._newer import float8_e4m3fn as float8_e4m3fn
+from torchcompat._newer import float8_e4m3fnuz as float8_e4m3fnuz
+from torchcompat._newer import float8_e5m2 as float8_e5m2
+from torchcompat._newer import float8_e5m2fnuz as float8_e5m2fnuz
+from torchcompat._newer import float8_e8m0fnu as float8_e8m0fnu
+from torchcompat._newer import int1 as int1
+from torchcompat._newer import int2 as int2
+from torchcompat._newer import int3 as int3
+from torchcompat._newer import int4 as int4
+from torchcompat._newer import int5 as int5
+from torchcompat._newer import int6 as int6
+from torchcompat._newer import int7 as int7
+from torchcompat._newer import jagged as jagged
+from torchcompat._newer import quint2x4 as quint2x4
+from torchcompat._newer import quint4x2 as quint4x2
+from torchcompat._newer import sparse_bsc as sparse_bsc
+from torchcompat._newer import sparse_bsr as sparse_bsr
+from torchcompat._newer import sparse_csc as sparse_csc
+from torchcompat._newer import sparse_csr as sparse_csr
+from torchcompat._newer import uint1 as uint1
+from torchcompat._newer import uint16 as uint16
+from torchcompat._newer import uint2 as uint2
+from torchcompat._newer import uint3 as uint3
+from torchcompat._newer import uint32 as uint32
+from torchcompat._newer import uint4 as uint4
+from torchcompat._newer import uint5 as uint5
+from torchcompat._newer import uint6 as uint6
+from torchcompat._newer import uint64 as uint64
+from torchcompat._newer import uint7 as uint7
 from torchcompat._torch import UnsupportedError as UnsupportedError
 from torchcompat._torch import at_least as at_least
 from torchcompat._torch import at_most as at_most
@@ -64,4 +111,4 @@ from torchcompat._own.top import set_grad_enabled as set_grad_enabled
 
 __version__: str
 __version__: str
-__all__ = ['GradScaler', 'OutOfMemoryError', 'SHIMS', 'UnsupportedError', 'accelerator', 'amp', 'at_least', 'at_most', 'attention', 'autocast', 'autograd', 'available_devices', 'best_device', 'clean_state_dict', 'compile', 'compiler', 'conv_precision', 'cpu', 'determinism', 'deterministic', 'device', 'dtypes', 'enable_grad', 'func', 'functional_call', 'functional_module', 'get_autocast_dtype', 'get_conv_precision', 'get_default_device', 'get_device_module', 'get_float32_matmul_precision', 'get_matmul_precision', 'has', 'inference_mode', 'is_autocast_enabled', 'is_inference_mode_enabled', 'is_oom_error', 'is_version', 'load', 'matmul_precision', 'memory', 'meshgrid', 'mps', 'nn', 'no_grad', 'optim', 'precision', 'save', 'seed_everything', 'seed_worker', 'seeded_generator', 'serialization', 'set_conv_precision', 'set_default_device', 'set_float32_matmul_precision', 'set_grad_enabled', 'set_matmul_precision', 'torch_version', 'unwrap_compiled', 'utils', 'why_not_fastpath', 'xpu']
+__all__ = ['GradScaler', 'OutOfMemoryError', 'SHIMS', 'SymBool', 'SymFloat', 'SymInt', 'UnsupportedError', '_grouped_mm', '_scaled_mm', '_subclasses', 'accelerator', 'amp', 'at_least', 'at_most', 'attention', 'autocast', 'autograd', 'available_devices', 'best_device', 'bits16', 'bits1x8', 'bits2x4', 'bits4x2', 'bits8', 'channels_last_3d', 'clean_state_dict', 'compile', 'compiler', 'conv_precision', 'cpu', 'determinism', 'deterministic', 'device', 'distributed', 'dtypes', 'enable_grad', 'export', 'float4_e2m1fn_x2', 'float8_e4m3fn', 'float8_e4m3fnuz', 'float8_e5m2', 'float8_e5m2fnuz', 'float8_e8m0fnu', 'func', 'functional_call', 'functional_module', 'fx', 'get_autocast_dtype', 'get_conv_precision', 'get_default_device', 'get_device_module', 'get_float32_matmul_precision', 'get_matmul_precision', 'has', 'inference_mode', 'int1', 'int2', 'int3', 'int4', 'int5', 'int6', 'int7', 'is_autocast_enabled', 'is_inference_mode_enabled', 'is_oom_error', 'is_version', 'jagged', 'load', 'matmul_precision', 'memory', 'meshgrid', 'mps', 'nested', 'nn', 'no_grad', 'optim', 'overrides', 'precision', 'quint2x4', 'quint4x2', 'save', 'seed_everything', 'seed_worker', 'seeded_generator', 'serialization', 'set_conv_precision', 'set_default_device', 'set_float32_matmul_precision', 'set_grad_enabled', 'set_matmul_precision', 'sparse_bsc', 'sparse_bsr', 'sparse_csc', 'sparse_csr', 'torch_version', 'uint1', 'uint16', 'uint2', 'uint3', 'uint32', 'uint4', 'uint5', 'uint6', 'uint64', 'uint7', 'unwrap_compiled', 'utils', 'why_not_fastpath', 'xpu']
