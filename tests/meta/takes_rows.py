@@ -6,6 +6,7 @@ that end with `return`.
 """
 
 import torch
+from takes_functions import CALLS, FAMILIES
 
 INPUTS = {"x": (3, 4), "y": (3, 4), "v": (3,), "w": (5,), "q": (1, 2, 3, 4), "s": (5, 2, 6), "image": (2, 3, 5, 5)}
 SHORT = {"batch_first": True}
@@ -218,7 +219,6 @@ COMPILER = {
         allow_in_graph="f(double)(x)",
         assume_constant_result="x + f(always)(1)",
         compile="f(double, backend='eager')(x)",
-        cudagraph_mark_step_begin=_DO,
         disable="f(double)(x)",
         is_compiling="f()\nreturn x + 1",
         is_dynamo_compiling="f()\nreturn x + 1",
@@ -399,7 +399,22 @@ ROWS = {
     **SCHEDULES,
     **AVERAGES,
     **SERIALIZATION,
+    **_rows("", **CALLS),
 }
+_PARTS = "its parts are tried, and a file of its own compiles it"
+for _name, _ways in {
+    "nn.Transformer": ["fullgraph", "export"],
+    "nn.TransformerDecoder": ["fullgraph", "export"],
+    "nn.TransformerDecoderLayer": ["export"],
+    "nn.attention.flex_attention.create_block_mask": ["export"],
+    "nn.attention.flex_attention.create_mask": ["export"],
+    "nn.attention.flex_attention.flex_attention": ["export"],
+    "func.hessian": ["fullgraph", "export"],
+    "func.jacfwd": ["fullgraph", "export"],
+}.items():
+    ROWS[_name].left_out.update(dict.fromkeys(_ways, _PARTS))
+for _name in [*CALLS, *DEVICES, *MODES, *COMPILER, *SERIALIZATION]:
+    ROWS[_name].left_out["export"] = "the full graph is of the same code"
 for _name, _row in ROWS.items():
     if _name.startswith("func."):
         # In func/test_traces_of_transforms.py.
@@ -408,8 +423,11 @@ for _name, _row in ROWS.items():
         for _way in ("script", "trace", "export"):
             _row.left_out[_way] = "what is made holds no parameter that is changed"
 
-# Why a shim has no row.
+# Why a shim has no row; a star stands for any names.
 WITHOUT = {
+    **FAMILIES,
+    "compiler.cudagraph_mark_step_begin": "torch's own imports the whole of Inductor",
+    "fx.wrap": "marks a function for torch.fx, in tests of its own",
     "load": "reads a file; no compiler of torch compiles that, and the exchange tests hold the rest",
     "save": "writes a file; no compiler of torch compiles that, and the exchange tests hold the rest",
     "serialization.get_unsafe_globals_in_checkpoint": "reads a file; no compiler of torch compiles that",

@@ -158,7 +158,6 @@ def fullgraph(subject):
     def compiler(call, parts, inputs):
         return torch.compile(lambda *inputs: call(*parts, *inputs), backend="eager", fullgraph=True)
 
-    torch._dynamo.reset()
     try:
         _compiled(subject, compiler)
     finally:
