@@ -53,6 +53,44 @@ CASES = {
         def g(): ...
         """,
     ),
+    "settings of the compiler, which are set": (
+        """
+        import torch
+        import torch._dynamo.config as stays
+        from torch._dynamo import config
+
+        torch._dynamo.config.cache_size_limit = 64
+        with config.patch(verbose=True), torch._inductor.config.patch("debug", True):
+            torch._inductor.config.triton.cudagraphs = torch._dynamo.config.verbose
+        """,
+        """
+        import torch
+        import torch._dynamo.config as stays
+        from torchcompat.compiler import config
+        import torchcompat
+
+        torchcompat.compiler.config.cache_size_limit = 64
+        with config.patch(verbose=True), torchcompat.compiler.inductor_config.patch("debug", True):
+            torchcompat.compiler.inductor_config.triton.cudagraphs = torchcompat.compiler.config.verbose
+        """,
+    ),
+    "what is told to the compiler": (
+        """
+        import torch
+        from torch._dynamo import OptimizedModule
+
+        torch._dynamo.mark_dynamic(x, 0, min=2)
+        isinstance(x, OptimizedModule)
+        """,
+        """
+        import torch
+        from torchcompat.compiler import OptimizedModule
+        import torchcompat
+
+        torchcompat.compiler.mark_dynamic(x, 0, min=2)
+        isinstance(x, OptimizedModule)
+        """,
+    ),
     "through an alias": (
         "import torch.nn.functional as F\nF.scaled_dot_product_attention(q, k, v)\n",
         "import torch.nn.functional as F\nimport torchcompat\n\n"
@@ -255,8 +293,8 @@ CASES = {
         "import torch\nfrom torchcompat.func import vmap\nimport torchcompat\n\ntorchcompat.compiler.disable(f)\n",
     ),
     "another way to such a name": (
-        "from torch._dynamo.decorators import disable\nfrom torch._dynamo.eval_frame import OptimizedModule\n",
-        "from torchcompat.compiler import disable\nfrom torch._dynamo.eval_frame import OptimizedModule\n",
+        "from torch._dynamo.decorators import disable\nfrom torch._dynamo.eval_frame import innermost_fn\n",
+        "from torchcompat.compiler import disable\nfrom torch._dynamo.eval_frame import innermost_fn\n",
     ),
     "an argument of a name whose successor is spelt otherwise": (
         "import torch\ntorch.nn.utils.clip_grad_norm(p, 1, foreach=True)\n",

@@ -17,6 +17,10 @@ ON_DEMAND = (
     "torchcompat.nn.attention.varlen",
 )
 
+# Modules of torch for which torchcompat has an object that takes every name that torch's module takes. It can stand
+# where they are named, but not in `import torch._dynamo.config as settings`, since it is no module.
+OPEN = ("torch._dynamo.config", "torch._inductor.config")
+
 
 class Shim(NamedTuple):
     """torchcompat's name for one of torch's, and the oldest torch on which it works."""
@@ -25,12 +29,21 @@ class Shim(NamedTuple):
     oldest: str
 
 
+def _rows() -> list[list[str]]:
+    text = Path(__file__).with_name("shims.txt").read_text(encoding="utf-8")
+    return [line.split() for line in text.splitlines() if not line.startswith("#")]
+
+
 @functools.lru_cache(maxsize=None)
 def load() -> dict[str, Shim]:
     """{torch's name: shim}."""
-    text = Path(__file__).with_name("shims.txt").read_text(encoding="utf-8")
-    rows = (line.split() for line in text.splitlines() if not line.startswith("#"))
-    return {torch: Shim(ours, oldest) for torch, ours, oldest in rows}
+    return {torch: Shim(ours, oldest) for torch, ours, oldest, *_ in _rows()}
+
+
+@functools.lru_cache(maxsize=None)
+def absent() -> frozenset[str]:
+    """The names of torchcompat that are placeholders on older torch, to import and to test with."""
+    return frozenset(ours for _, ours, _, *kind in _rows() if kind == ["absent"])
 
 
 @functools.lru_cache(maxsize=None)
@@ -72,8 +85,17 @@ def find(history: Any, name: str) -> Shim | None:
     """The shim that stands in for a name of torch, under any of its names."""
     if name in every():
         return every()[name]
+    if is_open(name):
+        module = next(one for one in OPEN if name.startswith(one))
+        whole = every()[module]
+        return whole._replace(name=whole.name + name[len(module) :])
     entry = history.find(name)
     return None if entry is None else _by_home(history).get(entry.home)
+
+
+def is_open(name: str) -> bool:
+    """Whether a name is that of one of the `OPEN` modules, or of something in it."""
+    return any(name == one or name.startswith(one + ".") for one in OPEN)
 
 
 def find_owner(history: Any, name: str) -> Shim | None:

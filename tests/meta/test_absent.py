@@ -192,5 +192,5 @@ def test_a_module_of_placeholders_imports_nothing_of_torch():
 
 
 def test_a_module_of_placeholders_says_what_it_lacks():
-    with pytest.raises(AttributeError, match="torchcompat.fx.* has no attribute 'no_such_name'"):
+    with pytest.raises(AttributeError, match=r"torchcompat.fx.* has no attribute 'no_such_name'"):
         assert torchcompat.fx.no_such_name

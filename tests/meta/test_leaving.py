@@ -12,13 +12,11 @@ import pytest
 
 import torchcompat
 from torchcompat import SHIMS, torch_version
-from torchcompat._shim import FORCED, NEWEST
+from torchcompat._shim import FORCED, NEWEST, is_public
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 MODULES = ["torchcompat"] + [
-    module.name
-    for module in walk_packages(torchcompat.__path__, "torchcompat.")
-    if not any(part.startswith("_") for part in module.name.split(".")[1:])
+    module.name for module in walk_packages(torchcompat.__path__, "torchcompat.") if is_public(module.name)
 ]
 
 
@@ -66,7 +64,8 @@ def test_every_name_becomes_torchs_own(tmp_path):
 
 @pytest.mark.skipif(not shutil.which("bash") or sys.platform != "linux", reason="the command is for GNU sed")
 def test_a_facade_that_is_left_over_is_an_error(tmp_path):
-    facades = [name for name, shim in SHIMS.items() if shim.kind == "facade"]
+    # torch has a module of the first name, with some of the settings; it refuses the others.
+    facades = [name for name, shim in SHIMS.items() if shim.kind == "facade" and name != "compiler.config"]
     lines = ["from torchcompat.{} import {}".format(*name.rpartition(".")[::2]) for name in facades]
     for line in rewritten(tmp_path, lines):
         with pytest.raises(ImportError):

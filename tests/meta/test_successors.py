@@ -82,6 +82,17 @@ def noted(each):
     return each(seen.append, TREE) is TREE, seen
 
 
+def marked(mark):
+    return mark(torch.ones(2, 3), 0), mark(torch.ones(2, 3), [0, 1])
+
+
+def patched(settings, name, value):
+    with settings.patch(name, value):
+        seen = [getattr(settings, name)]
+    with settings.patch(**{name: value}):
+        return [*seen, getattr(settings, name)]
+
+
 def substituted(each):
     def original(x):
         return x + 1
@@ -102,13 +113,25 @@ CALLS = {
     "functorch.vjp": lambda f: f(torch.sin, POINT)[1](POINT),
     "functorch.vmap": lambda f: f(torch.dot, in_dims=(0, None))(torch.ones(2, 3), POINT),
     "torch._C._OutOfMemoryError": lambda f: (issubclass(f, RuntimeError), f("x").args),
+    "torch._utils.is_compiling": lambda f: f(),
     "torch._vmap_internals.vmap": lambda f: f(torch.mul, in_dims=(0, None), out_dims=1)(torch.ones(2, 3), POINT),
+    "torch._dynamo.OptimizedModule": lambda f: (isinstance(torch.nn.Linear(1, 1), f), issubclass(torch.nn.Linear, f)),
     "torch._dynamo.allow_in_graph": lambda f: f(square) is square,
     "torch._dynamo.assume_constant_result": lambda f: f(square)(POINT),
+    "torch._dynamo.config": lambda f: patched(f, "suppress_errors", True),
+    "torch._dynamo.decorators.mark_unbacked": marked,
     "torch._dynamo.disable": lambda f: (f(square)(POINT), f()(square)(POINT)),
+    "torch._dynamo.eval_frame.OptimizedModule": lambda f: isinstance(torch.nn.Linear(1, 1), f),
+    "torch._dynamo.graph_break": lambda f: f(),
     "torch._dynamo.is_compiling": lambda f: f(),
+    "torch._dynamo.mark_dynamic": marked,
+    "torch._dynamo.mark_static": marked,
+    "torch._dynamo.mark_static_address": lambda f: (f(torch.ones(2)), f(torch.ones(2), guard=True)),
+    "torch._dynamo.maybe_mark_dynamic": marked,
     "torch._dynamo.reset": lambda f: f(),
     "torch._dynamo.substitute_in_graph": substituted,
+    "torch._inductor.config": lambda f: patched(f, "max_fusion_size", 5),
+    "torch.backends.mps.is_available": lambda f: f(),
     "torch.nn.utils.clip_grad_norm": outcome_of_grads,
     "torch.utils._pytree": None,
     "torch.utils._pytree.GetAttrKey": lambda f: (f("a").name, str(f("a"))),

@@ -1,4 +1,4 @@
-"""``torch.compiler`` on every torch: questions that never import the compiler, and marks that need none.
+"""``torch.compiler`` on every torch: questions that never import the compiler, its settings, and marks for it.
 
 docs/compile.md tells what holds on which torch, and what is not here.
 """
@@ -15,22 +15,38 @@ from .. import _torch
 from .._shim import Limit, facade, polyfill
 from .._torch import UnsupportedError, at_least, find
 from . import _compile, _unwrap
+from ._marks import graph_break as graph_break
+from ._marks import mark_dynamic as mark_dynamic
+from ._marks import mark_static as mark_static
+from ._marks import mark_static_address as mark_static_address
+from ._marks import mark_unbacked as mark_unbacked
+from ._marks import maybe_mark_dynamic as maybe_mark_dynamic
+from ._settings import Settings
 
 if TYPE_CHECKING:
     from .._types import Backend, F, P, R, Stance, Switch
 
 __all__ = [
     "COMPILES",
+    "OptimizedModule",
     "allow_in_graph",
     "assume_constant_result",
     "clean_state_dict",
     "compile",
+    "config",
     "cudagraph_mark_step_begin",
     "disable",
+    "graph_break",
+    "inductor_config",
     "is_compiling",
     "is_dynamo_compiling",
     "is_exporting",
     "list_backends",
+    "mark_dynamic",
+    "mark_static",
+    "mark_static_address",
+    "mark_unbacked",
+    "maybe_mark_dynamic",
     "reset",
     "set_stance",
     "substitute_in_graph",
@@ -335,3 +351,33 @@ def clean_state_dict(state_dict: Mapping[str, Any]) -> Any:
     if not isinstance(state_dict, dict):
         raise TypeError(f"state_dict must be a dict, got {type(state_dict).__name__}")
     return _unwrap.clean(state_dict)
+
+
+@facade("compiler.config")
+class config(metaclass=Settings, paths=("torch._dynamo.config", "torch.compiler.config")):
+    """The settings of the compiler: ``config.recompile_limit = 16``, ``with config.patch(suppress_errors=True): ...``.
+
+    Not in torch as one name: torch._dynamo.config, and torch.compiler.config for what only that one has. The first
+    setting that is read or written imports the compiler, as torch's own name does, and an unknown one is refused as
+    torch refuses it. A patch imports it when its block begins. Settings that torch 2.6 renamed have both names.
+
+    Where nothing compiles, any setting may be written, patched and read back; one that nobody has written has torch
+    2.15's value, or, if it is not among the known ones, raises AttributeError.
+    """
+
+
+@facade("compiler.inductor_config")
+class inductor_config(metaclass=Settings, paths=("torch._inductor.config",)):
+    """The settings of the backend Inductor: ``inductor_config.triton.cudagraphs = True``.
+
+    Not in torch's public names: torch._inductor.config. All else is as for :obj:`torchcompat.compiler.config`.
+    """
+
+
+@facade("compiler.OptimizedModule")
+class OptimizedModule(metaclass=_unwrap.OfWrappers):
+    """The class of what ``torch.compile`` makes of a module, to test with: ``isinstance(model, OptimizedModule)``.
+
+    Not in torch's public names: torch._dynamo.OptimizedModule. The compiler is not imported: before it is, no object
+    is of this class. A call makes an object of torch's own, or raises UnsupportedError where nothing compiles.
+    """

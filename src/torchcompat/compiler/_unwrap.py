@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import sys
+from importlib import import_module
 from typing import Any
 
 import torch
+
+from .._torch import UnsupportedError
+from ._compile import COMPILES
 
 _NAME = "_orig_mod"
 
@@ -13,6 +17,23 @@ _NAME = "_orig_mod"
 def _wrapper_class() -> Any:
     """The class of compiled modules, or None where there can be no such module: the compiler is not imported."""
     return getattr(sys.modules.get("torch._dynamo.eval_frame"), "OptimizedModule", None)
+
+
+class OfWrappers(type):
+    """The type of a class whose instances and subclasses are those of torch's class of compiled modules."""
+
+    def __instancecheck__(cls, instance: Any) -> bool:
+        theirs = _wrapper_class()
+        return theirs is not None and isinstance(instance, theirs)
+
+    def __subclasscheck__(cls, subclass: Any) -> bool:
+        theirs = _wrapper_class()
+        return subclass is cls or (theirs is not None and issubclass(subclass, theirs))
+
+    def __call__(cls, *args: Any, **kwargs: Any) -> Any:
+        if not COMPILES:
+            raise UnsupportedError(f"{cls.__name__} needs a torch that compiles, this is torch {torch.__version__}")
+        return import_module("torch._dynamo.eval_frame").OptimizedModule(*args, **kwargs)
 
 
 def _bare(module: Any, wrapper: Any, parallel: bool) -> Any:
