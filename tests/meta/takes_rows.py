@@ -91,6 +91,7 @@ NAMES = {
     "NORM": torch.nn.BatchNorm1d(4).eval(),
     "SGD": sgd(),
     "MAP_PRIVATE": 2,
+    "INDEX": torch.tensor([0, 2]),
     "BOUNDS": torch.tensor([0, 1, 2], dtype=torch.int32),
 }
 
