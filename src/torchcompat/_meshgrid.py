@@ -7,7 +7,8 @@ from typing import Any, Sequence
 
 import torch
 
-from ._shim import Limit, polyfill
+from ._script import script_as
+from ._shim import SHIMS, Limit, polyfill
 
 __all__ = ["meshgrid"]
 
@@ -79,3 +80,6 @@ def meshgrid(*tensors: torch.Tensor | list[torch.Tensor], indexing: str | None =
     shape = [given[axis].reshape(-1).size(0) for axis in axes]
     shapes = [[shape[i] if axis == own else 1 for i, axis in enumerate(axes)] for own in range(len(given))]
     return tuple(tensor.view(own).expand(shape) for tensor, own in zip(given, shapes))
+
+
+script_as(SHIMS["meshgrid"].fallback, "aten::meshgrid")

@@ -62,6 +62,19 @@ class Limit:
         return f"{self.on} (torch {minors}): {self.text}" if minors else f"{self.on}: {self.text}"
 
 
+# What torch's own can do and ours cannot: tests/meta/test_takes_nothing_away.py tries it, under these keys.
+_WAYS = {
+    "script": "torch.jit.script cannot compile it",
+    "fullgraph": "torch.compile(fullgraph=True) cannot trace it",
+    "isinstance": "what it makes is not an instance of torch's own class",
+}
+
+
+def lacks(way: str, first: str = "1.2", last: str = "") -> Limit:
+    """The limit of a fallback that it cannot be used in one of the *way* s that torch's own can."""
+    return Limit(way, _WAYS[way], "fallback", first, last)
+
+
 class Shim:
     """One row of the table.
 

@@ -9,7 +9,7 @@ import platform
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ContextManager, Mapping
 
-from ._shim import Limit, polyfill
+from ._shim import Limit, lacks, polyfill
 from ._torch import at_least, at_most
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ def set_device(device: Device) -> None:
     """
 
 
-@polyfill("torch.cpu.synchronize", since="2.1", link=_BEGINNING)
+@polyfill("torch.cpu.synchronize", since="2.1", link=_BEGINNING, limits=[lacks("script")])
 def synchronize(device: Device = None) -> None:
     """Do nothing: what was called has ended.
 
@@ -96,7 +96,13 @@ def synchronize(device: Device = None) -> None:
     """
 
 
-@polyfill("torch.cpu.Stream", since="2.7", link=_STREAM, reason="has no `wait_event` and no `record_event`")
+@polyfill(
+    "torch.cpu.Stream",
+    since="2.7",
+    link=_STREAM,
+    limits=[lacks("isinstance", last="2.6")],
+    reason="has no `wait_event` and no `record_event`",
+)
 class Stream:
     """A stand-in for a stream of another backend, of which every method does nothing.
 
@@ -167,7 +173,13 @@ def current_stream(device: Device = None) -> Stream:
     return selected
 
 
-@polyfill("torch.cpu.StreamContext", since="2.1", link=_BEGINNING, wrong=_UNSEEN)
+@polyfill(
+    "torch.cpu.StreamContext",
+    since="2.1",
+    link=_BEGINNING,
+    limits=[lacks("isinstance", last="2.6")],
+    wrong=_UNSEEN,
+)
 class StreamContext:
     """Select a stream for a block.
 

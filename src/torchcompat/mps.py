@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from ._shim import polyfill
+from ._shim import lacks, polyfill
 from .device import _module
 
 __all__ = [
@@ -32,6 +32,8 @@ _LOADED = "https://github.com/pytorch/pytorch/pull/98837"
 _IMPORTED = "`torch.mps` is there only after an import of its own"
 _DEVICE_MODULE = "https://github.com/pytorch/pytorch/pull/124676"
 
+_NOT_COMPILED = [lacks("script"), lacks("fullgraph", "2.0")]
+
 _mps = _module.of("mps")
 
 
@@ -41,7 +43,12 @@ def _present() -> _module.DeviceModule:
     return _mps
 
 
-@polyfill("torch.mps.is_available", since="2.5", link="https://github.com/pytorch/pytorch/pull/132426")
+@polyfill(
+    "torch.mps.is_available",
+    since="2.5",
+    link="https://github.com/pytorch/pytorch/pull/132426",
+    limits=[lacks("fullgraph", "2.0")],
+)
 def is_available() -> bool:
     """Whether this process can use the device.
 
@@ -119,7 +126,7 @@ def recommended_max_memory() -> int:
     return _present().mem_get_info()[1]
 
 
-@polyfill("torch.mps.manual_seed", since="2.1", link=_LOADED, reason=_IMPORTED)
+@polyfill("torch.mps.manual_seed", since="2.1", link=_LOADED, limits=_NOT_COMPILED, reason=_IMPORTED)
 def manual_seed(seed: int) -> None:
     """Seed the device; nothing where there is none.
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ContextManager, cast
 
 import torch
 
-from ._shim import Limit, polyfill
+from ._shim import Limit, lacks, polyfill
 from ._torch import at_least, find
 from .device import _accelerator, _module
 
@@ -64,7 +64,7 @@ def _present() -> _module.DeviceModule:
     return _xpu
 
 
-@polyfill("torch.xpu.is_available", since="2.3", link=_DEVICE)
+@polyfill("torch.xpu.is_available", since="2.3", link=_DEVICE, limits=[lacks("script"), lacks("fullgraph", "2.0")])
 def is_available() -> bool:
     """Whether this process can use a device.
 
@@ -73,7 +73,7 @@ def is_available() -> bool:
     return _xpu.is_available()
 
 
-@polyfill("torch.xpu.device_count", since="2.3", link=_DEVICE)
+@polyfill("torch.xpu.device_count", since="2.3", link=_DEVICE, limits=[lacks("script")])
 def device_count() -> int:
     """The number of devices that this process can use.
 

@@ -216,7 +216,7 @@ def test_unknown_check(impl):
 
 
 @pytest.mark.skipif(public._DELEGATES, reason="here torch's own makes the trace")
-@pytest.mark.limit("trace")
+@pytest.mark.limit("debug trace")
 def test_the_trace(impl):
     _, h = history()
     function = changing(lambda x: x.exp().exp(), lambda x: x[:1].exp().exp())

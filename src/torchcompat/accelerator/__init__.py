@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from .._shim import Limit, polyfill
+from .._shim import Limit, lacks, polyfill
 from .._torch import UnsupportedError, find, is_version
 from ..device import _accelerator as this
 from ..device._accelerator import positional_only
@@ -67,6 +67,7 @@ _BUILD_TIME = "https://github.com/pytorch/pytorch/pull/146443"
     "torch.accelerator.current_accelerator",
     since="2.7",
     link=_BUILD_TIME,
+    limits=[lacks("fullgraph", "2.0")],
     reason="no `check_available`; raises where there is no device",
 )
 def current_accelerator(check_available: bool = False) -> torch.device | None:
@@ -90,7 +91,7 @@ def current_accelerator(check_available: bool = False) -> torch.device | None:
     return torch.device(found.type)
 
 
-@polyfill("torch.accelerator.is_available", since="2.6", link=_ADDED)
+@polyfill("torch.accelerator.is_available", since="2.6", link=_ADDED, limits=[lacks("fullgraph", "2.0")])
 def is_available() -> bool:
     """Whether this process can use an accelerator.
 

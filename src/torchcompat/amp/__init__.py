@@ -13,7 +13,7 @@ from typing import Any, Callable
 import torch
 
 from .._lazy import attach as _attach
-from .._shim import Limit, polyfill
+from .._shim import Limit, lacks, polyfill
 from .._torch import at_least
 from . import _grad_scaler
 from ._casts import cast, effective
@@ -55,7 +55,8 @@ def _text(device_type: Any) -> str:
         Limit("as", "`with autocast(...) as x` gives None", "native", "2.5", "2.8"),
         Limit("callable", "what cannot be called is decorated all the same", "native", "2.5", "2.11"),
         Limit("again", "an object that is entered again inside itself leaves autocast on", "native", "2.5"),
-        Limit("script", "is not for TorchScript", "fallback"),
+        lacks("script"),
+        lacks("isinstance", last="2.4"),
         Limit("fullgraph", "torch.compile breaks the graph at it", "fallback", "2.0", "2.14"),
     ],
     reason='raises for "mps", even when it is not enabled',

@@ -6,7 +6,8 @@ from typing import Any, Callable, NamedTuple
 
 import torch
 
-from .._shim import Limit, polyfill
+from .._script import script_as
+from .._shim import SHIMS, Limit, polyfill
 from .._torch import at_least, find
 
 # The device types for which torch 2.15 has autocast, with the dtype that it casts to unless told otherwise.
@@ -194,3 +195,6 @@ def get_autocast_dtype(device_type: str) -> torch.dtype:
         TypeError: *device_type* is not a string.
     """
     return dtype_now(device_type)
+
+
+script_as(SHIMS["get_autocast_dtype"].fallback, "aten::get_autocast_dtype")

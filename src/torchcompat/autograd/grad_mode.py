@@ -5,13 +5,13 @@ from __future__ import annotations
 import inspect
 import threading
 import warnings
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any, List, overload
 
 import torch
 
 from .. import _scope
 from .._lazy import attach as _attach
-from .._shim import Limit, polyfill
+from .._shim import Limit, lacks, polyfill
 from .._torch import find
 
 if TYPE_CHECKING:
@@ -50,9 +50,7 @@ class _Scope:
 
 
 class _Fixed(_Scope):
-    """What :class:`no_grad` and :class:`enable_grad` share: they switch to *_mode*, and need no parentheses."""
-
-    _mode: bool
+    """What :class:`no_grad` and :class:`enable_grad` share: they need no parentheses."""
 
     @overload
     def __new__(cls: type[S]) -> S: ...
@@ -61,18 +59,14 @@ class _Fixed(_Scope):
     def __new__(cls, orig_func: Any = None) -> Any:
         return super().__new__(cls) if orig_func is None else cls()(orig_func)
 
-    def __init__(self) -> None:
-        self._before: list[bool] = []
 
-    def __enter__(self) -> None:
-        self._before.append(torch.is_grad_enabled())
-        _switch(self._mode)
-
-    def __exit__(self, *error: Any) -> None:
-        _switch(self._before.pop())
-
-
-@polyfill("torch.no_grad", since="2.1", link=_BARE, reason=_PARENTHESES)
+@polyfill(
+    "torch.no_grad",
+    since="2.1",
+    link=_BARE,
+    limits=[lacks("isinstance", last="2.0"), lacks("fullgraph", "2.0", "2.8")],
+    reason=_PARENTHESES,
+)
 class no_grad(_Fixed):
     """Record no gradients in a block or a function: ``with no_grad():``, ``@no_grad()`` or ``@no_grad``.
 
@@ -88,10 +82,25 @@ class no_grad(_Fixed):
         FutureWarning: for a decorated class, of which only the construction is covered.
     """
 
-    _mode = False
+    # torch.jit.script compiles what stands in this class itself, from torch 1.7 on.
+    def __init__(self) -> None:
+        self._before: List[bool] = []  # noqa: UP006
+
+    def __enter__(self) -> None:
+        self._before.append(torch.is_grad_enabled())
+        torch.set_grad_enabled(False)
+
+    def __exit__(self, exc_type: Any, exc_value: Any, traceback: Any) -> None:
+        torch.set_grad_enabled(self._before.pop())
 
 
-@polyfill("torch.enable_grad", since="2.1", link=_BARE, reason=_PARENTHESES)
+@polyfill(
+    "torch.enable_grad",
+    since="2.1",
+    link=_BARE,
+    limits=[lacks("isinstance", last="2.0"), lacks("fullgraph", "2.0", "2.8")],
+    reason=_PARENTHESES,
+)
 class enable_grad(_Fixed):
     """Record gradients in a block or a function: ``with enable_grad():``, ``@enable_grad()`` or ``@enable_grad``.
 
@@ -102,13 +111,23 @@ class enable_grad(_Fixed):
         FutureWarning: for a decorated class, of which only the construction is covered.
     """
 
-    _mode = True
+    # torch.jit.script compiles what stands in this class itself, from torch 1.7 on.
+    def __init__(self) -> None:
+        self._before: List[bool] = []  # noqa: UP006
+
+    def __enter__(self) -> None:
+        self._before.append(torch.is_grad_enabled())
+        torch.set_grad_enabled(True)
+
+    def __exit__(self, exc_type: Any, exc_value: Any, traceback: Any) -> None:
+        torch.set_grad_enabled(self._before.pop())
 
 
 @polyfill(
     "torch.set_grad_enabled",
     since="2.2",
     link="https://github.com/pytorch/pytorch/issues/113298",
+    limits=[lacks("isinstance", last="2.1"), lacks("fullgraph", "2.0", "2.4")],
     reason="decorating a function switches the mode of the code that follows; up to 1.10 it is no decorator",
 )
 class set_grad_enabled(_Scope):
@@ -159,6 +178,8 @@ class set_grad_enabled(_Scope):
     limits=[
         Limit("inference tensors", "makes ordinary tensors, as no_grad does", "fallback", "1.2", "1.8"),
         Limit("grad wins", "enable_grad inside it records gradients", "fallback", "1.2", "1.8"),
+        lacks("isinstance", last="2.0"),
+        lacks("fullgraph", "2.0"),
     ],
     reason=_PARENTHESES,
 )

@@ -13,13 +13,14 @@ from typing import Any, Callable, Iterable
 
 import torch
 
-from .._shim import Limit
+from .._shim import Limit, lacks
 from .._torch import at_least
 from . import _pytree, _reachable
 from ._batched import BatchedTensor, name_of, physical_of
 from ._derive import is_inference
 
 LIMITS = [
+    lacks("fullgraph", "2.0"),
     Limit(
         "captured",
         "A write to a tensor that the function captured is refused after it was made, and only if what was written "

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from .._shim import Limit
+from .._shim import Limit, lacks
 
 LIMITS = [
+    lacks("fullgraph", "2.0"),
     Limit("trace", "`torch.jit.trace` cannot trace it: RuntimeError.", on="fallback", last="2.3"),
     Limit(
         "expanded",

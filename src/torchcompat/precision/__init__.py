@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Sequence
 import torch
 
 from .. import _scope
-from .._shim import Limit, facade, polyfill
+from .._shim import Limit, facade, lacks, polyfill
 from .._torch import find
 from ._flags import Flag, Level, Recorded
 
@@ -219,6 +219,7 @@ _ADDED = "https://github.com/pytorch/pytorch/pull/76509"
             "2.6",
         ),
         Limit("bytes", "takes no bytes", "fallback"),
+        lacks("fullgraph", "2.0"),
     ],
 )
 def set_float32_matmul_precision(precision: str) -> None:

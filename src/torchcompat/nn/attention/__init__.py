@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Iterator
 
 from ..._lazy import attach as _attach
 from ..._scope import Step
-from ..._shim import Limit, polyfill
+from ..._shim import Limit, lacks, polyfill
 from . import _backends
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ _attach(globals(), {"": "bias flex_attention varlen"}, later=["bias", "flex_atte
     "torch.nn.attention.SDPBackend",
     since="2.5",
     link="https://github.com/pytorch/pytorch/pull/126392",  # OVERRIDEABLE; the class: pull/114689
-    limits=[Limit("pickle", "a member cannot be pickled", "native", "2.5")],
+    limits=[Limit("pickle", "a member cannot be pickled", "native", "2.5"), lacks("isinstance", last="2.4")],
     reason="no member `OVERRIDEABLE`",
 )
 class SDPBackend(enum.Enum):

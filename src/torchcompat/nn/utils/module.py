@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from ..._shim import Limit, polyfill
+from ..._shim import Limit, lacks, polyfill
 from ._module_hooks import hooks_of, register
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ __all__ = ["register_full_backward_hook", "register_full_backward_pre_hook"]
 _LINK = "https://github.com/pytorch/pytorch/pull/116454"
 _PRE_HOOKS = "its pre-hooks are missing, or ignored where no input needs a gradient"
 _LIMITS = [
+    lacks("script"),
     Limit(
         "later forward hooks",
         "A forward hook that is registered later and replaces the module's output is not seen: grad_output is that of "

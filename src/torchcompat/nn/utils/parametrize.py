@@ -9,7 +9,7 @@ from typing import Any, Iterator
 import torch
 from torch import nn
 
-from ..._shim import Limit, polyfill
+from ..._shim import Limit, lacks, polyfill
 from ..._torch import find
 from . import _parametrize
 
@@ -68,7 +68,13 @@ def cached() -> Iterator[None]:
         _parametrize.cache.leave()
 
 
-@polyfill(PATH + "ParametrizationList", since=FAMILY, link=LINK, reason=RECURRENT)
+@polyfill(
+    PATH + "ParametrizationList",
+    since=FAMILY,
+    link=LINK,
+    limits=[lacks("isinstance", last="1.13")],
+    reason=RECURRENT,
+)
 class ParametrizationList(nn.ModuleList):  # type: ignore[misc]
     """The parametrizations of one tensor, in order, and the tensors that the first one starts from.
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections import abc
+from typing import List
 
 import torch
+from torch import Tensor
 
-from ..._shim import Limit, polyfill
+from ..._shim import SHIMS, Limit, polyfill
 from ..._torch import at_most, exporting
+from .._scripting import compile_instead
 
 __all__ = ["pad_sequence", "unpack_sequence", "unpad_sequence"]
 
@@ -70,6 +73,24 @@ def pad_sequence(
     turned = [sequence.flip(0) for sequence in listed]
     padded = torch.nn.utils.rnn.pad_sequence(turned, batch_first, padding_value)
     return padded.flip(1 if batch_first else 0)
+
+
+def _scripted(
+    sequences: List[Tensor],  # noqa: UP006
+    batch_first: bool = False,
+    padding_value: float = 0.0,
+    padding_side: str = "right",
+) -> Tensor:
+    if padding_side == "right":
+        return torch.nn.utils.rnn.pad_sequence(sequences, batch_first, padding_value)
+    if padding_side != "left":
+        raise RuntimeError("padding_side must be 'left' or 'right'")
+    turned = [sequence.flip([0]) for sequence in sequences]
+    padded = torch.nn.utils.rnn.pad_sequence(turned, batch_first, padding_value)
+    return padded.flip([1]) if batch_first else padded.flip([0])
+
+
+compile_instead(SHIMS["nn.utils.rnn.pad_sequence"].fallback, _scripted)
 
 
 def _padded_for_onnx(

@@ -284,7 +284,7 @@ def _delegate(
             "1.2",
             "1.6",
         ),
-        Limit("trace", "debug adds no list of operations to the error", "fallback"),
+        Limit("debug trace", "debug adds no list of operations to the error", "fallback"),
     ],
     reason="no `early_stop`",
 )

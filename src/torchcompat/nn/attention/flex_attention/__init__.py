@@ -5,7 +5,7 @@ The module is loaded when it is first asked for, and imports torch's module wher
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Optional
 
 import torch
 
@@ -63,8 +63,8 @@ class AuxOutput(NamedTuple):
     https://docs.pytorch.org/docs/stable/nn.attention.flex_attention.html
     """
 
-    lse: Any = None
-    max_scores: Any = None
+    lse: Optional[torch.Tensor] = None  # noqa: UP045
+    max_scores: Optional[torch.Tensor] = None  # noqa: UP045
 
 
 noop_mask = polyfill("torch.nn.attention.flex_attention.noop_mask", since="2.5", link=LINK + "130107")(
