@@ -190,7 +190,6 @@ if TYPE_CHECKING:
     from ._functions._logic import logical_not as logical_not
     from ._functions._logic import logical_or as logical_or
     from ._functions._logic import logical_xor as logical_xor
-    from ._functions._logic import signbit as signbit
     from ._functions._making import asarray as asarray
     from ._functions._making import complex as complex
     from ._functions._making import empty_permuted as empty_permuted
@@ -220,9 +219,6 @@ if TYPE_CHECKING:
     from ._functions._promote import can_cast as can_cast
     from ._functions._promote import promote_types as promote_types
     from ._functions._promote import result_type as result_type
-    from ._functions._scatter import index_add as index_add
-    from ._functions._scatter import index_reduce as index_reduce
-    from ._functions._scatter import put as put
     from ._functions._scatter import scatter as scatter
     from ._functions._scatter import scatter_reduce as scatter_reduce
     from ._functions._selection import nan_to_num as nan_to_num
@@ -405,14 +401,14 @@ _attach(
         "_functions._integrals": "cumulative_trapezoid diff gradient logcumsumexp trapezoid",
         "_functions._joins": "atleast_1d atleast_2d atleast_3d block_diag column_stack concat concatenate "
         "dstack hstack row_stack vstack",
-        "_functions._logic": "all any count_nonzero logical_and logical_not logical_or logical_xor signbit",
+        "_functions._logic": "all any count_nonzero logical_and logical_not logical_or logical_xor",
         "_functions._making": "asarray complex empty_permuted frombuffer polar view_as_complex view_as_real",
         "_functions._order": "argsort bucketize isin msort searchsorted sort",
         "_functions._places": "argwhere broadcast_shapes diagonal_scatter nonzero_static select_scatter "
         "slice_scatter take_along_dim unravel_index",
         "_functions._products": "inner kron outer vander vdot",
         "_functions._promote": "can_cast promote_types result_type",
-        "_functions._scatter": "index_add index_reduce put scatter scatter_reduce",
+        "_functions._scatter": "scatter scatter_reduce",
         "_functions._selection": "nan_to_num where",
         "_functions._signs": "isneginf isposinf isreal signbit",
         "_functions._spellings": "absolute greater greater_equal less less_equal multiply negative "
@@ -438,7 +434,8 @@ _attach(
         "compiler._compile": "compile",
         "determinism": "deterministic seed_everything seed_worker seeded_generator",
         "determinism._persistent": "are_deterministic_algorithms_enabled get_deterministic_debug_mode "
-        "is_deterministic_algorithms_warn_only_enabled set_deterministic_debug_mode use_deterministic_algorithms",
+        "is_deterministic_algorithms_warn_only_enabled set_deterministic_debug_mode "
+        "use_deterministic_algorithms",
         "device": "available_devices best_device",
         "device._default": "get_default_device get_device_module set_default_device",
         "func": "functional_call functional_module",

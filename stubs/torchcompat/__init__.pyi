@@ -27,9 +27,14 @@ from torchcompat import precision as precision
 from torchcompat import random as random
 from torchcompat import serialization as serialization
 from torchcompat import tensor as tensor
+from torchcompat import testing as testing
 from torchcompat import utils as utils
 from torchcompat import xpu as xpu
 from torchcompat._every import SHIMS as SHIMS
+from torchcompat._functions._bounds import clamp as clamp
+from torchcompat._functions._bounds import clamp_max as clamp_max
+from torchcompat._functions._bounds import clamp_min as clamp_min
+from torchcompat._functions._bounds import clip as clip
 from torchcompat._functions._dims import adjoint as adjoint
 from torchcompat._functions._dims import broadcast_to as broadcast_to
 from torchcompat._functions._dims import fliplr as fliplr
@@ -43,6 +48,14 @@ from torchcompat._functions._dims import swapaxes as swapaxes
 from torchcompat._functions._dims import swapdims as swapdims
 from torchcompat._functions._dims import tile as tile
 from torchcompat._functions._dims import unflatten as unflatten
+from torchcompat._functions._division import div as div
+from torchcompat._functions._division import divide as divide
+from torchcompat._functions._division import floor_divide as floor_divide
+from torchcompat._functions._division import gcd as gcd
+from torchcompat._functions._division import lcm as lcm
+from torchcompat._functions._division import remainder as remainder
+from torchcompat._functions._division import true_divide as true_divide
+from torchcompat._functions._einsum import einsum as einsum
 from torchcompat._functions._extremes import amax as amax
 from torchcompat._functions._extremes import amin as amin
 from torchcompat._functions._extremes import aminmax as aminmax
@@ -141,6 +154,14 @@ from torchcompat._functions._foreach import _foreach_tanh_ as _foreach_tanh_
 from torchcompat._functions._foreach import _foreach_trunc as _foreach_trunc
 from torchcompat._functions._foreach import _foreach_trunc_ as _foreach_trunc_
 from torchcompat._functions._foreach import _foreach_zero_ as _foreach_zero_
+from torchcompat._functions._indices import index_add as index_add
+from torchcompat._functions._indices import index_reduce as index_reduce
+from torchcompat._functions._indices import put as put
+from torchcompat._functions._integrals import cumulative_trapezoid as cumulative_trapezoid
+from torchcompat._functions._integrals import diff as diff
+from torchcompat._functions._integrals import gradient as gradient
+from torchcompat._functions._integrals import logcumsumexp as logcumsumexp
+from torchcompat._functions._integrals import trapezoid as trapezoid
 from torchcompat._functions._joins import atleast_1d as atleast_1d
 from torchcompat._functions._joins import atleast_2d as atleast_2d
 from torchcompat._functions._joins import atleast_3d as atleast_3d
@@ -155,14 +176,17 @@ from torchcompat._functions._joins import vstack as vstack
 from torchcompat._functions._logic import all as all
 from torchcompat._functions._logic import any as any
 from torchcompat._functions._logic import count_nonzero as count_nonzero
-from torchcompat._functions._logic import isneginf as isneginf
-from torchcompat._functions._logic import isposinf as isposinf
-from torchcompat._functions._logic import isreal as isreal
 from torchcompat._functions._logic import logical_and as logical_and
 from torchcompat._functions._logic import logical_not as logical_not
 from torchcompat._functions._logic import logical_or as logical_or
 from torchcompat._functions._logic import logical_xor as logical_xor
-from torchcompat._functions._logic import signbit as signbit
+from torchcompat._functions._making import asarray as asarray
+from torchcompat._functions._making import complex as complex
+from torchcompat._functions._making import empty_permuted as empty_permuted
+from torchcompat._functions._making import frombuffer as frombuffer
+from torchcompat._functions._making import polar as polar
+from torchcompat._functions._making import view_as_complex as view_as_complex
+from torchcompat._functions._making import view_as_real as view_as_real
 from torchcompat._functions._order import argsort as argsort
 from torchcompat._functions._order import bucketize as bucketize
 from torchcompat._functions._order import isin as isin
@@ -185,13 +209,14 @@ from torchcompat._functions._products import vdot as vdot
 from torchcompat._functions._promote import can_cast as can_cast
 from torchcompat._functions._promote import promote_types as promote_types
 from torchcompat._functions._promote import result_type as result_type
-from torchcompat._functions._scatter import index_add as index_add
-from torchcompat._functions._scatter import index_reduce as index_reduce
-from torchcompat._functions._scatter import put as put
 from torchcompat._functions._scatter import scatter as scatter
 from torchcompat._functions._scatter import scatter_reduce as scatter_reduce
 from torchcompat._functions._selection import nan_to_num as nan_to_num
 from torchcompat._functions._selection import where as where
+from torchcompat._functions._signs import isneginf as isneginf
+from torchcompat._functions._signs import isposinf as isposinf
+from torchcompat._functions._signs import isreal as isreal
+from torchcompat._functions._signs import signbit as signbit
 from torchcompat._functions._spellings import absolute as absolute
 from torchcompat._functions._spellings import greater as greater
 from torchcompat._functions._spellings import greater_equal as greater_equal
@@ -207,6 +232,16 @@ from torchcompat._functions._splits import dsplit as dsplit
 from torchcompat._functions._splits import hsplit as hsplit
 from torchcompat._functions._splits import tensor_split as tensor_split
 from torchcompat._functions._splits import vsplit as vsplit
+from torchcompat._functions._spread import nanmean as nanmean
+from torchcompat._functions._spread import nansum as nansum
+from torchcompat._functions._spread import std as std
+from torchcompat._functions._spread import std_mean as std_mean
+from torchcompat._functions._spread import var as var
+from torchcompat._functions._spread import var_mean as var_mean
+from torchcompat._functions._statistics import corrcoef as corrcoef
+from torchcompat._functions._statistics import cov as cov
+from torchcompat._functions._statistics import histogram as histogram
+from torchcompat._functions._statistics import histogramdd as histogramdd
 from torchcompat._functions.checks import _assert as _assert
 from torchcompat._functions.checks import _check as _check
 from torchcompat._functions.checks import _check_index as _check_index
@@ -288,6 +323,11 @@ from torchcompat.determinism import deterministic as deterministic
 from torchcompat.determinism import seed_everything as seed_everything
 from torchcompat.determinism import seed_worker as seed_worker
 from torchcompat.determinism import seeded_generator as seeded_generator
+from torchcompat.determinism._persistent import are_deterministic_algorithms_enabled as are_deterministic_algorithms_enabled
+from torchcompat.determinism._persistent import get_deterministic_debug_mode as get_deterministic_debug_mode
+from torchcompat.determinism._persistent import is_deterministic_algorithms_warn_only_enabled as is_deterministic_algorithms_warn_only_enabled
+from torchcompat.determinism._persistent import set_deterministic_debug_mode as set_deterministic_debug_mode
+from torchcompat.determinism._persistent import use_deterministic_algorithms as use_deterministic_algorithms
 from torchcompat.device import available_devices as available_devices
 from torchcompat.device import best_device as best_device
 from torchcompat.device._default import get_default_device as get_default_device
@@ -316,4 +356,4 @@ from torchcompat._own.top import set_grad_enabled as set_grad_enabled
 
 __version__: str
 __version__: str
-__all__ = ['GradScaler', 'OutOfMemoryError', 'SHIMS', 'SymBool', 'SymFloat', 'SymInt', 'UnsupportedError', '_assert', '_check', '_check_index', '_check_is_size', '_check_not_implemented', '_check_tensor_all', '_check_type', '_check_value', '_check_with', '_foreach_abs', '_foreach_abs_', '_foreach_acos', '_foreach_acos_', '_foreach_add', '_foreach_add_', '_foreach_addcdiv', '_foreach_addcdiv_', '_foreach_addcmul', '_foreach_addcmul_', '_foreach_asin', '_foreach_asin_', '_foreach_atan', '_foreach_atan_', '_foreach_ceil', '_foreach_ceil_', '_foreach_clamp_max', '_foreach_clamp_max_', '_foreach_clamp_min', '_foreach_clamp_min_', '_foreach_clone', '_foreach_copy_', '_foreach_cos', '_foreach_cos_', '_foreach_cosh', '_foreach_cosh_', '_foreach_div', '_foreach_div_', '_foreach_erf', '_foreach_erf_', '_foreach_erfc', '_foreach_erfc_', '_foreach_exp', '_foreach_exp_', '_foreach_expm1', '_foreach_expm1_', '_foreach_floor', '_foreach_floor_', '_foreach_frac', '_foreach_frac_', '_foreach_lerp', '_foreach_lerp_', '_foreach_lgamma', '_foreach_lgamma_', '_foreach_log', '_foreach_log10', '_foreach_log10_', '_foreach_log1p', '_foreach_log1p_', '_foreach_log2', '_foreach_log2_', '_foreach_log_', '_foreach_max', '_foreach_maximum', '_foreach_maximum_', '_foreach_minimum', '_foreach_minimum_', '_foreach_mm', '_foreach_mul', '_foreach_mul_', '_foreach_neg', '_foreach_neg_', '_foreach_norm', '_foreach_pow', '_foreach_pow_', '_foreach_powsum', '_foreach_reciprocal', '_foreach_reciprocal_', '_foreach_round', '_foreach_round_', '_foreach_rsqrt', '_foreach_rsqrt_', '_foreach_sigmoid', '_foreach_sigmoid_', '_foreach_sign', '_foreach_sign_', '_foreach_sin', '_foreach_sin_', '_foreach_sinh', '_foreach_sinh_', '_foreach_sqrt', '_foreach_sqrt_', '_foreach_sub', '_foreach_sub_', '_foreach_tan', '_foreach_tan_', '_foreach_tanh', '_foreach_tanh_', '_foreach_trunc', '_foreach_trunc_', '_foreach_zero_', '_grouped_mm', '_scaled_mm', '_subclasses', 'absolute', 'accelerator', 'adjoint', 'all', 'amax', 'amin', 'aminmax', 'amp', 'any', 'argsort', 'argwhere', 'at_least', 'at_most', 'atleast_1d', 'atleast_2d', 'atleast_3d', 'attention', 'autocast', 'autograd', 'available_devices', 'backends', 'best_device', 'bits16', 'bits1x8', 'bits2x4', 'bits4x2', 'bits8', 'block_diag', 'broadcast_shapes', 'broadcast_to', 'bucketize', 'can_cast', 'channels_last_3d', 'clean_state_dict', 'column_stack', 'compile', 'compiler', 'concat', 'concatenate', 'conv_precision', 'count_nonzero', 'cpu', 'cuda', 'determinism', 'deterministic', 'device', 'diagonal_scatter', 'distributed', 'dsplit', 'dstack', 'dtypes', 'e', 'enable_grad', 'export', 'fliplr', 'flipud', 'float4_e2m1fn_x2', 'float8_e4m3fn', 'float8_e4m3fnuz', 'float8_e5m2', 'float8_e5m2fnuz', 'float8_e8m0fnu', 'fmax', 'fmin', 'func', 'functional_call', 'functional_module', 'fx', 'get_autocast_dtype', 'get_conv_precision', 'get_default_device', 'get_device_module', 'get_float32_matmul_precision', 'get_matmul_precision', 'greater', 'greater_equal', 'has', 'hsplit', 'hstack', 'index_add', 'index_reduce', 'inf', 'inference_mode', 'inner', 'int1', 'int2', 'int3', 'int4', 'int5', 'int6', 'int7', 'is_autocast_enabled', 'is_inference_mode_enabled', 'is_oom_error', 'is_version', 'isin', 'isneginf', 'isposinf', 'isreal', 'jagged', 'jit', 'kron', 'less', 'less_equal', 'library', 'load', 'logical_and', 'logical_not', 'logical_or', 'logical_xor', 'matmul_precision', 'maximum', 'memory', 'meshgrid', 'minimum', 'moveaxis', 'movedim', 'mps', 'msort', 'multiply', 'nan', 'nan_to_num', 'negative', 'nested', 'newaxis', 'nn', 'no_grad', 'nonzero_static', 'not_equal', 'optim', 'outer', 'overrides', 'permute', 'pi', 'positive', 'precision', 'promote_types', 'put', 'quint2x4', 'quint4x2', 'random', 'ravel', 'result_type', 'row_stack', 'save', 'scatter', 'scatter_reduce', 'searchsorted', 'seed_everything', 'seed_worker', 'seeded_generator', 'select_scatter', 'serialization', 'set_conv_precision', 'set_default_device', 'set_float32_matmul_precision', 'set_grad_enabled', 'set_matmul_precision', 'signbit', 'slice_scatter', 'sort', 'sparse_bsc', 'sparse_bsr', 'sparse_csc', 'sparse_csr', 'square', 'squeeze', 'subtract', 'swapaxes', 'swapdims', 'sym_float', 'sym_int', 'sym_ite', 'sym_max', 'sym_min', 'sym_not', 'sym_sqrt', 'sym_sum', 'take_along_dim', 'tensor', 'tensor_split', 'tile', 'torch_version', 'uint1', 'uint16', 'uint2', 'uint3', 'uint32', 'uint4', 'uint5', 'uint6', 'uint64', 'uint7', 'unflatten', 'unravel_index', 'unwrap_compiled', 'utils', 'vander', 'vdot', 'vsplit', 'vstack', 'where', 'why_not_fastpath', 'xpu']
+__all__ = ['GradScaler', 'OutOfMemoryError', 'SHIMS', 'SymBool', 'SymFloat', 'SymInt', 'UnsupportedError', '_assert', '_check', '_check_index', '_check_is_size', '_check_not_implemented', '_check_tensor_all', '_check_type', '_check_value', '_check_with', '_foreach_abs', '_foreach_abs_', '_foreach_acos', '_foreach_acos_', '_foreach_add', '_foreach_add_', '_foreach_addcdiv', '_foreach_addcdiv_', '_foreach_addcmul', '_foreach_addcmul_', '_foreach_asin', '_foreach_asin_', '_foreach_atan', '_foreach_atan_', '_foreach_ceil', '_foreach_ceil_', '_foreach_clamp_max', '_foreach_clamp_max_', '_foreach_clamp_min', '_foreach_clamp_min_', '_foreach_clone', '_foreach_copy_', '_foreach_cos', '_foreach_cos_', '_foreach_cosh', '_foreach_cosh_', '_foreach_div', '_foreach_div_', '_foreach_erf', '_foreach_erf_', '_foreach_erfc', '_foreach_erfc_', '_foreach_exp', '_foreach_exp_', '_foreach_expm1', '_foreach_expm1_', '_foreach_floor', '_foreach_floor_', '_foreach_frac', '_foreach_frac_', '_foreach_lerp', '_foreach_lerp_', '_foreach_lgamma', '_foreach_lgamma_', '_foreach_log', '_foreach_log10', '_foreach_log10_', '_foreach_log1p', '_foreach_log1p_', '_foreach_log2', '_foreach_log2_', '_foreach_log_', '_foreach_max', '_foreach_maximum', '_foreach_maximum_', '_foreach_minimum', '_foreach_minimum_', '_foreach_mm', '_foreach_mul', '_foreach_mul_', '_foreach_neg', '_foreach_neg_', '_foreach_norm', '_foreach_pow', '_foreach_pow_', '_foreach_powsum', '_foreach_reciprocal', '_foreach_reciprocal_', '_foreach_round', '_foreach_round_', '_foreach_rsqrt', '_foreach_rsqrt_', '_foreach_sigmoid', '_foreach_sigmoid_', '_foreach_sign', '_foreach_sign_', '_foreach_sin', '_foreach_sin_', '_foreach_sinh', '_foreach_sinh_', '_foreach_sqrt', '_foreach_sqrt_', '_foreach_sub', '_foreach_sub_', '_foreach_tan', '_foreach_tan_', '_foreach_tanh', '_foreach_tanh_', '_foreach_trunc', '_foreach_trunc_', '_foreach_zero_', '_grouped_mm', '_scaled_mm', '_subclasses', 'absolute', 'accelerator', 'adjoint', 'all', 'amax', 'amin', 'aminmax', 'amp', 'any', 'are_deterministic_algorithms_enabled', 'argsort', 'argwhere', 'asarray', 'at_least', 'at_most', 'atleast_1d', 'atleast_2d', 'atleast_3d', 'attention', 'autocast', 'autograd', 'available_devices', 'backends', 'best_device', 'bits16', 'bits1x8', 'bits2x4', 'bits4x2', 'bits8', 'block_diag', 'broadcast_shapes', 'broadcast_to', 'bucketize', 'can_cast', 'channels_last_3d', 'clamp', 'clamp_max', 'clamp_min', 'clean_state_dict', 'clip', 'column_stack', 'compile', 'compiler', 'complex', 'concat', 'concatenate', 'conv_precision', 'corrcoef', 'count_nonzero', 'cov', 'cpu', 'cuda', 'cumulative_trapezoid', 'determinism', 'deterministic', 'device', 'diagonal_scatter', 'diff', 'distributed', 'div', 'divide', 'dsplit', 'dstack', 'dtypes', 'e', 'einsum', 'empty_permuted', 'enable_grad', 'export', 'fliplr', 'flipud', 'float4_e2m1fn_x2', 'float8_e4m3fn', 'float8_e4m3fnuz', 'float8_e5m2', 'float8_e5m2fnuz', 'float8_e8m0fnu', 'floor_divide', 'fmax', 'fmin', 'frombuffer', 'func', 'functional_call', 'functional_module', 'fx', 'gcd', 'get_autocast_dtype', 'get_conv_precision', 'get_default_device', 'get_deterministic_debug_mode', 'get_device_module', 'get_float32_matmul_precision', 'get_matmul_precision', 'gradient', 'greater', 'greater_equal', 'has', 'histogram', 'histogramdd', 'hsplit', 'hstack', 'index_add', 'index_reduce', 'inf', 'inference_mode', 'inner', 'int1', 'int2', 'int3', 'int4', 'int5', 'int6', 'int7', 'is_autocast_enabled', 'is_deterministic_algorithms_warn_only_enabled', 'is_inference_mode_enabled', 'is_oom_error', 'is_version', 'isin', 'isneginf', 'isposinf', 'isreal', 'jagged', 'jit', 'kron', 'lcm', 'less', 'less_equal', 'library', 'load', 'logcumsumexp', 'logical_and', 'logical_not', 'logical_or', 'logical_xor', 'matmul_precision', 'maximum', 'memory', 'meshgrid', 'minimum', 'moveaxis', 'movedim', 'mps', 'msort', 'multiply', 'nan', 'nan_to_num', 'nanmean', 'nansum', 'negative', 'nested', 'newaxis', 'nn', 'no_grad', 'nonzero_static', 'not_equal', 'optim', 'outer', 'overrides', 'permute', 'pi', 'polar', 'positive', 'precision', 'promote_types', 'put', 'quint2x4', 'quint4x2', 'random', 'ravel', 'remainder', 'result_type', 'row_stack', 'save', 'scatter', 'scatter_reduce', 'searchsorted', 'seed_everything', 'seed_worker', 'seeded_generator', 'select_scatter', 'serialization', 'set_conv_precision', 'set_default_device', 'set_deterministic_debug_mode', 'set_float32_matmul_precision', 'set_grad_enabled', 'set_matmul_precision', 'signbit', 'slice_scatter', 'sort', 'sparse_bsc', 'sparse_bsr', 'sparse_csc', 'sparse_csr', 'square', 'squeeze', 'std', 'std_mean', 'subtract', 'swapaxes', 'swapdims', 'sym_float', 'sym_int', 'sym_ite', 'sym_max', 'sym_min', 'sym_not', 'sym_sqrt', 'sym_sum', 'take_along_dim', 'tensor', 'tensor_split', 'testing', 'tile', 'torch_version', 'trapezoid', 'true_divide', 'uint1', 'uint16', 'uint2', 'uint3', 'uint32', 'uint4', 'uint5', 'uint6', 'uint64', 'uint7', 'unflatten', 'unravel_index', 'unwrap_compiled', 'use_deterministic_algorithms', 'utils', 'vander', 'var', 'var_mean', 'vdot', 'view_as_complex', 'view_as_real', 'vsplit', 'vstack', 'where', 'why_not_fastpath', 'xpu']
