@@ -65,7 +65,9 @@ def mH(input: torch.Tensor) -> torch.Tensor:
     if input.dim() < 2:
         raise RuntimeError("mH needs a matrix or a batch of matrices, got a tensor of fewer than two dimensions")
     swapped = input.transpose(-2, -1)
-    return swapped.conj() if _is_complex(input) else swapped
+    if _is_complex(input):  # torchcompat: needs torch >= 1.4
+        return swapped.conj()
+    return swapped
 
 
 @facade("tensor.H")
@@ -84,7 +86,9 @@ def H(input: torch.Tensor) -> torch.Tensor:
         raise RuntimeError(f"H needs a matrix, got a tensor of {input.dim()} dimensions; for batches there is mH")
     if input.dim() == 2:
         return mH(input)
-    return input.conj() if _is_complex(input) else input
+    if _is_complex(input):  # torchcompat: needs torch >= 1.4
+        return input.conj()
+    return input
 
 
 def _is_complex(input: torch.Tensor) -> bool:

@@ -262,7 +262,9 @@ def adjoint(input: Tensor) -> Tensor:
     if ndim == 1:
         raise RuntimeError("input must be a matrix or a batch of matrices, got a tensor of one dimension")
     turned = input.transpose(-2, -1) if ndim else input
-    return turned.conj() if is_complex(input.dtype) else (turned if ndim else input.view([]))
+    if is_complex(input.dtype):  # torchcompat: needs torch >= 1.4
+        return turned.conj()
+    return turned if ndim else input.view([])
 
 
 @polyfill(

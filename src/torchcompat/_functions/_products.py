@@ -98,7 +98,9 @@ def vdot(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:
     _check_both("input", "other", input, other)
     if input.dtype != other.dtype:
         raise RuntimeError(f"input and other must have one dtype, got {input.dtype} and {other.dtype}")
-    return torch.dot(input.conj() if is_complex(input.dtype) else input, other)
+    if is_complex(input.dtype):  # torchcompat: needs torch >= 1.4
+        return torch.dot(input.conj(), other)
+    return torch.dot(input, other)
 
 
 @polyfill(

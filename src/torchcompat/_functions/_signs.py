@@ -96,7 +96,7 @@ def isreal(input: Tensor) -> Tensor:
         TypeError: *input* is no tensor.
     """
     check_tensors("isreal", input=input)
-    if is_complex(input.dtype):
+    if is_complex(input.dtype):  # torchcompat: needs torch >= 1.6
         return input.imag == 0
     return torch.ones_like(input, dtype=torch.bool)
 

@@ -31,7 +31,7 @@ def sym_int(a: Any) -> Any:
     Args:
         a: what ``int()`` takes. A float is cut off towards zero.
     """
-    if _is_symbol(a):
+    if _is_symbol(a):  # torchcompat: needs torch >= 2.0
         return a if isinstance(a, torch.SymInt) else math.trunc(a)
     return int(a)
 

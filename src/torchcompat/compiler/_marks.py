@@ -11,7 +11,7 @@ from .._shim import facade
 from ._compile import COMPILES
 
 
-def _own(name: str) -> Any:
+def _own(name: str) -> Any:  # torchcompat: needs torch >= 2.0
     """torch's own, or None where nothing compiles or this compiler lacks it. It is imported for this."""
     if not COMPILES:
         return None

@@ -30,7 +30,7 @@ class OfWrappers(type):
         theirs = _wrapper_class()
         return subclass is cls or (theirs is not None and issubclass(subclass, theirs))
 
-    def __call__(cls, *args: Any, **kwargs: Any) -> Any:
+    def __call__(cls, *args: Any, **kwargs: Any) -> Any:  # torchcompat: needs torch >= 2.0
         if not COMPILES:
             raise UnsupportedError(f"{cls.__name__} needs a torch that compiles, this is torch {torch.__version__}")
         return import_module("torch._dynamo.eval_frame").OptimizedModule(*args, **kwargs)

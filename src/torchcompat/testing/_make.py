@@ -27,7 +27,7 @@ def _range(dtype: torch.dtype, low: float | None, high: float | None) -> tuple[f
 
 
 def _draw(shape: Any, dtype: torch.dtype, device: Any, low: float, high: float) -> torch.Tensor:
-    if "complex" in str(dtype):
+    if "complex" in str(dtype):  # torchcompat: needs torch >= 1.6
         part = torch.float64 if dtype == torch.complex128 else torch.float32
         parts = _draw((*shape, 2), part, device, low, high)
         return torch.view_as_complex(parts).to(dtype)

@@ -61,7 +61,8 @@ def check(function: str, rule: str, *lists: Sequence[Any]) -> bool:
 def unary(name: str, since: str, link: str, limits: Sequence[Limit] = (), reason: str = "") -> Unary:
     """A function of one list, ``_foreach_abs``."""
     full = "_foreach_" + name
-    step, kernel = ops.unary(name), kernels(full, since).get("Scalar")
+    step = ops.unary(name)
+    kernel: Any = kernels(full, since).get("Scalar")
 
     def out_of_place(self: Any) -> tuple[Tensor, ...]:
         tensors = given.tensor_list(full, "self", self)
