@@ -54,6 +54,11 @@ def kernels(name: str, since: str) -> dict[str, Any]:
     return {overload or "Scalar": native for overload in found}
 
 
+def only_kernel(name: str, since: str) -> Any:
+    """The same for a function of one overload: torch's own function, or None."""
+    return kernels(name, since).get("Scalar")
+
+
 def documentation(summary: str, since: str, fallback: str, arguments: Sequence[str], in_place: bool) -> str:
     """The docstring."""
     several = len(arguments) > 1

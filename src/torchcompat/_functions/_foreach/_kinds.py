@@ -12,7 +12,7 @@ from ..._torch import compiling
 from . import _arguments as given
 from . import _ops as ops
 from ._arguments import is_inexact
-from ._declare import declare, documentation, kernels
+from ._declare import declare, documentation, kernels, only_kernel
 
 if TYPE_CHECKING:
     from ._types import Binary, BinaryInPlace, Pointwise, PointwiseInPlace, Sum, SumInPlace, Unary, UnaryInPlace
@@ -61,8 +61,7 @@ def check(function: str, rule: str, *lists: Sequence[Any]) -> bool:
 def unary(name: str, since: str, link: str, limits: Sequence[Limit] = (), reason: str = "") -> Unary:
     """A function of one list, ``_foreach_abs``."""
     full = "_foreach_" + name
-    step = ops.unary(name)
-    kernel: Any = kernels(full, since).get("Scalar")
+    step, kernel = ops.unary(name), only_kernel(full, since)
 
     def out_of_place(self: Any) -> tuple[Tensor, ...]:
         tensors = given.tensor_list(full, "self", self)
@@ -78,7 +77,7 @@ def unary(name: str, since: str, link: str, limits: Sequence[Limit] = (), reason
 def unary_(name: str, since: str, link: str, limits: Sequence[Limit] = (), reason: str = "") -> UnaryInPlace:
     """The same, in place: ``_foreach_abs_``."""
     full = f"_foreach_{name}_"
-    step, kernel = ops.unary_(name), kernels(full, since).get("Scalar")
+    step, kernel = ops.unary_(name), only_kernel(full, since)
     rule = "floating" if name in ops.FLOATING else "same"
 
     def in_place(self: Any) -> Any:

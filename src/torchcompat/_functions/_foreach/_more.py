@@ -10,7 +10,7 @@ from torch import Tensor
 from ..._shim import Limit
 from . import _arguments as given
 from . import _ops as ops
-from ._declare import declare, documentation, kernels
+from ._declare import declare, documentation, kernels, only_kernel
 from ._kinds import IN_PLACE, LISTS, SELF, check, chosen, may_use
 
 if TYPE_CHECKING:
@@ -126,7 +126,7 @@ def lerp_(since: str, link: str, limits: Sequence[Limit] = (), reason: str = "")
 def reduced(name: str, since: str, link: str, limits: Sequence[Limit] = (), reason: str = "") -> Norm:
     """``_foreach_norm`` or ``_foreach_powsum``."""
     full = "_foreach_" + name
-    step, kernel = getattr(ops, name), kernels(full, since).get("Scalar")
+    step, kernel = getattr(ops, name), only_kernel(full, since)
     what, by = {
         "norm": ("the norm", "``torch.linalg.vector_norm``, or ``torch.norm`` before 1.13"),
         "powsum": ("the sum of the powers of the absolute values", "``abs``, ``pow`` and ``sum``"),
@@ -166,7 +166,7 @@ def largest(since: str, link: str, limits: Sequence[Limit] = (), reason: str = "
 def zero_(since: str, link: str, limits: Sequence[Limit] = (), reason: str = "") -> UnaryInPlace:
     """``_foreach_zero_``."""
     full = "_foreach_zero_"
-    kernel = kernels(full, since).get("Scalar")
+    kernel = only_kernel(full, since)
 
     def in_place(self: Any) -> Any:
         tensors = given.tensor_list(full, "self", self)
@@ -186,7 +186,7 @@ def zero_(since: str, link: str, limits: Sequence[Limit] = (), reason: str = "")
 def copy_(since: str, link: str, limits: Sequence[Limit] = (), reason: str = "") -> Copy:
     """``_foreach_copy_``."""
     full = "_foreach_copy_"
-    kernel = kernels(full, since).get("Scalar")
+    kernel = only_kernel(full, since)
 
     def in_place(self: Any, src: Any, non_blocking: bool = False) -> Any:
         tensors = given.tensor_list(full, "self", self)
