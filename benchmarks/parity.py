@@ -4,7 +4,8 @@
 
 CPU time on one thread: ours and torch's own take turns in one process, and of each the least of all rounds counts.
 Prints the ratios, the worst first; below 1 ours is faster. `load`, ours on every torch, is measured too. The cases are
-those of `parity_cases.py`. The exit status is 1 if a name has neither a case nor a reason why it has none.
+those of `parity_cases.py` and `parity_functions.py`. The exit status is 1 if a name has neither a case nor a reason why
+it has none.
 """
 
 import argparse
@@ -15,10 +16,12 @@ import warnings
 
 import torch
 from parity_cases import CASES, REASONS, CannotMeasure
+from parity_functions import REASONS as MORE_REASONS
 
 import torchcompat._every  # noqa: F401  (fills the table of shims)
 from torchcompat import SHIMS
 
+REASONS = {**REASONS, **MORE_REASONS}
 ROUND = 0.004  # seconds of one turn, so that a slice of another process's time cannot hide in all of them
 
 
@@ -65,17 +68,30 @@ def compare(runs, rounds):
     return [spent / number for spent in best]
 
 
+def built_natively(build, native, given):
+    """The case with torch's own object, which may be too old for the call: then it says how it fails."""
+    try:
+        run = build(native, given)
+        run()
+    except (TypeError, RuntimeError, AttributeError) as error:
+        reason = (str(error).splitlines() or [""])[0]
+        raise CannotMeasure(f"torch's own: {type(error).__name__}: {reason[:80]}") from None
+    return run
+
+
 def measure(name, rounds):
     """(ratio, seconds of ours, what) of each case of *name*, and what could not be measured."""
     shim, found, left = SHIMS[name], [], []
+    if shim.native is None:
+        return [], [f"{name}: this torch has none of its own"]
     for what, inputs, build in CASES[name]:
         for label, given in inputs.items():
             title = ", ".join(part for part in (what, label) if part)
             try:
-                runs = []
-                for target in (shim.native, shim.fallback):
-                    torch.manual_seed(0)
-                    runs.append(build(target, given))
+                torch.manual_seed(0)
+                runs = [built_natively(build, shim.native, given)]
+                torch.manual_seed(0)
+                runs.append(build(shim.fallback, given))
                 own, ours = compare(runs, rounds)
             except CannotMeasure as why:
                 left.append(f"{name}: {title}: {why}")

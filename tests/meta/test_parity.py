@@ -19,7 +19,7 @@ def parity(monkeypatch):
     threads = torch.get_num_threads()
     yield parity
     torch.set_num_threads(threads)
-    for name in ("parity", "parity_cases"):
+    for name in ("parity", "parity_cases", "parity_functions"):
         sys.modules.pop(name, None)
 
 
