@@ -101,7 +101,7 @@ def _divided(function: str, input: Any, other: Any, mode: str | None, out: Any) 
     "torch.div",
     since="1.10",
     link="https://github.com/pytorch/pytorch/blob/v1.10.2/torch/_torch_docs.py#L3128",
-    reason="no `rounding_mode`, or NaN for a number divided by 0 and rounded down",
+    reason="no rounding, or NaN for a number divided by 0 and rounded down",
     limits=[scripted("1.2", "1.9")],
 )
 def div(input: Any, other: Any, *, rounding_mode: str | None = None, out: Any = None) -> Tensor:
@@ -134,7 +134,7 @@ def div(input: Any, other: Any, *, rounding_mode: str | None = None, out: Any = 
     "torch.divide",
     since="1.10",
     link="https://github.com/pytorch/pytorch/blob/v1.10.2/torch/_torch_docs.py#L3193",
-    reason="no `rounding_mode`, or NaN for a number divided by 0 and rounded down",
+    reason="no rounding, or NaN for a number divided by 0 and rounded down",
     limits=[scripted("1.7", "1.9")],
 )
 def divide(input: Any, other: Any, *, rounding_mode: str | None = None, out: Any = None) -> Tensor:

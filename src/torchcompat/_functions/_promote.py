@@ -271,7 +271,7 @@ def result_type(tensor: Any, other: Any) -> torch.dtype:
     "torch.can_cast",
     since="2.3",
     link="https://github.com/pytorch/pytorch/blob/v2.4.1/torch/_torch_docs.py#L2196",
-    reason="no `from_`: the parameter is named `from`",
+    reason="its parameter is named from, which no call can spell",
 )
 def can_cast(from_: torch.dtype, to: torch.dtype) -> bool:
     """Whether torch casts from one dtype to another where it writes a result.

@@ -283,12 +283,12 @@ def positive(input: Tensor) -> Tensor:
 
 
 @polyfill(
-    "torch.absolute", since="1.7", link="https://github.com/pytorch/pytorch/blob/v1.7.1/torch/_torch_docs.py#L133"
+    "torch.absolute", since="1.6", link="https://github.com/pytorch/pytorch/blob/v1.6.0/torch/_torch_docs.py#L126"
 )
 def absolute(input: Tensor, *, out: Any = None) -> Tensor:
     """Find the absolute value of every element.
 
-    In torch since 1.7. Fallback: ``torch.abs``.
+    In torch since 1.6. Fallback: ``torch.abs``.
     https://docs.pytorch.org/docs/stable/generated/torch.absolute.html
 
     Args:
@@ -308,11 +308,11 @@ def absolute(input: Tensor, *, out: Any = None) -> Tensor:
     return torch.abs(input)
 
 
-@polyfill("torch.square", since="1.6", link="https://github.com/pytorch/pytorch/blob/v1.6.0/torch/_torch_docs.py#L5664")
+@polyfill("torch.square", since="1.5", link="https://github.com/pytorch/pytorch/blob/v1.5.1/torch/_torch_docs.py#L5279")
 def square(input: Tensor, *, out: Any = None) -> Tensor:
     """Multiply every element by itself.
 
-    In torch since 1.6. Fallback: ``input * input``; bools become ``int64``.
+    In torch since 1.5. Fallback: ``input * input``; bools become ``int64``.
     https://docs.pytorch.org/docs/stable/generated/torch.square.html
 
     Args:

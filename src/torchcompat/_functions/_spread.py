@@ -87,7 +87,7 @@ def _deviation(input: Tensor, dims: list[int], by: float, keepdim: bool) -> Tens
     return _root(_variance(input, dims, by, keepdim))
 
 
-_WHY = "no `correction`, or none without `dim`"
+_WHY = "no correction, or only one with dimensions"
 _SILENT = Limit("warns", "Too few values for the correction: no UserWarning.", on="fallback")
 _COMPLEX = Limit("complex", "A complex tensor: UnsupportedError.", on="fallback")
 
