@@ -113,12 +113,12 @@ if TYPE_CHECKING:
     from ._functions._foreach import _foreach_lgamma as _foreach_lgamma
     from ._functions._foreach import _foreach_lgamma_ as _foreach_lgamma_
     from ._functions._foreach import _foreach_log as _foreach_log
+    from ._functions._foreach import _foreach_log10 as _foreach_log10
+    from ._functions._foreach import _foreach_log10_ as _foreach_log10_
     from ._functions._foreach import _foreach_log1p as _foreach_log1p
     from ._functions._foreach import _foreach_log1p_ as _foreach_log1p_
     from ._functions._foreach import _foreach_log2 as _foreach_log2
     from ._functions._foreach import _foreach_log2_ as _foreach_log2_
-    from ._functions._foreach import _foreach_log10 as _foreach_log10
-    from ._functions._foreach import _foreach_log10_ as _foreach_log10_
     from ._functions._foreach import _foreach_log_ as _foreach_log_
     from ._functions._foreach import _foreach_max as _foreach_max
     from ._functions._foreach import _foreach_maximum as _foreach_maximum
@@ -185,7 +185,6 @@ if TYPE_CHECKING:
     from ._functions._logic import logical_not as logical_not
     from ._functions._logic import logical_or as logical_or
     from ._functions._logic import logical_xor as logical_xor
-    from ._functions._logic import signbit as signbit
     from ._functions._making import asarray as asarray
     from ._functions._making import complex as complex
     from ._functions._making import empty_permuted as empty_permuted
@@ -381,7 +380,7 @@ _attach(
         "_functions._integrals": "cumulative_trapezoid diff gradient logcumsumexp trapezoid",
         "_functions._joins": "atleast_1d atleast_2d atleast_3d block_diag column_stack concat concatenate dstack "
         "hstack row_stack vstack",
-        "_functions._logic": "all any count_nonzero logical_and logical_not logical_or logical_xor signbit",
+        "_functions._logic": "all any count_nonzero logical_and logical_not logical_or logical_xor",
         "_functions._making": "asarray complex empty_permuted frombuffer polar view_as_complex view_as_real",
         "_functions._order": "argsort bucketize isin msort searchsorted sort",
         "_functions._places": "argwhere broadcast_shapes diagonal_scatter nonzero_static select_scatter slice_scatter "

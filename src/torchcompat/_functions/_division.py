@@ -20,7 +20,7 @@ _native_div: Any = torch.div
 
 
 def _is_float(tensor: Tensor) -> bool:
-    return tensor.is_floating_point()
+    return bool(tensor.is_floating_point())
 
 
 def _refuse_kind(function: str, dtype: torch.dtype) -> None:
@@ -100,7 +100,7 @@ def _divided(function: str, input: Any, other: Any, mode: str | None, out: Any) 
 @polyfill(
     "torch.div",
     since="1.10",
-    link="https://github.com/pytorch/pytorch/pull/59570",
+    link="https://github.com/pytorch/pytorch/blob/v1.10.2/torch/_torch_docs.py#L3128",
     reason="no `rounding_mode`, or NaN for a number divided by 0 and rounded down",
     limits=[scripted("1.2", "1.9")],
 )
@@ -133,7 +133,7 @@ def div(input: Any, other: Any, *, rounding_mode: str | None = None, out: Any = 
 @polyfill(
     "torch.divide",
     since="1.10",
-    link="https://github.com/pytorch/pytorch/pull/59570",
+    link="https://github.com/pytorch/pytorch/blob/v1.10.2/torch/_torch_docs.py#L3193",
     reason="no `rounding_mode`, or NaN for a number divided by 0 and rounded down",
     limits=[scripted("1.7", "1.9")],
 )
@@ -161,7 +161,9 @@ def divide(input: Any, other: Any, *, rounding_mode: str | None = None, out: Any
     return _divided("divide", input, other, rounding_mode, out)
 
 
-@polyfill("torch.true_divide", since="1.5", link="https://github.com/pytorch/pytorch/pull/34236")
+@polyfill(
+    "torch.true_divide", since="1.5", link="https://github.com/pytorch/pytorch/blob/v1.5.1/torch/_torch_docs.py#L6194"
+)
 def true_divide(input: Any, other: Any, *, out: Any = None) -> Tensor:
     """Divide a tensor or number by another, integers too.
 
@@ -186,7 +188,7 @@ def true_divide(input: Any, other: Any, *, out: Any = None) -> Tensor:
 @polyfill(
     "torch.floor_divide",
     since="1.13",
-    link="https://github.com/pytorch/pytorch/pull/78411",
+    link="https://github.com/pytorch/pytorch/blob/v1.13.1/torch/_torch_docs.py#L4209",
     reason="rounds towards 0",
     limits=[scripted("1.5", "1.12")],
 )
@@ -223,7 +225,7 @@ def _whole_remainder(one: Tensor, other: Tensor) -> Tensor:
 @polyfill(
     "torch.remainder",
     since="1.10",
-    link="https://github.com/pytorch/pytorch/pull/58110",
+    link="https://github.com/pytorch/pytorch/blob/v1.10.2/torch/_torch_docs.py#L8087",
     reason="no number before a tensor",
     limits=[
         scripted("1.2", "1.9"),
@@ -291,7 +293,7 @@ def _divisor(function: str, input: Any, other: Any, out: Any) -> tuple[Tensor, T
 @polyfill(
     "torch.gcd",
     since="1.9",
-    link="https://github.com/pytorch/pytorch/pull/40651",
+    link="https://github.com/pytorch/pytorch/blob/v1.9.1/torch/_torch_docs.py#L3447",
     reason="no promotion",
     limits=[scripted("1.7", "1.8")],
 )
@@ -320,7 +322,7 @@ def gcd(input: Tensor, other: Tensor, *, out: Any = None) -> Tensor:
 @polyfill(
     "torch.lcm",
     since="1.9",
-    link="https://github.com/pytorch/pytorch/pull/40651",
+    link="https://github.com/pytorch/pytorch/blob/v1.9.1/torch/_torch_docs.py#L4332",
     reason="no promotion",
     limits=[scripted("1.7", "1.8")],
 )

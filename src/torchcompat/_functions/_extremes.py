@@ -26,7 +26,7 @@ _NUMBERS = [
         "Where both are equal, the gradient of the first is 1 and that of the second 0, instead of 0.5 each.",
         on="native",
         first="1.8",
-        last="2.12",
+        last="2.13",
     ),
     Limit("nan_gradient", "Where one is NaN, the gradients differ.", on="native", first="2.14", last="2.14"),
 ]
@@ -77,7 +77,7 @@ def _ignoring_nan(one: Tensor, other: Tensor, greater: bool) -> Tensor:
 @polyfill(
     "torch.maximum",
     since="1.7",
-    link="https://github.com/pytorch/pytorch/pull/42579",
+    link="https://github.com/pytorch/pytorch/blob/v1.7.1/torch/_torch_docs.py#L4409",
     limits=[Limit("ties", _TIES, on="native", first="1.7", last="1.9")],
 )
 def maximum(input: Tensor, other: Tensor, *, out: Any = None) -> Tensor:
@@ -106,7 +106,7 @@ def maximum(input: Tensor, other: Tensor, *, out: Any = None) -> Tensor:
 @polyfill(
     "torch.minimum",
     since="1.7",
-    link="https://github.com/pytorch/pytorch/pull/42579",
+    link="https://github.com/pytorch/pytorch/blob/v1.7.1/torch/_torch_docs.py#L4802",
     limits=[Limit("ties", _TIES, on="native", first="1.7", last="1.9")],
 )
 def minimum(input: Tensor, other: Tensor, *, out: Any = None) -> Tensor:
@@ -132,7 +132,12 @@ def minimum(input: Tensor, other: Tensor, *, out: Any = None) -> Tensor:
     return extreme(*_of_two("minimum", input, other, out), greater=False)
 
 
-@polyfill("torch.fmax", since="1.8", link="https://github.com/pytorch/pytorch/pull/49312", limits=_NUMBERS)
+@polyfill(
+    "torch.fmax",
+    since="1.8",
+    link="https://github.com/pytorch/pytorch/blob/v1.8.1/torch/_torch_docs.py#L5175",
+    limits=_NUMBERS,
+)
 def fmax(input: Tensor, other: Tensor, *, out: Any = None) -> Tensor:
     """Find the greater of two tensors, element by element, and ignore NaN where there is a number.
 
@@ -155,7 +160,12 @@ def fmax(input: Tensor, other: Tensor, *, out: Any = None) -> Tensor:
     return _ignoring_nan(*_of_two("fmax", input, other, out), greater=True)
 
 
-@polyfill("torch.fmin", since="1.8", link="https://github.com/pytorch/pytorch/pull/49312", limits=_NUMBERS)
+@polyfill(
+    "torch.fmin",
+    since="1.8",
+    link="https://github.com/pytorch/pytorch/blob/v1.8.1/torch/_torch_docs.py#L5650",
+    limits=_NUMBERS,
+)
 def fmin(input: Tensor, other: Tensor, *, out: Any = None) -> Tensor:
     """Find the smaller of two tensors, element by element, and ignore NaN where there is a number.
 
@@ -220,7 +230,12 @@ def _reduced(function: str, input: Any, dim: Any, keepdim: bool, out: Any, great
     return result if keepdim else squeezed(result, dims)
 
 
-@polyfill("torch.amax", since="1.7", link="https://github.com/pytorch/pytorch/pull/43819", limits=_EMPTY)
+@polyfill(
+    "torch.amax",
+    since="1.7",
+    link="https://github.com/pytorch/pytorch/blob/v1.7.1/torch/_torch_docs.py#L4433",
+    limits=_EMPTY,
+)
 def amax(input: Tensor, dim: Any = None, keepdim: bool = False, *, out: Any = None) -> Tensor:
     """Find the greatest elements along dimensions.
 
@@ -245,7 +260,12 @@ def amax(input: Tensor, dim: Any = None, keepdim: bool = False, *, out: Any = No
     return _reduced("amax", input, dim, keepdim, out, greatest=True)
 
 
-@polyfill("torch.amin", since="1.7", link="https://github.com/pytorch/pytorch/pull/43819", limits=_EMPTY)
+@polyfill(
+    "torch.amin",
+    since="1.7",
+    link="https://github.com/pytorch/pytorch/blob/v1.7.1/torch/_torch_docs.py#L4826",
+    limits=_EMPTY,
+)
 def amin(input: Tensor, dim: Any = None, keepdim: bool = False, *, out: Any = None) -> Tensor:
     """Find the least elements along dimensions.
 
@@ -276,7 +296,7 @@ _Aminmax = namedtuple("_Aminmax", "min max")
 @polyfill(
     "torch.aminmax",
     since="1.10",
-    link="https://github.com/pytorch/pytorch/pull/62401",
+    link="https://github.com/pytorch/pytorch/blob/v1.10.2/torch/_torch_docs.py#L6338",
     limits=[
         Limit("gradient", "It has no gradient: RuntimeError in the backward.", on="native", first="1.10", last="2.11"),
         Limit(

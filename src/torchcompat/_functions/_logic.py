@@ -41,7 +41,7 @@ def _two(function: str, input: Any, other: Any, out: Any) -> tuple[Tensor, Tenso
 @polyfill(
     "torch.logical_and",
     since="1.5",
-    link="https://github.com/pytorch/pytorch/pull/30521",
+    link="https://github.com/pytorch/pytorch/blob/v1.5.1/torch/_torch_docs.py#L2880",
     limits=[attached("1.5", "1.9")],
 )
 def logical_and(input: Tensor, other: Tensor, *, out: Any = None) -> Tensor:
@@ -69,7 +69,7 @@ def logical_and(input: Tensor, other: Tensor, *, out: Any = None) -> Tensor:
 @polyfill(
     "torch.logical_or",
     since="1.5",
-    link="https://github.com/pytorch/pytorch/pull/30521",
+    link="https://github.com/pytorch/pytorch/blob/v1.5.1/torch/_torch_docs.py#L2931",
     limits=[attached("1.5", "1.9")],
 )
 def logical_or(input: Tensor, other: Tensor, *, out: Any = None) -> Tensor:
@@ -97,7 +97,7 @@ def logical_or(input: Tensor, other: Tensor, *, out: Any = None) -> Tensor:
 @polyfill(
     "torch.logical_xor",
     since="1.5",
-    link="https://github.com/pytorch/pytorch/pull/27248",
+    link="https://github.com/pytorch/pytorch/blob/v1.5.1/torch/_torch_docs.py#L2959",
     reason="bools alone, or dtypes that are the same",
     limits=[scripted("1.3", "1.4"), attached("1.5", "1.9")],
 )
@@ -126,7 +126,7 @@ def logical_xor(input: Tensor, other: Tensor, *, out: Any = None) -> Tensor:
 @polyfill(
     "torch.logical_not",
     since="1.3",
-    link="https://github.com/pytorch/pytorch/pull/23839",
+    link="https://github.com/pytorch/pytorch/blob/v1.3.1/torch/_torch_docs.py#L2623",
     limits=[attached("1.3", "1.9")],
 )
 def logical_not(input: Tensor, *, out: Any = None) -> Tensor:
@@ -174,7 +174,7 @@ def _reduced(function: str, native: Any, input: Any, dim: Any, keepdim: bool, ou
 @polyfill(
     "torch.any",
     since="2.2",
-    link="https://github.com/pytorch/pytorch/pull/110310",
+    link="https://github.com/pytorch/pytorch/blob/v2.4.1/torch/_torch_docs.py#L844",
     reason="no several dimensions at once",
     limits=[scripted("1.2", "2.1")],
 )
@@ -205,7 +205,7 @@ def any(input: Tensor, dim: Any = None, keepdim: bool = False, *, out: Any = Non
 @polyfill(
     "torch.all",
     since="2.2",
-    link="https://github.com/pytorch/pytorch/pull/110310",
+    link="https://github.com/pytorch/pytorch/blob/v2.4.1/torch/_torch_docs.py#L787",
     reason="no several dimensions at once",
     limits=[scripted("1.2", "2.1")],
 )
@@ -236,7 +236,7 @@ def all(input: Tensor, dim: Any = None, keepdim: bool = False, *, out: Any = Non
 @polyfill(
     "torch.count_nonzero",
     since="1.7",
-    link="https://github.com/pytorch/pytorch/pull/39992",
+    link="https://github.com/pytorch/pytorch/blob/v1.7.1/torch/_torch_docs.py#L2070",
     limits=[attached("1.7", "1.7")],
 )
 def count_nonzero(input: Tensor, dim: Any = None, *, out: Any = None) -> Tensor:

@@ -28,7 +28,7 @@ def _real(function: str, input: Any, out: Any) -> None:
 @polyfill(
     "torch.isposinf",
     since="1.7",
-    link="https://github.com/pytorch/pytorch/pull/41588",
+    link="https://github.com/pytorch/pytorch/blob/v1.7.1/torch/_torch_docs.py#L3335",
     limits=[attached("1.7", "1.7")],
 )
 def isposinf(input: Tensor, *, out: Any = None) -> Tensor:
@@ -55,7 +55,7 @@ def isposinf(input: Tensor, *, out: Any = None) -> Tensor:
 @polyfill(
     "torch.isneginf",
     since="1.7",
-    link="https://github.com/pytorch/pytorch/pull/41588",
+    link="https://github.com/pytorch/pytorch/blob/v1.7.1/torch/_torch_docs.py#L3352",
     limits=[attached("1.7", "1.7")],
 )
 def isneginf(input: Tensor, *, out: Any = None) -> Tensor:
@@ -79,7 +79,7 @@ def isneginf(input: Tensor, *, out: Any = None) -> Tensor:
     return input == -INF if input.is_floating_point() else torch.zeros_like(input, dtype=torch.bool)
 
 
-@polyfill("torch.isreal", since="1.7", link="https://github.com/pytorch/pytorch/pull/41298")
+@polyfill("torch.isreal", since="1.7", link="https://github.com/pytorch/pytorch/blob/v1.7.1/torch/_torch_docs.py#L3439")
 def isreal(input: Tensor) -> Tensor:
     """Which elements have no imaginary part.
 
@@ -118,7 +118,7 @@ def has_minus(input: Tensor) -> Tensor:
 @polyfill(
     "torch.signbit",
     since="1.13",
-    link="https://github.com/pytorch/pytorch/pull/78818",
+    link="https://github.com/pytorch/pytorch/blob/v1.13.1/torch/_torch_docs.py#L9852",
     reason="False for -0.0",
     limits=[
         scripted("1.7", "1.12"),

@@ -13,38 +13,16 @@ import torch
 from torch import Tensor
 
 from ..._torch import UnsupportedError, at_least
-from .._promote import as_float, dtype_of, is_complex, promote
 from ._arguments import records
+from .._promote import as_float, dtype_of, is_complex, promote
 
 Step = Callable[..., Tensor]
 PROMOTES = at_least(1, 13)
 
-ROUNDING = frozenset(["ceil", "floor", "round", "trunc"])
+ROUNDING = frozenset("ceil floor round trunc".split())
 FLOATING = frozenset(
-    [
-        "acos",
-        "asin",
-        "atan",
-        "cos",
-        "cosh",
-        "erf",
-        "erfc",
-        "exp",
-        "expm1",
-        "lgamma",
-        "log",
-        "log10",
-        "log1p",
-        "log2",
-        "reciprocal",
-        "rsqrt",
-        "sigmoid",
-        "sin",
-        "sinh",
-        "sqrt",
-        "tan",
-        "tanh",
-    ]
+    "acos asin atan cos cosh erf erfc exp expm1 lgamma log log10 log1p log2 reciprocal rsqrt sigmoid sin sinh sqrt tan "
+    "tanh".split()
 )
 
 
