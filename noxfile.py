@@ -11,6 +11,7 @@ nox -s check                the checker, which needs no torch
 nox -s typed                what mypy and pyright say of programs that use torchcompat, on torch 1.13, 2.4 and 2.15
 nox -s history              the data of the API history, from every torch; "history(torch-2.15)": from one
 nox -s accuracy             the checker beside what Python says of real packages on real torch; hours
+nox -s reach                how many uses of torch in 52 libraries torchcompat covers, and the floors
 nox -s fixes                what `--fix` makes of real packages, beside what was there, on the newest torch
 nox -s "bench(torch-2.15)"  every benchmark on one torch
 nox -s "onnx(torch-2.15)"   exported models, run by onnxruntime beside eager mode, on one torch
@@ -302,6 +303,13 @@ def accuracy(session):
     folder = str(Path(session.create_tmp(), "accuracy"))
     session.run("python", "accuracy/run.py", folder, *arguments(session))
     session.run("python", "accuracy/page.py", folder)
+
+
+@nox.session(python=NEW)
+def reach(session):
+    """What the checker says of the libraries of accuracy/libraries.txt, alone and with torchcompat: docs/reach.md."""
+    session.install("packaging")
+    session.run("python", "accuracy/reach.py", str(Path(session.create_tmp(), "reach")), *arguments(session))
 
 
 @nox.session(python=NEW)

@@ -72,6 +72,13 @@ def is_chain(node):
     return isinstance(node, ast.Name)
 
 
+def is_function_now(old, new):
+    """Whether a call of a tensor's method, `x.amax(1)`, became one of a function, `torchcompat.amax(x, 1)`."""
+    if not isinstance(old, ast.Call) or not isinstance(new, ast.Call) or not isinstance(old.func, ast.Attribute):
+        return False
+    return ast.unparse(new.func) == f"torchcompat.{old.func.attr}" and len(new.args) == len(old.args) + 1
+
+
 class Pairs:
     """What differs between a tree *before* and *after*: (line, old dotted path, new dotted path)."""
 
@@ -90,6 +97,10 @@ class Pairs:
                 if not is_chain(new):
                     raise Different(f"line {old.lineno}: {ast.unparse(old)} became {ast.unparse(new)}")
                 self.found.append((old.lineno, self.meant(ast.unparse(old)), ast.unparse(new)))
+        elif is_function_now(old, new):
+            self.found.append((old.lineno, f"torch.{old.func.attr}", ast.unparse(new.func)))
+            self.compare([old.func.value, *old.args], new.args)
+            self.compare(old.keywords, new.keywords)
         elif isinstance(old, ast.AST) and type(old) is type(new):
             for field in old._fields:
                 self.compare(getattr(old, field, None), getattr(new, field, None))

@@ -13,6 +13,7 @@ import warnings
 from pathlib import Path
 
 from compare import KINDS, ROOT, Comparison, Release
+from run import declared
 
 from torchcompat_check._minors import MINORS
 
@@ -83,16 +84,6 @@ What functions use, this torch does not have, and is not reported, as something 
 
 | Release | File | Name | torch:line |
 |---|---|---|---|"""
-
-
-def declared(folder):
-    """The torch that the metadata of a release ask for, "" where they ask for none."""
-    for path in folder.glob("*.dist-info/METADATA"):
-        for line in path.read_text(errors="replace").splitlines():
-            match = re.match(r"Requires-Dist: torch\b(?![-\w])\s*([^;]*)(;?)", line)
-            if match and not match.group(2):
-                return match.group(1).strip().strip("()") or "any"
-    return ""
 
 
 def share(part, whole):

@@ -58,6 +58,16 @@ def takes(folder, python):
     return True
 
 
+def declared(folder, by_extras=False):
+    """The torch that the metadata of a release ask for, "" where they ask for none; or that an extra of it asks for."""
+    for path in folder.glob("*.dist-info/METADATA"):
+        for line in path.read_text(errors="replace").splitlines():
+            match = re.match(r"Requires-Dist: torch\b(?![-\w])\s*([^;]*)(;?)(.*)", line)
+            if match and (not match.group(2) or (by_extras and "extra" in match.group(3))):
+                return match.group(1).strip().strip("()") or "any"
+    return ""
+
+
 def modules(folder):
     """The top-level modules of a release."""
     found = []

@@ -9,6 +9,7 @@ import torch
 import torchcompat
 
 NAMES = ["import_cost", "call_overhead", "functional_call", "func", "attention", "encoder", "optim", "clip", "load"]
+NAMES.append("parity")
 
 
 def main(names):

@@ -15,7 +15,7 @@ from pkgutil import walk_packages
 
 import torchcompat
 from torchcompat import SHIMS
-from torchcompat._shim import minor
+from torchcompat._shim import is_public, minor
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / "stubs"
@@ -99,7 +99,7 @@ class Module:
 def modules():
     """The public modules, the package first."""
     below = [module.name for module in walk_packages(torchcompat.__path__, "torchcompat.")]
-    public = [name for name in below if not any(part.startswith("_") for part in name.split("."))]
+    public = [name for name in below if is_public(name)]
     return [Module(name) for name in ["torchcompat", *public]]
 
 

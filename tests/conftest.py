@@ -36,6 +36,12 @@ def _shim_of(item):
     return _row(marker.args[0]) if marker else None
 
 
+def _rows_of(parametrize):
+    """The shims of a table whose cases say each which shim it is about."""
+    marks = [mark for case in parametrize.args[1] for mark in getattr(case, "marks", ())]
+    return [mark.args[0] for mark in marks if mark.name == "shim"]
+
+
 def _row(name):
     if name not in SHIMS:
         raise ValueError(f"no shim is named {name!r}: no package's table names its module? See docs/add-a-shim.md")
@@ -46,10 +52,10 @@ def pytest_generate_tests(metafunc):
     if "impl" not in metafunc.fixturenames:
         return
     marker = metafunc.definition.get_closest_marker("shim")
-    if marker is None:
+    if marker is None and not any(_rows_of(each) for each in metafunc.definition.iter_markers("parametrize")):
         raise ValueError(f"{metafunc.definition.nodeid} uses `impl` without a `shim` marker")
     # Torch's own objects are the same where fallbacks are forced; the run as installed has tested them.
-    alone = _row(marker.args[0]).path is None or "all" in FORCED
+    alone = (marker and _row(marker.args[0]).path is None) or "all" in FORCED
     kinds = ["fallback"] if alone else ["native", "fallback"]
     if metafunc.config.getoption("--too-old"):
         kinds = ["native"]
@@ -97,7 +103,7 @@ def impl(request, shim):
     """The object under test: torch's own, if this torch has one that meets the contract, or our fallback."""
     if request.param == "fallback":
         return shim.fallback
-    if shim.native is None:
+    if not shim.is_there:
         pytest.skip(f"{shim.path} is missing here; in torch since {shim.since}")
     if not shim.meets_contract:
         if shim.name not in _too_old(request.config):

@@ -13,6 +13,7 @@ import torch
 from _contexts import ELSEWHERE, TABLE, each
 
 from torchcompat import SHIMS, _scope, at_least
+from torchcompat._shim import is_public
 from torchcompat.compiler import COMPILES
 
 
@@ -30,7 +31,7 @@ def test_every_context_is_in_the_table():
     assert found == {*TABLE, *ELSEWHERE}
     known = {SHIMS[name].fallback for name in found}
     for module in [module for name, module in sys.modules.items() if name.split(".")[0] == "torchcompat"]:
-        if not any(part.startswith("_") for part in module.__name__.split(".")):
+        if is_public(module.__name__):
             public = [vars(module).get(name) for name in getattr(module, "__all__", ())]
             own = [x for x in public if isinstance(x, type) and x.__module__.startswith("torchcompat")]
             assert {x for x in own if hasattr(x, "__enter__")} <= known, module.__name__

@@ -174,6 +174,47 @@ def test_values(what):
     check(VALUES[what])
 
 
+INSTANCES = {
+    "what is done with an instance is done where torch has the class": """
+        import torch
+        from torch.distributed.tensor import DTensor  # > torch.distributed.tensor.DTensor 2.5-
+        def whole(x, y):
+            if isinstance(x, DTensor):
+                return x, torch.accelerator.is_available()  # > torch.accelerator.is_available 2.6-
+            if isinstance(x, DTensor) and y:
+                return torch.compile(f)
+            if isinstance(x, torch.nn.Linear):
+                return torch.compile(f)  # > torch.compile 2.0-
+            if not isinstance(x, DTensor):
+                return torch.compile(f)  # > torch.compile 2.0-
+    """,
+    "a call of what older torch has a placeholder for": """
+        import torch.fx  # > torch.fx 1.8-
+        from torch.distributed.fsdp import fully_shard  # > torch.distributed.fsdp.fully_shard 2.6-
+        try:
+            from torch.distributed.tensor import DTensor
+        except ImportError:
+            DTensor = None
+        def sharded(model, x):
+            fully_shard(model)  # > torch.distributed.fsdp.fully_shard 2.6-
+            torch.fx.GraphModule(model, x)  # > torch.fx.GraphModule 1.8-
+            if DTensor is not None and isinstance(x, DTensor):
+                return DTensor(x)
+            return fully_shard
+    """,
+    "a class that may be something else": """
+        import torch
+        try:
+            from torch.distributed.tensor import DTensor
+        except ImportError:
+            class DTensor: pass
+        def whole(x):
+            if isinstance(x, DTensor):
+                torch.compile(f)  # > torch.compile 2.0-
+    """,
+}
+
+
 KEYS = {
     "lightning: an option that the constructor refuses": """
         import torch
@@ -316,3 +357,8 @@ KEYS = {
 @pytest.mark.parametrize("what", KEYS)
 def test_keys(what):
     check(KEYS[what])
+
+
+@pytest.mark.parametrize("what", INSTANCES)
+def test_instances(what):
+    check(INSTANCES[what])

@@ -31,6 +31,7 @@ def _meant(name: str) -> str:
         return "; leave the variable unset to force nothing."
     bare = name[len("torch.") :] if name.startswith("torch.") else name
     below = [shim for shim in SHIMS if shim.rpartition(".")[2] == bare]
+    below.sort(key=len)  # `load` before `export.load`
     return f"; did you mean {below[0]!r}?" if below else did_you_mean(bare, [*SHIMS, "all"])
 
 

@@ -9,7 +9,7 @@ https://scientific-python.org/specs/spec-0001/, without the dependency.
 from __future__ import annotations
 
 from importlib import import_module
-from typing import Any, Mapping, Sequence
+from typing import Any, Callable, Mapping, Sequence
 
 from ._torch import at_least, find
 
@@ -21,7 +21,12 @@ TABLES: dict[str, dict[str, str]] = {}
 AT_ONCE = at_least(2, 0) and not at_least(2, 4)
 
 
-def attach(module: dict[str, Any], table: Mapping[str, str] | None = None, later: Sequence[str] = ()) -> None:
+def attach(
+    module: dict[str, Any],
+    table: Mapping[str, str] | None = None,
+    later: Sequence[str] = (),
+    made: Mapping[str, Callable[[], Any]] | None = None,
+) -> None:
     """Give a *module* its ``__getattr__``.
 
     It is put there out of sight of type checkers, which would take any name for one that is there.
@@ -31,11 +36,18 @@ def attach(module: dict[str, Any], table: Mapping[str, str] | None = None, later
         table: the modules below a package, relative to it, to the names that they have for the package, separated by
             spaces. The names of submodules stand under ``""``.
         later: those that import a part of torch that ``import torch`` leaves alone, and so are never loaded unasked.
+        made: names that are no other module's, and what finds each when it is first asked for. They are never loaded
+            unasked.
     """
     here: str = module["__name__"]
     where = {name: owner for owner, names in (table or {}).items() for name in names.split()}
 
+    made = made or {}
+
     def __getattr__(name: str) -> Any:
+        if name in made:
+            module[name] = made[name]()
+            return module[name]
         if name not in where:
             raise AttributeError(_unknown(here, name))
         owner = where[name]
@@ -48,7 +60,8 @@ def attach(module: dict[str, Any], table: Mapping[str, str] | None = None, later
     if where:
         TABLES[here] = where
         module.setdefault("__all__", sorted(where))
-        module["__dir__"] = lambda: sorted({*module, *where})
+    if where or made:
+        module["__dir__"] = lambda: sorted({*module, *where, *made})
     for name in where if AT_ONCE else ():
         if name not in later:
             __getattr__(name)

@@ -25,7 +25,7 @@ def newest_tested() -> str:
 
 def summary(shim: Shim) -> str:
     """In the words of its docstring: what a polyfill's fallback does, or what a facade is."""
-    doc = inspect.getdoc(shim.fallback) or ""
+    doc = inspect.cleandoc(shim.doc or "")
     if shim.kind == "facade":
         return doc.partition("\n")[0]
     found = re.search(r"Fallback:\s*(.*?\.)(?:\s|$)", doc, re.S)

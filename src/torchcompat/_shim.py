@@ -8,6 +8,7 @@ from typing import Any, Callable, Sequence, Tuple, TypeVar, cast
 from . import _torch
 
 F = TypeVar("F", bound=Callable[..., Any])
+V = TypeVar("V")
 Minor = Tuple[int, int]
 
 VARIABLE = "TORCHCOMPAT_FALLBACK"
@@ -66,8 +67,8 @@ class Shim:
 
     Attributes:
         name: the public name without its package, ``"func.functional_call"``.
-        kind: ``"polyfill"`` (torch has a twin), ``"override"`` (torch has a twin, and ours is public on every torch) or
-            ``"facade"`` (torch has none).
+        kind: ``"polyfill"`` (torch has a twin), ``"constant"`` (a twin that is a value), ``"override"`` (torch has a
+            twin, and ours is public on every torch) or ``"facade"`` (torch has none).
         path: where torch keeps the twin, ``"torch.func.functional_call"``; None for a facade.
         since: the first minor whose native meets the contract, ``"2.0"``; None for a facade.
         link: the upstream change behind *since*.
@@ -109,20 +110,30 @@ class Shim:
         self.public = self.native if self.why == "native" else fallback
 
     def _decide(self) -> str:
-        if self.kind != "polyfill":
+        if self.kind not in ("polyfill", "constant"):
             return self.kind
         if is_forced(self.name):
             return "forced"
-        if self.native is None:
+        if not self.is_there:
             return "missing"
         if not self.meets_contract:
             return "too old"
         return "wrong" if self.wrong else "native"
 
     @property
+    def doc(self) -> str | None:
+        """What the fallback says of itself."""
+        return getattr(self.fallback, "__doc__", None)
+
+    @property
+    def is_there(self) -> bool:
+        """Whether the installed torch has the native, of whatever minor."""
+        return self.native is not None
+
+    @property
     def meets_contract(self) -> bool:
         """Whether the installed torch has the native, of a minor that meets the contract."""
-        return self.native is not None and self.since is not None and _torch.torch_version[:2] >= minor(self.since)
+        return self.is_there and self.since is not None and _torch.torch_version[:2] >= minor(self.since)
 
     @property
     def here(self) -> str:
@@ -136,6 +147,25 @@ class Shim:
 
     def __repr__(self) -> str:
         return f"Shim({self.name!r}, here={self.here!r}, why={self.why!r})"
+
+
+class Constant(Shim):
+    """The row of a name that is a value, such as ``pi``: the same value, whoever gives it."""
+
+    def __init__(self, name: str, value: Any, path: str, since: str, link: str, doc: str) -> None:
+        super().__init__(name, value, path, since, link)
+        self.kind, self._doc = "constant", doc
+
+    @property
+    def doc(self) -> str:
+        # A value says nothing of itself.
+        return self._doc
+
+    @property
+    def is_there(self) -> bool:
+        # Not by the value, which is None for `newaxis`.
+        owner, _, name = str(self.path).rpartition(".")
+        return hasattr(_torch.find(owner), name)
 
 
 SHIMS: dict[str, Shim] = {}
@@ -166,9 +196,17 @@ def check_forced() -> None:
         refuse_unknown(FORCED, os.environ.get(VARIABLE, ""))
 
 
+# Modules of torch with an underscore that other libraries use, and so ours of the same names.
+UNDERSCORED = frozenset(["torchcompat.utils._foreach_utils"])
+
+
 def is_public(module: str) -> bool:
-    """Whether a *module* is one of ours that users may import: no part of its name starts with an underscore."""
-    return not any(part.startswith("_") for part in module.split("."))
+    """Whether a *module* is one of ours that users may import.
+
+    No part of its name starts with an underscore, unless it is one of torch's names in :data:`UNDERSCORED`. Of
+    functions and classes those are public that ``__all__`` of a public module names, underscore or not.
+    """
+    return module in UNDERSCORED or not any(part.startswith("_") for part in module.split("."))
 
 
 def at_home(ours: F, module: str) -> F:
@@ -186,7 +224,8 @@ def _register(shim: Shim) -> Shim:
     if shim.name in SHIMS:
         raise ValueError(f"two shims are named {shim.name!r}")
     SHIMS[shim.name] = shim
-    at_home(shim.fallback, f"torchcompat.{shim.name}".rpartition(".")[0])
+    if shim.kind != "constant":
+        at_home(shim.fallback, f"torchcompat.{shim.name}".rpartition(".")[0])
     return shim
 
 
@@ -213,6 +252,17 @@ def polyfill(
         return cast(F, public)
 
     return declare
+
+
+def constant(path: str, value: V, since: str, link: str, doc: str) -> V:
+    """Declare *value* as what torch's *path* is, and return what the public name is to be: ``pi = constant(...)``.
+
+    A value has no docstring: *doc* says what it is, in the two sentences of every shim. It is torch's own object where
+    torch has it, and where fallbacks are forced it is ours. Nothing else can differ, so that there are no limits.
+    """
+    shim = Constant(path[len("torch.") :], value, path, since, link, doc)
+    public: Any = _register(shim).public
+    return cast(V, public)
 
 
 def override(

@@ -153,7 +153,8 @@ def find(path: str) -> Any:
     return found
 
 
-def _find_importing(path: str) -> Any:
+def find_importing(path: str) -> Any:
+    """The object at ``"torch.a.b"``, or None; the modules on the way are imported."""
     parts = path.split(".")
     for end in range(2, len(parts)):
         module = ".".join(parts[:end])
@@ -171,7 +172,8 @@ def _documented_parameters(function: Any) -> set[str]:
     """Parameter names of a C builtin, from the first lines of its docstring: ``name(a, b=1, *, c) -> Tensor``."""
     name = getattr(function, "__name__", "")
     names: set[str] = set()
-    for match in re.finditer(rf"^\s*(?:[\w.]*\.)?{re.escape(name)}\(([^\n]*)\)", function.__doc__ or "", re.M):
+    doc = re.sub(r" -> .*", "", function.__doc__ or "")  # the names of several results are none of parameters
+    for match in re.finditer(rf"^\s*(?:[\w.]*\.)?{re.escape(name)}\(([^\n]*)\)", doc, re.M):
         for part in re.sub(r"[(\[][^()\[\]]*[)\]]", "", match.group(1)).split(","):
             word = re.match(r"\s*(?:\w+\s+)?\*{0,2}(\w+)\s*(?:=|$|:)", part)
             if word:
@@ -184,7 +186,11 @@ def _schema_parameters(function: Any) -> set[str]:
     schemas: Callable[[str], list[Any]] | None = getattr(torch._C, "_jit_get_schemas_for_operator", None)
     if schemas is None:
         return set()
-    names = {argument.name for schema in schemas("aten::" + function.__name__) for argument in schema.arguments}
+    name = function.__name__
+    names = {argument.name for schema in schemas("aten::" + name) for argument in schema.arguments}
+    if name.startswith("_foreach_"):
+        # Of functions over lists Python knows the operators by their own names, and no `out`.
+        return names - {"out"}
     return {"input" if name == "self" else name for name in names}
 
 
@@ -221,7 +227,7 @@ def has(path: str, param: str | None = None) -> bool:
             raise TypeError(f"{label} must be a string, got {value!r}")
     if not path.startswith("torch."):
         raise ValueError(f"path must start with 'torch.', got {path!r}")
-    found = _find_importing(path)
+    found = find_importing(path)
     if found is None:
         return False
     return param is None or param in parameters(found)

@@ -65,6 +65,15 @@ def at_top(module: cst.Module) -> set[cst.CSTNode]:
     return {one for line in lines for one in line.body}
 
 
+def brings_torch(statement: cst.CSTNode) -> bool:
+    """Whether a statement is an import of torch, or from it."""
+    if isinstance(statement, cst.ImportFrom):
+        paths = [statement.module] if statement.module is not None and not statement.relative else []
+    else:
+        paths = [alias.name for alias in statement.names] if isinstance(statement, cst.Import) else []
+    return any((get_full_name_for_node(path) or "").partition(".")[0] == "torch" for path in paths)
+
+
 def plain(name: str) -> cst.Import:
     """`import name`."""
     return cst.Import([cst.ImportAlias(dotted(name))])

@@ -11,6 +11,7 @@ from . import _imports
 from ._names import OURS, Names
 from .finding import Finding
 from .history import load
+from .methods import is_method
 from .shims import ON_DEMAND, is_open, takes
 
 _Line = Union[cst.SimpleStatementLine, cst.SimpleStatementSuite]
@@ -19,6 +20,8 @@ NOT_NAMED = "the code reaches it in another way than by its name"
 HIDDEN = "`torchcompat` means something else there"
 WRITTEN = "the name is bound or deleted there"
 STARRED = "more than a star import binds the name"
+NO_TORCH = "torch is not imported at the top of the file"
+COMMENTED = "there is a comment within the name"
 
 
 class Rewritten(NamedTuple):
@@ -55,6 +58,7 @@ class Rewriter(cst.CSTTransformer):
         super().__init__()
         self.modules: set[str] = set()
         self._top = top
+        self._has_torch = any(_imports.brings_torch(one) for one in top)
         self.beside: dict[cst.CSTNode, set[str]] = {}
         self.done: set[Finding] = set()
         self.reasons: dict[Finding, str] = {}
@@ -130,7 +134,10 @@ class Rewriter(cst.CSTTransformer):
         return True
 
     def leave_Call(self, original_node: cst.Call, updated_node: cst.Call) -> cst.BaseExpression:
-        """A call, or a `partial`, with an argument that the older torch does not take."""
+        """A call, or a `partial`, with an argument that the older torch does not take; or of a method of a tensor."""
+        methods = self._methods(original_node)
+        if methods:
+            return self._as_function(methods, original_node, updated_node)
         for argument in original_node.args:
             for finding in self._at(argument, argument=True):
                 if self._of.path(original_node.func) == finding.name:
@@ -144,6 +151,30 @@ class Rewriter(cst.CSTTransformer):
                         args=[updated_node.args[0].with_changes(value=first), *others]
                     )
         return updated_node
+
+    def _methods(self, call: cst.Call) -> list[Finding]:
+        """What was found of a method of a tensor that is called, and of its arguments."""
+        func = call.func
+        if not isinstance(func, cst.Attribute):
+            return []
+        end = self.get_metadata(PositionProvider, func).end
+        named = [one for one in self._at(func, False) if (one.end_line, one.end_column) == (end.line, end.column + 1)]
+        found = [*named, *(one for argument in call.args for one in self._at(argument, True))]
+        return [one for one in found if is_method(one.name) and one.name.rpartition(".")[2] == func.attr.value]
+
+    def _as_function(self, findings: list[Finding], original: cst.Call, updated: cst.Call) -> cst.Call:
+        """`x.amax(1)` as `torchcompat.amax(x, 1)`, if that may be."""
+        assert isinstance(original.func, cst.Attribute)
+        assert isinstance(updated.func, cst.Attribute)
+        why = "" if self._has_torch else NO_TORCH
+        why = why or ("" if self._of.is_ours(original.func) else HIDDEN)
+        why = why or (COMMENTED if "#" in cst.Module([]).code_for_node(original.func.dot) else "")
+        if why:
+            self.reasons.update((one, why) for one in findings)
+            return updated
+        self.done.update(findings)
+        func = self._use(findings[0].shim, original.func)
+        return updated.with_changes(func=func, args=[cst.Arg(updated.func.value), *updated.args])
 
     def _is_partial(self, call: cst.Call, finding: Finding) -> bool:
         """Whether a call is `functools.partial(NAME, ...)` of what was found."""

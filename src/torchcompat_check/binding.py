@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import dictionaries, implicit, versions
 from .history import is_torch
+from .nodes import walk_tree
 from .values import LocalInstance, Mapping, Ref, Value, plain
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ def bind_attribute(walk: Walk, target: ast.Attribute, value: Value) -> None:
 
 def rebound(tree: ast.AST) -> set[str]:
     """The names that functions of a file declare `global` or `nonlocal`."""
-    declared = (node for node in ast.walk(tree) if isinstance(node, (ast.Global, ast.Nonlocal)))
+    declared = (node for node in walk_tree(tree) if isinstance(node, (ast.Global, ast.Nonlocal)))
     return {name for node in declared for name in node.names}
 
 

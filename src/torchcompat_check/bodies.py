@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Sequence
 from . import decorators, telling, versions
 from ._minors import ALL
 from .callers import defaults
+from .nodes import walk_tree
 from .scope import Scope
 from .uses import Frame
 from .values import (
@@ -142,13 +143,14 @@ def read(walk: Walk, one: Deferred) -> None:
 def construct(cls: LocalClass, state: State) -> None:
     """Bind what a constructor has left in `self`."""
     prefix = f"{state.scope.instance}."
+    elsewhere = stored_in(cls.node, False)
     for key, value in list(state.scope.names.items()):
         if not key.startswith(prefix):
             continue
         name = key[len(prefix) :]
         if state.ended:
             value = choice([(state.reach & ~state.ended, value), (state.ended, None)])
-        if name in stored_in(cls.node, False) and not isinstance(value, (Instance, LocalInstance)):
+        if name in elsewhere and not isinstance(value, (Instance, LocalInstance)):
             value = None  # other methods may bind something else
         if name in cls.constructed or isinstance(cls.names.get(name), Function):  # which may be a property
             cls.bind(name, value)
@@ -162,7 +164,7 @@ def stored_in(node: ast.ClassDef, by_constructors: bool) -> set[str]:
     functions = (ast.FunctionDef, ast.AsyncFunctionDef)
     methods = [one for one in node.body if isinstance(one, functions)]
     wanted = [one for one in methods if (one.name in CONSTRUCTORS) == by_constructors]
-    nodes = (inner for one in wanted for inner in ast.walk(one) if isinstance(inner, ast.Attribute))
+    nodes = (inner for one in wanted for inner in walk_tree(one) if isinstance(inner, ast.Attribute))
     return {inner.attr for inner in nodes if isinstance(inner.ctx, ast.Store)}
 
 

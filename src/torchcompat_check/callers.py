@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from typing import Any, Iterator
 
+from .nodes import walk_tree
 from .values import LocalClass, decorator_names
 
 
@@ -30,7 +31,7 @@ class Callers:
     def _of(self, name: str) -> list[ast.Call]:
         if self._calls is None:
             self._calls = {}
-            for node in ast.walk(self._tree) if self._tree is not None else ():
+            for node in walk_tree(self._tree) if self._tree is not None else ():
                 self._look(node, self._calls)
         return self._calls.get(name, [])
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from typing import TYPE_CHECKING, Any, Sequence
 
-from . import bodies, classes, conditions, dictionaries, entries, implicit, memberships, versions
+from . import bodies, classes, conditions, dictionaries, entries, implicit, memberships, methods, versions
 from ._minors import ALL
 from .dictionaries import Handed
 from .history import Entry, is_torch
@@ -56,6 +56,7 @@ def call(walk: Walk, node: ast.Call) -> Value:
         return entries.got(walk, node, arguments, of_unknown(walk, node, arguments, keywords))
     implicit.asked(walk, node, function, ("__call__",))
     values = [(mask, called(walk, node, one, mask, arguments, keywords)) for mask, one in options(function)]
+    methods.called(walk, node, function)
     return entries.got(walk, node, arguments, choice(values))
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import bodies
 from ._minors import ALL
+from .nodes import walk_tree
 from .scope import Scope
 from .values import (
     TRANSPARENT,
@@ -157,7 +158,7 @@ def receiver(function: Function, name: str) -> ast.Call | None:
 
 
 def _receiver(node: Any, name: str) -> ast.Call | None:
-    if isinstance(node, ast.Lambda) or sum(one.id == name for one in ast.walk(node) if isinstance(one, ast.Name)) != 1:
+    if isinstance(node, ast.Lambda) or sum(one.id == name for one in walk_tree(node) if isinstance(one, ast.Name)) != 1:
         return None
     for statement in node.body:
         call = getattr(statement, "value", None)

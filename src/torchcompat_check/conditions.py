@@ -71,10 +71,22 @@ def is_instance(walk: Walk, node: ast.Call, arguments: list[Value]) -> Value:
     """`isinstance(version, str)`."""
     kind = BUILTIN_TYPES.get(getattr(node.args[-1], "id", "")) if len(arguments) == 2 else None
     value = versions.apply(lambda value: isinstance(value, kind), arguments[0]) if kind else None
-    if value is not None or len(arguments) != 2 or not excludes_none(node.args[1]):
+    if value is not None or len(arguments) != 2:
         return value
-    none = is_none(arguments[0])
-    return Truth(none.false, ALL) if none.false != ALL else None
+    true = existing(walk, arguments[1])
+    if excludes_none(node.args[1]):
+        true &= is_none(arguments[0]).false
+    return Truth(true, ALL) if true != ALL else None
+
+
+def existing(walk: Walk, value: Value) -> int:
+    """The minors on which there may be an instance of a class: it is not one of torch's, or torch has it there."""
+    found = 0
+    for mask, one in options(value):
+        entry = walk.uses.history.find(one.path) if isinstance(one, Ref) and not one.bound else None
+        is_class = entry is not None and entry.kind == "class"
+        found |= mask & (entry.present if entry is not None and is_class else ALL)
+    return found
 
 
 def excludes_none(node: ast.AST) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from typing import TYPE_CHECKING, Any
 
+from .nodes import walk_tree
 from .values import TRANSPARENT, decorator_names
 
 if TYPE_CHECKING:
@@ -25,4 +26,4 @@ def runs_at_call(node: Any) -> bool:
     """Whether the body of a function runs when it is called: not that of a generator, nor of what is decorated anew."""
     if any(name not in TRANSPARENT for name in decorator_names(node)):
         return False
-    return not any(isinstance(one, (ast.Yield, ast.YieldFrom)) for one in ast.walk(node))
+    return not any(isinstance(one, (ast.Yield, ast.YieldFrom)) for one in walk_tree(node))

@@ -10,6 +10,7 @@ import ast
 from typing import TYPE_CHECKING, Any, Sequence
 
 from ._minors import ALL
+from .nodes import walk_tree
 from .values import Choice, Const, Mapping, Value, choice, options
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ class Handling:
         tame: set[ast.AST] = set()
         names: list[ast.Name] = []
         # A node is met before those in it.
-        for node in ast.walk(tree):
+        for node in walk_tree(tree):
             if isinstance(node, ast.Name):
                 names.append(node)
             else:

@@ -11,6 +11,7 @@ import ast
 from typing import TYPE_CHECKING, Any, Iterator
 
 from ._minors import ALL
+from .nodes import walk_tree
 from .values import Const, Value, choice, options, truth
 
 if TYPE_CHECKING:
@@ -147,7 +148,7 @@ def is_closed(node: ast.AST, function: Any, key: str) -> bool:
     if arguments is None or arguments.kwarg is None:
         return False
     named = {one.arg for one in (*getattr(arguments, "posonlyargs", ()), *arguments.args, *arguments.kwonlyargs)}
-    mentioned = {one.id for one in ast.walk(node) if isinstance(one, ast.Name)}
+    mentioned = {one.id for one in walk_tree(node) if isinstance(one, ast.Name)}
     return key in named and arguments.kwarg.arg in mentioned
 
 

@@ -128,9 +128,10 @@ class Entry:
         self.parts = parts
         self.present = _union([mask for _, mask in parts])
         self._parsed: dict[str, list[tuple[int, str, str | None]]] | None = None
+        self._parameters: dict[str, Parameter] | None = None
+        self.kinds = self._kinds()
 
-    @property
-    def kinds(self) -> list[tuple[str, int]]:
+    def _kinds(self) -> list[tuple[str, int]]:
         """(kind, mask), the oldest first."""
         found: dict[str, int] = {}
         for record, part in self.parts:
@@ -205,9 +206,9 @@ class Entry:
     @property
     def parameters(self) -> dict[str, Parameter] | None:
         """The parameters, or None if nothing is known of them on any torch; `*args` and `**kwargs` are not listed."""
-        if not any(record.known & part for record, part in self.parts):
-            return None
-        return {name: _parameter(states) for name, states in self._states.items() if name[0] != "*"}
+        if self._parameters is None and any(record.known & part for record, part in self.parts):
+            self._parameters = {name: _parameter(states) for name, states in self._states.items() if name[0] != "*"}
+        return self._parameters
 
     @property
     def takes_any(self) -> int:

@@ -8,6 +8,7 @@ import os
 import re
 
 from .history import History
+from .nodes import walk_tree
 
 # What imports a module when it is called: https://github.com/pytorch/pytorch/pull/93138
 BRINGING = {"torch._dynamo": "torch.compile", "torch._inductor": "torch.compile"}
@@ -43,7 +44,7 @@ def is_named(module: str, names: set[str]) -> bool:
 def named_in(source: str) -> set[str]:
     """The modules that a file imports, and what it imports from them; and what strings may stand for."""
     found: set[str] = set()
-    for node in ast.walk(ast.parse(source)):
+    for node in walk_tree(ast.parse(source)):
         if isinstance(node, ast.Import):
             found.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and not node.level and node.module:

@@ -13,6 +13,7 @@ from typing import Collection, Iterable, Iterator, Sequence
 from . import shims
 from .finding import Finding
 from .history import History
+from .nodes import walk_tree
 
 # A module whose names go together, but for these, which take and give plain values.
 TOGETHER = "torch.utils._pytree"
@@ -70,7 +71,7 @@ def _is_module(history: History, name: str) -> bool:
 
 def _bound(tree: ast.AST, finding: Finding) -> Iterator[str]:
     """The names that the imports on the line of a finding bind to its module; not those that bind torch itself."""
-    for node in ast.walk(tree):
+    for node in walk_tree(tree):
         if not isinstance(node, (ast.Import, ast.ImportFrom)):
             continue
         if not node.lineno <= finding.line <= (getattr(node, "end_lineno", None) or finding.line):
@@ -83,9 +84,9 @@ def _bound(tree: ast.AST, finding: Finding) -> Iterator[str]:
 
 def _is_enough(history: History, finding: Finding, name: str, tree: ast.AST) -> bool:
     """Whether all that the file takes from the module by *name* are names of torchcompat's, and that is something."""
-    read = [one for one in ast.walk(tree) if isinstance(one, ast.Attribute) and isinstance(one.ctx, ast.Load)]
+    read = [one for one in walk_tree(tree) if isinstance(one, ast.Attribute) and isinstance(one.ctx, ast.Load)]
     owners = {node.value: node.attr for node in read}
-    asked = {owners.get(node) for node in ast.walk(tree) if isinstance(node, ast.Name) and node.id == name}
+    asked = {owners.get(node) for node in walk_tree(tree) if isinstance(node, ast.Name) and node.id == name}
     return bool(asked) and all(
         one is not None and shims.find(history, f"{finding.name}.{one}") is not None for one in asked
     )

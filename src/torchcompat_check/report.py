@@ -6,6 +6,7 @@ from typing import NamedTuple, Sequence
 
 from ._minors import MINORS, ranges, runs
 from .finding import Finding
+from .shims import absent
 
 
 class BadFile(ValueError):
@@ -120,5 +121,6 @@ def message(finding: Finding) -> str:
     """A finding as a sentence, for those who see it without its neighbours."""
     kind = f"argument {finding.parameter} of {finding.name}" if finding.parameter else finding.name
     gone = f"; this line runs on {ranges(finding.missing)} as well" if finding.missing else ""
-    help_ = f"; torchcompat has it on every torch: {finding.shim}" if finding.shim else ""
+    has = "a placeholder for it" if finding.shim in absent() else "it on every torch"
+    help_ = f"; torchcompat has {has}: {finding.shim}" if finding.shim else ""
     return f"{kind}: {when(finding.present)}{gone}{help_}"

@@ -29,12 +29,21 @@ class Shim(NamedTuple):
     oldest: str
 
 
+def _rows() -> list[list[str]]:
+    text = Path(__file__).with_name("shims.txt").read_text(encoding="utf-8")
+    return [line.split() for line in text.splitlines() if not line.startswith("#")]
+
+
 @functools.lru_cache(maxsize=None)
 def load() -> dict[str, Shim]:
     """{torch's name: shim}."""
-    text = Path(__file__).with_name("shims.txt").read_text(encoding="utf-8")
-    rows = (line.split() for line in text.splitlines() if not line.startswith("#"))
-    return {torch: Shim(ours, oldest) for torch, ours, oldest in rows}
+    return {torch: Shim(ours, oldest) for torch, ours, oldest, *_ in _rows()}
+
+
+@functools.lru_cache(maxsize=None)
+def absent() -> frozenset[str]:
+    """The names of torchcompat that are placeholders on older torch, to import and to test with."""
+    return frozenset(ours for _, ours, _, *kind in _rows() if kind == ["absent"])
 
 
 @functools.lru_cache(maxsize=None)

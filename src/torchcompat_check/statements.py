@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Callable
 from . import binding, dictionaries, implicit, skips, versions
 from ._minors import ALL
 from .history import is_torch
+from .nodes import walk_tree
 from .scope import Scope
 from .state import join
 from .uses import Frame, Guard
@@ -206,7 +207,7 @@ def loop(walk: Walk, node: Any, mask: int) -> None:
 def forget(walk: Walk, node: Any) -> None:
     """What a loop binds is not what it was before; a value of torch's or the project's classes stays one, mostly."""
     names = walk.state.scope.names
-    stored = [one for one in ast.walk(node) if isinstance(getattr(one, "ctx", None), ast.Store)]
+    stored = [one for one in walk_tree(node) if isinstance(getattr(one, "ctx", None), ast.Store)]
     bound = {one.id for one in stored if isinstance(one, ast.Name)}
     if walk.state.scope.instance:
         bound |= {f"{walk.state.scope.instance}.{one.attr}" for one in stored if isinstance(one, ast.Attribute)}

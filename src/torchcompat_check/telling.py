@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ast
+import itertools
 from typing import Any
 
+from .nodes import walk_tree
 from .values import Choice, Function, Imported, PerMinor, Truth
 
 # A function without any of these names does not test for a version.
@@ -33,14 +35,12 @@ def may_test_version(function: Function) -> bool:
 
 def is_short(function: Function) -> bool:
     """Whether a function is no longer than those are that test for a version."""
-    return sum(isinstance(node, ast.stmt) for node in ast.walk(function.node)) <= LONGEST
+    statements = (node for node in walk_tree(function.node) if isinstance(node, ast.stmt))
+    return next(itertools.islice(statements, LONGEST, None), None) is None
 
 
 def _may_test_version(function: Function) -> bool:
-    nodes = list(ast.walk(function.node))
-    if not is_short(function):
-        return False
-    return any(_tells(function, node) for node in nodes)
+    return is_short(function) and any(_tells(function, node) for node in walk_tree(function.node))
 
 
 def _tells(function: Function, node: ast.AST) -> bool:

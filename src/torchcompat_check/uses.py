@@ -164,6 +164,8 @@ class Uses:
         The first *skip* of these are not its own, as `self` is not in `nn.LayerNorm.__init__(self, 4)`.
         """
         entry = self.history.find(path)
+        if entry is not None and direct:
+            self._without_placeholder(node, entry, known)
         if entry is None or entry.parameters is None:
             return
         direct = direct and not self._refused(node, entry)
@@ -179,6 +181,28 @@ class Uses:
                     self.absent(keyword, entry, keyword.arg, missing, "type", direct)
         if places and node.args and not entry.overloaded:
             self._positional(node.args[skip:], entry, reach, direct)
+
+    def _without_placeholder(self, node: ast.Call, entry: Entry, known: int) -> None:
+        """Report the call of what torchcompat has a placeholder for, which can be imported and not called."""
+        shim = shims.find(self.history, entry.name)
+        missing = self.state.reach & known & ~entry.present
+        if shim is None or shim.name not in shims.absent() or not missing:
+            return
+        self.absent(node.func, entry, "", missing, "attribute")
+        key = (*self._place(node.func)[:2], entry.name, "")
+        if key in self.findings:
+            self.findings[key] = self.findings[key]._replace(shim="")
+
+    def stands_for(self, node: ast.Call, name: str, function: Entry) -> None:
+        """The method *name* that is called here does what *function* does, and so does torchcompat's, for all of it."""
+        parts: list[tuple[ast.AST, str]] = [(node.func, "")]
+        parts += [(one, parameter) for one in node.args for parameter in function.parameters or ()]
+        parts += [(one, one.arg) for one in node.keywords if one.arg is not None]
+        keys = [(*self._place(one)[:2], name, parameter) for one, parameter in parts]
+        found = {key: self.findings[key] for key in keys if key in self.findings}
+        shims_ = {key: self._shim(function, one.parameter, one.missing) for key, one in found.items()}
+        if all(shims_.values()):
+            self.findings.update((key, one._replace(shim=shims_[key])) for key, one in found.items())
 
     def _refused(self, node: ast.Call, entry: Entry) -> bool:
         """Whether the shim does not take this call, as the newest torch would not; it solves nothing here, then."""

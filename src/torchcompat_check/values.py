@@ -7,6 +7,7 @@ from typing import Any, NamedTuple, Sequence, Union
 
 from ._minors import ALL, MINORS
 from .history import is_torch
+from .nodes import walk_tree
 from .scope import Scope
 
 
@@ -173,7 +174,7 @@ class LocalClass:
         """Whether a method binds *name* in `self`, or in whatever else: then its value is not known."""
         if self._stored is None:
             self._stored = set()
-            for node in ast.walk(self.node):
+            for node in walk_tree(self.node):
                 if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
                     self._stored.add(node.attr)
                 elif isinstance(node, ast.Call):

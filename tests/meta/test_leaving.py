@@ -12,13 +12,11 @@ import pytest
 
 import torchcompat
 from torchcompat import SHIMS, torch_version
-from torchcompat._shim import FORCED, NEWEST
+from torchcompat._shim import FORCED, NEWEST, is_public
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 MODULES = ["torchcompat"] + [
-    module.name
-    for module in walk_packages(torchcompat.__path__, "torchcompat.")
-    if not any(part.startswith("_") for part in module.name.split(".")[1:])
+    module.name for module in walk_packages(torchcompat.__path__, "torchcompat.") if is_public(module.name)
 ]
 
 

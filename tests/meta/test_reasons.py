@@ -10,7 +10,7 @@ from torchcompat._shim import Shim, polyfill
 from torchcompat_check import history
 from torchcompat_check._minors import at_least, at_most
 
-POLYFILLS = [pytest.param(shim, id=name) for name, shim in sorted(SHIMS.items()) if shim.kind == "polyfill"]
+POLYFILLS = [pytest.param(shim, id=name) for name, shim in sorted(SHIMS.items()) if shim.kind in ("polyfill", "absent")]
 REASONS = [row for row in POLYFILLS if row.values[0].reason]
 # A keyword that is missing, up to which minor where it is not missing on all of them: "no `foreach` up to 1.13".
 KEYWORD = re.compile(r"no `(\w+)`(?! on)(?: up to (\d+\.\d+))?")
@@ -36,7 +36,7 @@ def test_a_reason_is_a_few_words_for_a_row_of_a_table(shim):
 
 
 def test_facades_and_overrides_have_none():
-    assert all(not shim.reason for shim in SHIMS.values() if shim.kind != "polyfill")
+    assert all(not shim.reason for shim in SHIMS.values() if shim.kind not in ("polyfill", "absent"))
 
 
 def test_one_reason_is_that_of_one_family():

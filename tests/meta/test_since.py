@@ -12,7 +12,7 @@ from torchcompat._shim import FORCED
 TOO_OLD = [
     name
     for name, shim in sorted(SHIMS.items())
-    if shim.native is not None and shim.path is not None and not shim.meets_contract and not FORCED
+    if shim.is_there and shim.path is not None and not shim.meets_contract and not FORCED
 ]
 
 

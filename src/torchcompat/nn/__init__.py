@@ -8,6 +8,7 @@ from .._shim import Limit, polyfill
 from . import _decoder, _multihead, _seq2seq, _transformer
 from . import attention as attention
 from . import functional as functional
+from . import parameter as parameter
 from . import utils as utils
 from ._multihead import _PlainLinear as _PlainLinear
 from ._states import _activation as _activation
@@ -21,6 +22,7 @@ __all__ = [
     "TransformerEncoderLayer",
     "attention",
     "functional",
+    "parameter",
     "utils",
 ]
 

@@ -2,8 +2,7 @@
 
 TorchScript knows neither keyword-only arguments nor most of Python, so that these are the same computations once more,
 in its language: every argument annotated, no generators, no keyword expansion. They call torch's own kernel where this
-torch has one, and mend what that gets wrong. What the compiler is told about a function is kept by torch in a weak
-dictionary whose key is our function (https://github.com/pytorch/pytorch/blob/v1.8.1/torch/_jit_internal.py#L258).
+torch has one, and mend what that gets wrong.
 """
 
 from __future__ import annotations
@@ -16,24 +15,10 @@ from torch import Tensor
 from torch.nn.functional import dropout, linear, pad
 
 from .._torch import at_least, find
+from .._torchscript import compile_instead as compile_instead
 
 # Torch 1.2 lacks it. The compiler of the others knows this function by its identity, under any name.
 is_scripting: Any = find("torch.jit.is_scripting") or (lambda: False)
-
-
-def compile_instead(function: Any, twin: Any) -> None:
-    """Have ``torch.jit.script`` compile *twin* where a scripted function or module calls *function*."""
-    table = find("torch._jit_internal.boolean_dispatched")
-    if table is not None:
-        # The compiler chooses between two functions by an argument that is constant. There is no such argument here, so
-        # that it always takes the default.
-        table[function] = {
-            "if_true": twin,
-            "if_false": twin,
-            "index": 1000,
-            "default": False,
-            "arg_name": "no_such_argument",
-        }
 
 
 # The attention function

@@ -19,6 +19,7 @@ from ._engine import (
     lerp_,
     move_ratio_,
     next_step,
+    over_,
     plus_,
     sparse_like,
     value_of,
@@ -110,7 +111,7 @@ class AdamBase(Engine, twin("Adam")):  # type: ignore[misc]
             largest.copy_(square)
         root = (1 - beta2**step) ** 0.5
         move_ratio_(
-            param, mean, plus_(square.sqrt() / root, group["eps"]), -(value_of(group["lr"]) / (1 - beta1**step))
+            param, mean, plus_(over_(square.sqrt(), root), group["eps"]), -(value_of(group["lr"]) / (1 - beta1**step))
         )
 
 
@@ -244,6 +245,7 @@ class SparseAdamBase(Engine, twin("SparseAdam")):  # type: ignore[misc]
     """What :class:`torchcompat.optim.SparseAdam` does."""
 
     _name = "SparseAdam"
+    _checks_all = True
     _scalars = ()
     _takes_sparse = True
 

@@ -9,7 +9,7 @@ import torch
 from .. import _moved
 from . import _checks
 from ._base import twin
-from ._engine import Engine, add_square_, decay, lerp_, move_, move_ratio_, next_step, plus_, value_of
+from ._engine import Engine, add_square_, decay, lerp_, move_, move_ratio_, next_step, plus_, times_, value_of
 from ._states import scalar
 
 
@@ -160,12 +160,13 @@ class RAdamBase(Engine, twin("RAdam")):  # type: ignore[misc]
         lerp_(mean, grad, 1 - beta1)
         add_square_(square, grad, beta2)
         left2 = 1 - beta2**step
-        direction = mean / (1 - beta1**step) * value_of(group["lr"])
+        direction = times_(mean / (1 - beta1**step), value_of(group["lr"]))
         longest = 2 / (1 - beta2) - 1
         length = longest - 2 * step * beta2**step / left2
         if length > 5:
             rectified = (length - 4) * (length - 2) * longest / ((longest - 4) * (longest - 2) * length)
-            direction = direction * (left2**0.5 / plus_(square.sqrt(), group["eps"])) * rectified**0.5
+            direction = times_(direction, left2**0.5 / plus_(square.sqrt(), group["eps"]))
+            direction = times_(direction, rectified**0.5)
         move_(param, direction, -1)
 
 

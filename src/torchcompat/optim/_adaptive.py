@@ -29,6 +29,7 @@ class AdadeltaBase(Engine, twin("Adadelta")):  # type: ignore[misc]
     """What :class:`torchcompat.optim.Adadelta` does."""
 
     _name = "Adadelta"
+    _only_counts = True
 
     def __init__(
         self,
@@ -83,7 +84,6 @@ class AdadeltaBase(Engine, twin("Adadelta")):  # type: ignore[misc]
         state["acc_delta"] = torch.zeros_like(param)
 
     def _update(self, group: dict[str, Any], param: Any, grad: Any, state: dict[str, Any]) -> None:
-        next_step(state)
         rho, eps = group["rho"], group["eps"]
         grad = decay(group, param, grad)
         add_square_(state["square_avg"], grad, rho)
@@ -192,6 +192,7 @@ class RMSpropBase(Engine, twin("RMSprop")):  # type: ignore[misc]
     """What :class:`torchcompat.optim.RMSprop` does."""
 
     _name = "RMSprop"
+    _only_counts = True
 
     def __init__(
         self,
@@ -252,7 +253,6 @@ class RMSpropBase(Engine, twin("RMSprop")):  # type: ignore[misc]
             state["grad_avg"] = torch.zeros_like(param)
 
     def _update(self, group: dict[str, Any], param: Any, grad: Any, state: dict[str, Any]) -> None:
-        next_step(state)
         grad = decay(group, param, grad)
         alpha, size = group["alpha"], -value_of(group["lr"])
         square = state["square_avg"]

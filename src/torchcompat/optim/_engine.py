@@ -6,7 +6,7 @@ its state to work on, so that autograd can go back through it.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, List, Tuple
 
 import torch
 
@@ -14,7 +14,9 @@ from .._shim import SHIMS
 from .._torch import UnsupportedError, at_least, find, parameters
 from ._base import Base
 
-_COMPLEX = tuple(filter(None, map(find, ("torch.complex32", "torch.complex64", "torch.complex128"))))
+Pairs = List[Tuple[Any, Any]]  # parameters that have a gradient, and it
+
+_COMPLEX = frozenset(filter(None, map(find, ("torch.complex32", "torch.complex64", "torch.complex128"))))
 _HALVES = tuple(filter(None, (torch.float16, find("torch.bfloat16"))))
 _view_as_real: Any = find("torch.view_as_real")
 _capturing: Any = find("torch.cuda.is_current_stream_capturing")
@@ -24,6 +26,10 @@ _LERP_TAKES_HALVES = at_least(2, 1)
 
 def is_complex(tensor: Any) -> bool:
     return tensor.dtype in _COMPLEX
+
+
+# Whether torch goes through lists of tensors, on the CPU one after the other, and takes an `alpha` for it.
+FOREACH = at_least(1, 9)
 
 
 def lerp_(mean: Any, value: Any, weight: Any) -> None:
@@ -36,31 +42,43 @@ def lerp_(mean: Any, value: Any, weight: Any) -> None:
 
 def move_(tensor: Any, direction: Any, scale: Any) -> Any:
     """``tensor += scale * direction``; *scale* is a number, or a tensor to be differentiated."""
-    if isinstance(scale, torch.Tensor):
+    if type(scale) is not float and isinstance(scale, torch.Tensor):
         return tensor.add_(direction * scale)
     return tensor.add_(direction, alpha=scale)
 
 
 def moved(tensor: Any, direction: Any, scale: Any) -> Any:
     """:func:`move_` out of place."""
-    if isinstance(scale, torch.Tensor):
+    if type(scale) is not float and isinstance(scale, torch.Tensor):
         return tensor.add(direction * scale)
     return tensor.add(direction, alpha=scale)
 
 
 def move_ratio_(tensor: Any, numerator: Any, denominator: Any, scale: Any) -> Any:
     """``tensor += scale * numerator / denominator``."""
-    if isinstance(scale, torch.Tensor):
+    if type(scale) is not float and isinstance(scale, torch.Tensor):
         return tensor.add_(numerator / denominator * scale)
     return tensor.addcdiv_(numerator, denominator, value=scale)
 
 
 def add_square_(mean: Any, value: Any, beta: Any) -> None:
     """``mean = beta * mean + (1 - beta) * value**2``."""
-    if isinstance(beta, torch.Tensor):
+    if type(beta) is not float and isinstance(beta, torch.Tensor):
         mean.lerp_(value * value, 1 - beta)
     else:
         mean.mul_(beta).addcmul_(value, value, value=1 - beta)
+
+
+def over_(fresh: Any, divisor: Any) -> Any:
+    """``fresh / divisor``, in place unless autograd needs what was there."""
+    return fresh.div(divisor) if fresh.requires_grad or isinstance(divisor, torch.Tensor) else fresh.div_(divisor)
+
+
+def times_(fresh: Any, factor: Any) -> Any:
+    """``fresh * factor``, in place unless autograd needs what was there."""
+    if fresh.requires_grad or (isinstance(factor, torch.Tensor) and factor.requires_grad):
+        return fresh * factor
+    return fresh.mul_(factor)
 
 
 def plus_(fresh: Any, eps: Any) -> Any:
@@ -103,6 +121,8 @@ def _understood(group: dict[str, Any], known: set[str]) -> bool:
     )
 
 
+# What makes more of an ordinary parameter wrong than that its gradient is sparse.
+_TO_BE_CHECKED = ("fused", "foreach", "capturable")
 _CHANGES_RESULTS = ("maximize", "amsgrad", "centered", "decoupled_weight_decay")
 
 
@@ -125,6 +145,10 @@ class Engine(Base):
     # The optimiser that a user's subclass derives from.
     _name = ""
     _takes_sparse = False
+    # Whether `_update` does not need the number of steps: then the counters are raised here, all at once.
+    _only_counts = False
+    # Whether `_check` is to see every parameter, those too of which nothing is out of the ordinary.
+    _checks_all = False
     # Complex parameters are updated as pairs of real ones.
     _complex_as_real = True
     # Torch's foreach implementation of SGD alone can be differentiated.
@@ -147,11 +171,14 @@ class Engine(Base):
             return loss
         with torch.set_grad_enabled(bool(self.defaults.get("differentiable"))):
             for group in self.param_groups:
-                params = [param for param in group["params"] if param.grad is not None]
-                for param in params:
-                    self._check(group, param)
-                for param in params:
-                    self._advance(group, param)
+                pairs = [(param, param.grad) for param in group["params"]]
+                pairs = [(param, grad) for param, grad in pairs if grad is not None]
+                # Each question about a tensor costs a tenth of a microsecond; most of them no ordinary group needs.
+                all_odd = self._checks_all or any(map(group.get, _TO_BE_CHECKED))
+                for param, grad in pairs:
+                    if all_odd or grad.is_sparse or param.is_cuda:
+                        self._check(group, param)
+                self._advance_all(group, pairs)
         return loss
 
     def _torch_steps(self) -> bool:
@@ -187,24 +214,37 @@ class Engine(Base):
         elif param.is_cuda and self._scalars and _capturing and _capturing():
             raise RuntimeError(f"{name}.step() in a CUDA graph needs torch's own class and capturable=True")
 
-    def _advance(self, group: dict[str, Any], param: Any) -> None:
-        grad = param.grad
-        state = {} if self._stateless(group) else self.state[param]
-        if not state:
-            self._start(group, param, grad, state)
-        if group.get("maximize"):
-            grad = grad.mul(-1) if grad.is_sparse else -grad  # torch 1.2 cannot negate sparse ones
-        recorded = torch.is_grad_enabled()
-        target = param.clone() if recorded else param
-        work = {key: _copied(value) for key, value in state.items()} if recorded else state
-        if self._complex_as_real and is_complex(param):
-            views = {key: _real(value) for key, value in work.items()}
-            self._update(group, _real(target), _real(grad), views)
-        else:
-            self._update(group, target, grad, work)
-        if recorded:
-            state.update(work)
-            param.copy_(target)
+    def _advance_all(self, group: dict[str, Any], pairs: Pairs) -> None:
+        """Move each of these parameters of *group* by its gradient."""
+        stateless, maximize, recorded = self._stateless(group), group.get("maximize"), torch.is_grad_enabled()
+        counters = []
+        for param, grad in pairs:
+            state = {} if stateless else self.state[param]
+            if not state and not stateless:
+                self._start(group, param, grad, state)
+            if maximize:
+                grad = grad.mul(-1) if grad.is_sparse else -grad  # torch 1.2 cannot negate sparse ones
+            if recorded:
+                self._advance_recorded(group, param, grad, state)
+            else:
+                self._advance(group, param, grad, state)
+            if self._only_counts:
+                counters.append(state["step"])
+        if counters:
+            _count(counters)
+
+    def _advance(self, group: dict[str, Any], param: Any, grad: Any, state: dict[str, Any]) -> None:
+        if self._complex_as_real and param.dtype in _COMPLEX:
+            state = {key: _real(value) for key, value in state.items()}
+            param, grad = _real(param), _real(grad)
+        self._update(group, param, grad, state)
+
+    def _advance_recorded(self, group: dict[str, Any], param: Any, grad: Any, state: dict[str, Any]) -> None:
+        """Do the same with copies, so that autograd can go back through it."""
+        target, work = param.clone(), {key: _copied(value) for key, value in state.items()}
+        self._advance(group, target, grad, work)
+        state.update(work)
+        param.copy_(target)
 
     def _stateless(self, group: dict[str, Any]) -> bool:
         """Whether the parameters of *group* need no state."""
@@ -243,7 +283,7 @@ def kept(tensor: Any) -> Any:
 
 def value_of(option: Any) -> Any:
     """A group's option as a number; as a scalar tensor where autograd is to go back to it."""
-    if not isinstance(option, torch.Tensor):
+    if type(option) is float or not isinstance(option, torch.Tensor):
         return option
     if option.requires_grad and torch.is_grad_enabled():
         return option.reshape(())
@@ -252,15 +292,26 @@ def value_of(option: Any) -> Any:
 
 def next_step(state: dict[str, Any]) -> Any:
     """Count one step more, and say how many it makes."""
-    with torch.no_grad():
-        count = state["step"]
-        count += 1
+    count = state["step"]
+    count += 1  # no gradient comes here: it needs none
     return count.item()
+
+
+def _count(counters: list[Any]) -> None:
+    """Raise each of these by one."""
+    if FOREACH:
+        torch._foreach_add_(counters, 1)
+        return
+    for counter in counters:
+        counter += 1
 
 
 def decay(group: dict[str, Any], param: Any, grad: Any) -> Any:
     """The gradient with the L2 penalty, or *param* shrunk, as the group says."""
-    weight_decay = value_of(group["weight_decay"])
+    weight_decay = group["weight_decay"]
+    if type(weight_decay) in (int, float) and weight_decay == 0:
+        return grad
+    weight_decay = value_of(weight_decay)
     if isinstance(weight_decay, torch.Tensor) or weight_decay != 0:
         if group.get("decoupled_weight_decay"):
             param.mul_(1 - value_of(group["lr"]) * weight_decay)

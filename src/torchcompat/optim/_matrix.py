@@ -19,6 +19,7 @@ class AdafactorBase(Engine, twin("Adafactor")):  # type: ignore[misc]
     """What :class:`torchcompat.optim.Adafactor` does."""
 
     _name = "Adafactor"
+    _checks_all = True
 
     def __init__(
         self,
@@ -117,6 +118,7 @@ class MuonBase(Engine, twin("Muon")):  # type: ignore[misc]
     """What :class:`torchcompat.optim.Muon` does."""
 
     _name = "Muon"
+    _checks_all = True
     _scalars = ()
 
     def __init__(

@@ -9,8 +9,10 @@ import torch
 from .. import _moved
 from . import _checks
 from ._base import twin
-from ._engine import Engine, decay, is_complex, move_, moved, next_step, value_of
+from ._engine import FOREACH, Engine, Pairs, decay, is_complex, move_, moved, next_step, value_of
 from ._states import scalar
+
+_CPU = torch.device("cpu")
 
 
 class SGDBase(Engine, twin("SGD")):  # type: ignore[misc]
@@ -76,6 +78,18 @@ class SGDBase(Engine, twin("SGD")):  # type: ignore[misc]
 
     def _stateless(self, group: dict[str, Any]) -> bool:
         return not group["momentum"]
+
+    def _advance_all(self, group: dict[str, Any], pairs: Pairs) -> None:
+        # A step that is nothing but an addition is one call for all parameters, which adds one after the other.
+        lr, decays = group["lr"], group["weight_decay"]
+        bare = self._stateless(group) and type(lr) is float and type(decays) in (int, float) and decays == 0
+        if not (bare and FOREACH and pairs) or torch.is_grad_enabled():
+            return super()._advance_all(group, pairs)
+        if any(grad.is_sparse or param.device != _CPU for param, grad in pairs):
+            return super()._advance_all(group, pairs)
+        params, grads = zip(*pairs)
+        torch._foreach_add_(params, grads, alpha=lr if group["maximize"] else -lr)
+        return None
 
     def _update(self, group: dict[str, Any], param: Any, grad: Any, state: dict[str, Any]) -> None:
         grad = decay(group, param, grad)
@@ -170,6 +184,7 @@ class RpropBase(Engine, twin("Rprop")):  # type: ignore[misc]
     """What :class:`torchcompat.optim.Rprop` does."""
 
     _name = "Rprop"
+    _only_counts = True
 
     def __init__(
         self,
@@ -222,7 +237,6 @@ class RpropBase(Engine, twin("Rprop")):  # type: ignore[misc]
         state["step_size"] = torch.full_like(grad.detach(), complex(lr, lr) if is_complex(param) else lr)
 
     def _update(self, group: dict[str, Any], param: Any, grad: Any, state: dict[str, Any]) -> None:
-        next_step(state)
         down, up = group["etas"]
         turned = grad * state["prev"]
         factor = torch.ones_like(turned)

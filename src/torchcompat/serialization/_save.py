@@ -9,6 +9,7 @@ import pickle
 import sys
 from collections import OrderedDict
 from contextlib import contextmanager
+from types import FunctionType
 from typing import Any, Iterator
 
 import torch
@@ -21,8 +22,13 @@ from ._storages import UNTYPED
 from ._zip_writer import ZipWriter
 
 _torch: Any = torch
-_LATE = [find(f"torch.uint{bits}") for bits in (16, 32, 64)] if not at_least(2, 6) else []
+_LATE = [] if at_least(2, 6) else list(filter(None, (find(f"torch.uint{bits}") for bits in (16, 32, 64))))
 _CRASHES_ON_CSR = at_least(1, 9) and at_most(1, 10)  # https://github.com/pytorch/pytorch/pull/71963
+_TYPED: Any = find("torch.storage.TypedStorage") or find("torch.storage._TypedStorage")
+_SAYS_BYTES = at_least(1, 11)
+_UNTYPED_HAS_A_NAME = at_least(2, 0)
+# No storages, tensors or functions of a user: what most of a pickle is made of. A pickler asks of each object in it.
+_PLAIN = frozenset({str, int, float, bool, bytes, tuple, list, dict, OrderedDict, type(None), type, FunctionType})
 _CLASSES = {dtype: name for name, dtype in _dtypes.STORAGES.items() if name != "UntypedStorage"}
 
 
@@ -55,8 +61,7 @@ class _Storages:
 
     def identity(self, obj: Any) -> Any:
         """The persistent id of a storage, or None for another object."""
-        typed = find("torch.storage.TypedStorage") or find("torch.storage._TypedStorage")
-        is_typed = typed is not None and isinstance(obj, typed)
+        is_typed = _TYPED is not None and isinstance(obj, _TYPED)
         if not is_typed and not torch.is_storage(obj):
             return None
         raw, dtype = _untyped(obj, is_typed), _dtype_of(obj, is_typed)
@@ -65,7 +70,7 @@ class _Storages:
             raise UnsupportedError(f"torch.save {torch.__version__} has no form for a tensor of torch.{dtype}")
         name = _CLASSES.get(dtype, "UntypedStorage") if is_typed or not UNTYPED else "UntypedStorage"
         width = _dtypes.item_size(dtype) if name != "UntypedStorage" else 1
-        nbytes = raw.nbytes() if at_least(1, 11) else raw.size() * width
+        nbytes = raw.nbytes() if _SAYS_BYTES else raw.size() * width
         self._check_dtype(raw, dtype)
         key = self._keys.setdefault(raw._cdata, str(len(self._keys)))
         self.by_key[key] = raw, nbytes
@@ -79,9 +84,9 @@ class _Storages:
 
 
 def _untyped(obj: Any, is_typed: bool) -> Any:
-    if not is_typed or not at_least(1, 11):
+    if not is_typed or not _SAYS_BYTES:
         return obj
-    return obj._untyped_storage if at_least(2, 0) else obj._storage
+    return obj._untyped_storage if _UNTYPED_HAS_A_NAME else obj._storage
 
 
 def _dtype_of(obj: Any, is_typed: bool) -> str:
@@ -92,7 +97,7 @@ def _dtype_of(obj: Any, is_typed: bool) -> str:
 
 def _refuse_what_ends_the_process(obj: Any) -> None:
     # Torch 1.9 and 1.10 look for the storage of a tensor in CSR form, which has none, and read what is not there.
-    if _CRASHES_ON_CSR and isinstance(obj, torch.Tensor) and obj.layout == _torch.sparse_csr:
+    if isinstance(obj, torch.Tensor) and obj.layout == _torch.sparse_csr:
         raise UnsupportedError("torch 1.9 and 1.10 cannot write a sparse tensor in CSR form: convert it by to_dense()")
 
 
@@ -107,29 +112,47 @@ def _reduced(obj: Any) -> Any:  # torchcompat: needs torch >= 2.3
     return _torch._utils._rebuild_tensor_v3, (obj.untyped_storage(), *geometry, False, hooks, obj.dtype)
 
 
+def _pickler_of(pickle_module: Any) -> Any:
+    """A pickler of *pickle_module* that asks its ``storages`` about each object."""
+
+    class Pickler(pickle_module.Pickler):  # type: ignore[name-defined, misc]
+        storages: _Storages
+
+        def persistent_id(self, obj: Any) -> Any:
+            if type(obj) in _PLAIN:
+                return None
+            if _CRASHES_ON_CSR:
+                _refuse_what_ends_the_process(obj)
+            return self.storages.identity(obj)
+
+        # Python before 3.8 does not ask for it; torch of the dtypes that need it has none before 3.8.
+        if _LATE:
+
+            def reducer_override(self, obj: Any) -> Any:
+                reduced = _reduced(obj)
+                if reduced is NotImplemented and hasattr(super(), "reducer_override"):
+                    return super().reducer_override(obj)
+                return reduced
+
+    return Pickler
+
+
+_StandardPickler = _pickler_of(pickle)  # to make a class takes as long as to save a small tensor
+
+
 def save_zip(obj: Any, f: Any, pickle_module: Any, protocol: int, compute_crc32: bool) -> None:
     """Write *obj* as a zip archive."""
     storages = _Storages()
     buffer = io.BytesIO()
-
-    class Pickler(pickle_module.Pickler):  # type: ignore[name-defined, misc]
-        def persistent_id(self, obj: Any) -> Any:
-            _refuse_what_ends_the_process(obj)
-            return storages.identity(obj)
-
-        # Python before 3.8 does not ask for it; torch of the dtypes that need it has none before 3.8.
-        def reducer_override(self, obj: Any) -> Any:
-            reduced = _reduced(obj)
-            if reduced is NotImplemented and hasattr(super(), "reducer_override"):
-                return super().reducer_override(obj)
-            return reduced
-
-    Pickler(buffer, protocol=protocol).dump(obj)
+    pickler = (_StandardPickler if pickle_module is pickle else _pickler_of(pickle_module))(buffer, protocol=protocol)
+    pickler.storages = storages
+    pickler.dump(obj)
     with _opened(f) as file:
         writer = ZipWriter(file, _archive_name(f), compute_crc32)
         writer.add("data.pkl", buffer.getvalue())
+        leaves_data_out = skips_data()
         for key, (raw, nbytes) in storages.by_key.items():
-            if skips_data():
+            if leaves_data_out:
                 writer.add_empty("data/" + key, nbytes)
             else:
                 on_cpu = raw if raw.device.type == "cpu" else raw.cpu()

@@ -15,6 +15,8 @@ _CENTRAL = struct.Struct("<4s6H3L5H2L")
 _END = struct.Struct("<4s4H2LH")
 _END64 = struct.Struct("<4sQ2H2L4Q")
 _LOCATOR = struct.Struct("<4sLQL")
+# The extra field that fills up to the next multiple of 64, by the number of bytes that are to be filled.
+_PADDINGS = [b"FB" + struct.pack("<H", length) + b"Z" * length for length in range(_ALIGNMENT)]
 _WIDE = 0xFFFFFFFF
 _UTF8 = 0x800
 _CHUNK = 1 << 24
@@ -35,6 +37,11 @@ class ZipWriter:
 
     def add(self, name: str, data: Any) -> None:
         """Write a record: bytes, or a view of memory."""
+        if len(data) <= _CHUNK:
+            self._start(name, len(data), zlib.crc32(data) if self._compute else 0)
+            if data:
+                self._write(data)
+            return
         sum_ = 0
         if self._compute:
             for start in range(0, len(data), _CHUNK):
@@ -57,7 +64,7 @@ class ZipWriter:
         extra = struct.pack("<2H2Q", 1, 16, length, length) if wide else b""
         used = at + _LOCAL.size + len(full) + len(extra) + 4
         padding = -used % _ALIGNMENT
-        extra += struct.pack("<2s2s", b"FB", struct.pack("<H", padding)) + b"Z" * padding
+        extra += _PADDINGS[padding]
         short = _WIDE if wide else length
         self._write(
             _LOCAL.pack(b"PK\x03\x04", 45 if wide else 0, _UTF8, 0, 0, 0, sum_, short, short, len(full), len(extra))
@@ -83,7 +90,7 @@ class ZipWriter:
 
 def _entry(name: bytes, length: int, at: int, sum_: int) -> bytes:
     """An entry of the table of contents."""
-    wide = [number for number in (length, length, at) if number >= _WIDE]
+    wide = [number for number in (length, length, at) if number >= _WIDE] if length + at >= _WIDE else []
     extra = struct.pack(f"<2H{len(wide)}Q", 1, 8 * len(wide), *wide) if wide else b""
     short, place = min(length, _WIDE), min(at, _WIDE)
     needs = 45 if wide else 0

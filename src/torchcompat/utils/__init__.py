@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING
 from .._lazy import attach as _attach
 
 if TYPE_CHECKING:
+    from . import _foreach_utils as _foreach_utils
+    from . import _python_dispatch as _python_dispatch
     from . import checkpoint as checkpoint
     from . import pytree as pytree
 
-__all__ = ["checkpoint", "pytree"]
+__all__ = ["_foreach_utils", "_python_dispatch", "checkpoint", "pytree"]
 
-_attach(globals(), {"": "checkpoint pytree"}, later=["checkpoint"])
+_attach(globals(), {"": "_foreach_utils _python_dispatch checkpoint pytree"}, later=["checkpoint"])

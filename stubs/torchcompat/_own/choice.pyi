@@ -19,6 +19,7 @@ from torch.nn.attention.bias import CausalBias as _nn_attention_bias_CausalBias
 from torch.nn.attention.bias import CausalVariant as _nn_attention_bias_CausalVariant
 from torch.optim import Adamax as _optim_Adamax
 from torch.xpu import Stream as _xpu_Stream
+from torch.library import CustomOpDef as _library_CustomOpDef
 from torch.optim import ASGD as _optim_ASGD
 from torch.optim import Adadelta as _optim_Adadelta
 from torch.optim import Adagrad as _optim_Adagrad
@@ -44,6 +45,7 @@ from torch.optim import Adam as _optim_Adam
 from torch.optim import AdamW as _optim_AdamW
 from torch.serialization import skip_data as _serialization_skip_data
 from torch.accelerator import device_index as _accelerator_device_index
+from torch.library import Library as _library_Library
 from torch.nn.attention.flex_attention import AuxOutput as _nn_attention_flex_attention_AuxOutput
 from torch.nn.attention.flex_attention import AuxRequest as _nn_attention_flex_attention_AuxRequest
 from torch.nn.attention.varlen import AuxRequest as _nn_attention_varlen_AuxRequest
@@ -107,6 +109,7 @@ class From_2_3:
 class Since_2_3(probes.LPPool3d, From_2_3): ...
 
 class From_2_4:
+    library_CustomOpDef: TypeAlias = _library_CustomOpDef
     optim_ASGD: TypeAlias = _optim_ASGD
     optim_Adadelta: TypeAlias = _optim_Adadelta
     optim_Adagrad: TypeAlias = _optim_Adagrad
@@ -148,6 +151,7 @@ class Since_2_7(probes.GdsFile, From_2_7): ...
 
 class From_2_8:
     accelerator_device_index: TypeAlias = _accelerator_device_index
+    library_Library: TypeAlias = _library_Library
 
 class Since_2_8(probes.GeneralizedPareto, From_2_8): ...
 

@@ -19,6 +19,7 @@ from torchcompat._own.ours.nn.attention.bias import CausalBias as _nn_attention_
 from torchcompat._own.ours.nn.attention.bias import CausalVariant as _nn_attention_bias_CausalVariant
 from torchcompat._own.ours.optim import Adamax as _optim_Adamax
 from torchcompat._own.ours.xpu import Stream as _xpu_Stream
+from torchcompat._own.ours.library import CustomOpDef as _library_CustomOpDef
 from torchcompat._own.ours.optim import ASGD as _optim_ASGD
 from torchcompat._own.ours.optim import Adadelta as _optim_Adadelta
 from torchcompat._own.ours.optim import Adagrad as _optim_Adagrad
@@ -44,6 +45,7 @@ from torchcompat._own.ours.optim import Adam as _optim_Adam
 from torchcompat._own.ours.optim import AdamW as _optim_AdamW
 from torchcompat._own.ours.serialization import skip_data as _serialization_skip_data
 from torchcompat._own.ours.accelerator import device_index as _accelerator_device_index
+from torchcompat._own.ours.library import Library as _library_Library
 from torchcompat._own.ours.nn.attention.flex_attention import AuxOutput as _nn_attention_flex_attention_AuxOutput
 from torchcompat._own.ours.nn.attention.flex_attention import AuxRequest as _nn_attention_flex_attention_AuxRequest
 from torchcompat._own.ours.nn.attention.varlen import AuxRequest as _nn_attention_varlen_AuxRequest
@@ -103,6 +105,7 @@ class LPPool3d:
 
 # Before torch 2.4.
 class RMSNorm:
+    library_CustomOpDef: TypeAlias = _library_CustomOpDef
     optim_ASGD: TypeAlias = _optim_ASGD
     optim_Adadelta: TypeAlias = _optim_Adadelta
     optim_Adagrad: TypeAlias = _optim_Adagrad
@@ -140,6 +143,7 @@ class GdsFile:
 # Before torch 2.8.
 class GeneralizedPareto:
     accelerator_device_index: TypeAlias = _accelerator_device_index
+    library_Library: TypeAlias = _library_Library
 
 # Before torch 2.9.
 class Muon:

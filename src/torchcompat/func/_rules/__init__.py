@@ -7,6 +7,7 @@ from . import _indexing as _indexing
 from . import _joins as _joins
 from . import _layers as _layers
 from . import _linalg as _linalg
+from . import _lists as _lists
 from . import _losses as _losses
 from . import _memory as _memory
 from . import _normalisation as _normalisation

@@ -20,6 +20,7 @@ from .._states import of_scheduler
 TORCHS = "torch.optim.lr_scheduler."
 C = TypeVar("C", bound=Callable[..., Any])
 Lrs = List[Any]
+_NUMBERS = frozenset({float, int})
 
 # The schedulers of torch before 2.4 count the calls of optimizer.step() under this name.
 _TORCH_COUNTS = at_most(2, 3)
@@ -102,7 +103,9 @@ def _copied(value: Any) -> Any:
 
 def values_of(optimizer: Any, key: str) -> Lrs:
     """``group[key]`` of every parameter group; tensors are copied, so that nobody else changes them."""
-    return [_copied(group[key]) for group in optimizer.param_groups]
+    values = [group[key] for group in optimizer.param_groups]
+    # Plain numbers, which nearly all are, are seen to be that by one call for all groups.
+    return values if _NUMBERS.issuperset(map(type, values)) else [_copied(value) for value in values]
 
 
 def put(group: Any, key: str, value: Any) -> None:
@@ -235,7 +238,10 @@ class Scheduler(_BASE, metaclass=Kind):  # type: ignore[misc, valid-type]
         if len(lrs) != len(groups):
             raise ValueError(f"the scheduler has {len(lrs)} learning rates for the optimizer's {len(groups)} groups")
         for group, lr in zip(groups, lrs):
-            put(group, "lr", lr)
+            if type(lr) is float and type(group["lr"]) is float:
+                group["lr"] = lr
+            else:
+                put(group, "lr", lr)
         self._last_lr = values_of(self.optimizer, "lr")
 
 

@@ -164,11 +164,13 @@ _UNSAID = (
 )
 
 
+_SAID: dict[str, Any] = {"use_reentrant": True} if at_least(1, 11) else {}
+
+
 def _reentrant(function: Callable[..., Any], args: tuple[Any, ...], preserve_rng_state: bool) -> Any:
     if is_untraceable():
         return function(*args)
-    said = {"use_reentrant": True} if at_least(1, 11) else {}
-    return _native(function, *args, preserve_rng_state=preserve_rng_state, **said)
+    return _native(function, *args, preserve_rng_state=preserve_rng_state, **_SAID)
 
 
 def _checkpoint(

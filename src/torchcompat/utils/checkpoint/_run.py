@@ -47,15 +47,19 @@ def _describing(determinism_check: str) -> Callable[[torch.Tensor], Any]:
     return _DETERMINISM[determinism_check]
 
 
+_HIDES_FROM_TRACE = at_least(2, 2) and at_most(2, 2)
+_EXPORT_FAILS = at_most(1, 12)
+
+
 def is_untraceable() -> bool:
     """Whether torch's own is being traced and cannot be: a trace keeps what it saved, so the function alone will do.
 
     So it is in ``torch.onnx.export`` up to torch 1.12, and in ``torch.jit.trace`` on 2.2, where it is hidden from the
     compiler by what refuses to be traced.
     """
-    if at_least(2, 2) and at_most(2, 2):
+    if _HIDES_FROM_TRACE:
         return bool(torch.jit.is_tracing())
-    return at_most(1, 12) and exporting()
+    return _EXPORT_FAILS and exporting()
 
 
 def run(

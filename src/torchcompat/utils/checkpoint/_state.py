@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack, contextmanager
 from typing import Any, Iterator
 
 import torch
@@ -11,6 +10,7 @@ from ..._torch import at_least, find
 
 _AUTOCAST = find("torch.autocast")
 _CUDA_AUTOCAST = find("torch.cuda.amp.autocast")
+_ASKS_BY_KIND = at_least(2, 4)
 
 
 def tensors_in(value: Any) -> Iterator[torch.Tensor]:
@@ -54,7 +54,7 @@ def _autocast_states(devices: set[torch.device]) -> list[tuple[Any, ...]]:
         return [(bool(torch.is_autocast_enabled()),)] if _CUDA_AUTOCAST and torch.cuda.is_available() else []
     anything: Any = torch
     cache = torch.is_autocast_cache_enabled()
-    if at_least(2, 4):
+    if _ASKS_BY_KIND:
         kinds = {"cpu"} | {device.type for device in devices if anything.amp.is_autocast_available(device.type)}
         kinds |= {"cuda"} if torch.cuda.is_available() else set()
         return [
@@ -83,19 +83,6 @@ def _nesting() -> int:
     return found
 
 
-@contextmanager
-def _outside_of_blocks() -> Iterator[None]:
-    """For a block, no autocast block counts as open, so that each one in it forgets the weights when it closes."""
-    count = _nesting()  # 0 where torch has no autocast
-    for _ in range(count):
-        torch.autocast_decrement_nesting()  # type: ignore[no-untyped-call]  # torchcompat: ignore
-    try:
-        yield
-    finally:
-        for _ in range(count):
-            torch.autocast_increment_nesting()  # type: ignore[no-untyped-call]  # torchcompat: ignore
-
-
 class Surroundings:
     """The random and autocast state at the time of the call, for later.
 
@@ -109,15 +96,51 @@ class Surroundings:
         self._autocast = _autocast_states(self._devices)
         self._outermost = _nesting() == 0
 
-    @contextmanager
-    def again(self) -> Iterator[None]:
+    def again(self) -> _Again:
         """For a block, the state as it was; afterwards that from before the block, also if the block raises."""
-        with ExitStack() as stack:
+        return _Again(self._devices, self._random, self._autocast, self._outermost)
+
+
+class _Again:
+    """What :meth:`Surroundings.again` gives: written by hand, as every recomputation enters and leaves one."""
+
+    def __init__(
+        self, devices: set[torch.device], random: Any, autocast: list[tuple[Any, ...]], outermost: bool
+    ) -> None:
+        self._devices, self._random, self._autocast, self._outermost = devices, random, autocast, outermost
+        self._before: Any = None
+        self._entered: list[Any] = []
+        self._closed_blocks = 0
+
+    def __enter__(self) -> None:
+        if self._random:
+            self._before = _RandomState(self._devices)
+        try:
             if self._random:
-                stack.callback(_RandomState(self._devices).put_back)
                 self._random.put_back()
-            for state in self._autocast:
-                stack.enter_context(_autocast(state))
-            if self._outermost:  # the contexts just entered were not there
-                stack.enter_context(_outside_of_blocks())
-            yield
+            # Mostly autocast is off, then and now.
+            if _autocast_states(self._devices) != self._autocast:
+                for state in self._autocast:
+                    block = _autocast(state)
+                    block.__enter__()
+                    self._entered.append(block)
+            if self._outermost:
+                self._leave_blocks()
+        except BaseException:
+            self.__exit__()
+            raise
+
+    def _leave_blocks(self) -> None:
+        """Count no autocast block as open, so that each one that opens now forgets the weights when it closes."""
+        for _ in range(_nesting()):  # 0 where torch has no autocast
+            torch.autocast_decrement_nesting()  # type: ignore[no-untyped-call]  # torchcompat: ignore
+            self._closed_blocks += 1
+
+    def __exit__(self, *error: Any) -> None:
+        for _ in range(self._closed_blocks):
+            torch.autocast_increment_nesting()  # type: ignore[no-untyped-call]  # torchcompat: ignore
+        error = error or (None, None, None)
+        while self._entered:
+            self._entered.pop().__exit__(*error)
+        if self._before:
+            self._before.put_back()

@@ -14,9 +14,12 @@ from ....amp._state import ADDED, switch_of
 _WITHOUT = frozenset(["meta", *(kind for kind in ADDED if switch_of(kind) is None)])
 
 
+_ASKS_BY_KIND = at_least(2, 4)
+
+
 def autocast_dtype(device: str) -> Any:
     """The dtype that autocast asks for on this kind of device, or None."""
-    if at_least(2, 4):
+    if _ASKS_BY_KIND:
         # Not asked under torch.compile, which cannot trace the question.
         if not compiling() and not torch.amp.is_autocast_available(device):
             return None

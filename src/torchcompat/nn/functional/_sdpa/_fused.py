@@ -6,11 +6,11 @@ from typing import Any, Sequence
 
 import torch
 
-from ...._torch import compiling, find
+from ...._torch import at_least, compiling, find
 from . import _blocks
 from ._autocast import without_autocast
 from ._call import Options
-from ._formula import formula, repeat_heads
+from ._formula import MINUS_INF, formula, repeat_heads
 
 _transforms: Any = find("torch._C._functorch.are_transforms_active")  # 1.13
 _interpreters: Any = find("torch._C._functorch.peek_interpreter_stack")  # since 2.0
@@ -25,8 +25,13 @@ def _in_transform() -> bool:
     return _transforms is not None and bool(_transforms())
 
 
+_BATCHED = [find(f"torch._C._functorch.is_{kind}batchedtensor") for kind in ("", "legacy_")]
+
+
 def is_batched(grad: Any) -> bool:
     """Whether vmap batches this backward pass: then it lets no ordinary tensor be added to in place."""
+    if all(_BATCHED):
+        return any(asks(grad) for asks in _BATCHED)
     try:
         torch.zeros((), dtype=grad.dtype, device=grad.device).add_(grad.detach()[(0,) * grad.dim()])
     except RuntimeError:
@@ -119,6 +124,44 @@ class _TorchFused(torch.autograd.Function):  # type: ignore[misc]
         wanted = [leaf for leaf, need in zip(ctx.leaves, needed) if need]
         found = iter(torch.autograd.grad(ctx.out, wanted, grad, retain_graph=True))
         return (*(next(found) if need else None for need in needed), None, None)
+
+
+# The kernel of torch 2.4 for the CPU, and its derivative. It takes masks of floats only.
+_kernel_of_cpu: Any = find("torch.ops.aten._scaled_dot_product_flash_attention_for_cpu.default")
+_its_derivative: Any = find("torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward.default")
+HAS_KERNEL = at_least(2, 4) and not at_least(2, 5) and None not in (_kernel_of_cpu, _its_derivative)
+
+
+class _TorchKernel(torch.autograd.Function):  # type: ignore[misc]
+    """The same for the CPU's kernel, which is called without the function around it: no graph within the graph."""
+
+    @staticmethod
+    def forward(ctx: Any, query: Any, key: Any, value: Any, mask: Any, options: Any) -> Any:
+        is_causal = options.causal_offset is not None
+        out, logsumexp = _kernel_of_cpu(query, key, value, 0.0, is_causal, attn_mask=mask, scale=options.scale)
+        out = out.contiguous() if query.is_contiguous() else out
+        ctx.save_for_backward(query, key, value, mask, out, logsumexp)
+        ctx.options = options
+        return out
+
+    @staticmethod
+    def backward(ctx: Any, grad: Any) -> Any:
+        *inputs, out, logsumexp = ctx.saved_tensors
+        query, key, value, mask = inputs
+        options = ctx.options
+        if torch.is_grad_enabled() or is_batched(grad):
+            with without_autocast("cpu"):
+                return (*_by_formula(inputs, ctx.needs_input_grad[:4], grad, options), None)
+        is_causal = options.causal_offset is not None
+        saved = query, key, value, out, logsumexp, 0.0, is_causal
+        return (*_its_derivative(grad, *saved, attn_mask=mask, scale=options.scale), None, None)
+
+
+def by_kernel(query: Any, key: Any, value: Any, mask: Any, options: Options) -> Any:
+    """Attention with gradients by the CPU's kernel, of 4-D tensors whose numbers lie side by side; no dropout."""
+    if mask is not None and mask.dtype == torch.bool:
+        mask = torch.zeros(mask.shape, dtype=query.dtype).masked_fill_(~mask, MINUS_INF)
+    return _TorchKernel.apply(query, key, value, mask, options)
 
 
 def by_torch(kernel: Any, query: Any, key: Any, value: Any, mask: Any, options: Options) -> Any:

@@ -8,13 +8,23 @@ from typing import Any, Sequence
 import torch
 
 from ...._torch import UnsupportedError, at_least, compiling
-from ...attention._bias import is_bias
+from ...attention._bias import causal_offset_of, is_bias
 from ._arguments import Arguments, check_tensors, is_nested
 from ._autocast import autocast_dtype, lowered, without_autocast
-from ._call import Call, call_of
-from ._formula import close, formula, masked_rows, open_masked_rows, repeat_heads
-from ._fused import by_torch, in_blocks
-from ._plan import BLOCKS, NATIVE, NONE, is_plain_self_attention, native, plan
+from ._call import Call, Options, call_of
+from ._formula import MINUS_INF, close, formula, masked_rows, open_masked_rows, repeat_heads
+from ._fused import HAS_KERNEL, by_kernel, by_torch, in_blocks, needs_grad
+from ._plan import (
+    BLOCKS,
+    HAS_NO_KERNEL,
+    NATIVE,
+    NONE,
+    has_dense_rows,
+    is_plain_mask,
+    is_plain_self_attention,
+    native,
+    plan,
+)
 
 # ---------------------------------------------------------------------------------------------------------------------
 # The formula and the blocks
@@ -89,6 +99,9 @@ def _opened(mask: Any) -> tuple[Any, Any]:
     Its new mask is dense, which torch's fused kernel wants: a mask that is not is always rewritten.
     """
     if mask is not None and mask.device.type == "cpu" and mask.stride(-1) == 1 and not compiling():
+        first = mask[..., 0]  # nearly all masks let every query see the first key
+        if bool((first if mask.dtype == torch.bool else first > MINUS_INF).all()):
+            return mask, None
         masked = masked_rows(mask)
         return open_masked_rows(mask, masked) if bool(masked.any()) else (mask, None)
     return open_masked_rows(mask)
@@ -159,10 +172,17 @@ def attention(
     enable_gqa: bool,
 ) -> Any:
     """``scaled_dot_product_attention``: the arguments are checked, and cast for autocast."""
-    defaults = attn_mask is None and dropout_p == 0.0 and scale is None and enable_gqa is False
-    if defaults and type(is_causal) is bool and is_plain_self_attention(query, key, value):
-        out = native(query, key, value, None, 0.0, is_causal)
-        return out.contiguous() if query.is_contiguous() else out
+    defaults = dropout_p == 0.0 and scale is None and enable_gqa is False and type(is_causal) is bool
+    if defaults and is_plain_self_attention(query, key, value):
+        if not is_causal and is_bias(attn_mask) and causal_offset_of(attn_mask, False, query, key) == 0:
+            attn_mask, is_causal = None, True
+        if attn_mask is None or (is_causal is False and is_plain_mask(attn_mask, query)):
+            if HAS_NO_KERNEL or not needs_grad((query, key, value)):
+                out = native(query, key, value, attn_mask, 0.0, is_causal)
+                return out.contiguous() if query.is_contiguous() else out
+            if HAS_KERNEL and has_dense_rows(query, key, value):
+                options = Options(1.0 / math.sqrt(query.size(-1)), 0 if is_causal else None, 0.0)
+                return by_kernel(query, key, value, attn_mask, options)
     check_tensors(query, key, value, None if is_bias(attn_mask) else attn_mask)
     given = Arguments(query, key, value, attn_mask, dropout_p, is_causal, scale, enable_gqa)
     if is_nested(query, key, value):

@@ -12,6 +12,7 @@ from ....amp._state import switch_of
 from ...attention._backends import allowed
 from ._arguments import shape_of
 from ._call import Call, tensors_of
+from ._formula import MINUS_INF
 from ._fused import needs_grad, plain_call
 
 NAME = "nn.functional.scaled_dot_product_attention"
@@ -70,23 +71,24 @@ def _native_serves(call: Call) -> bool:
     # triangle is made before the scale is applied.
     shape = shape_of(query)
     return (
-        at_least(2, 1)
+        not HAS_NO_KERNEL
         and call.options.dropout_p == 0.0
         and query.dtype != torch.float16
         and (causal_offset is None or (causal_offset == 0 and call.options.scale > 0.0))
         and len(shape) == 4
         and shape_of(key) == shape_of(value) == (*shape[:2], key.size(-2), shape[-1])
-        and (mask is None or (at_least(2, 3) and mask.dtype in (torch.bool, query.dtype)))
+        and (mask is None or (_TAKES_MASKS and mask.dtype in (torch.bool, query.dtype)))
     )
 
 
-_has_kernel = at_least(2, 1)
+# Torch 2.0 has no kernel for the CPU: its function is the formula, in C++, and has derivatives of every order.
+HAS_NO_KERNEL = not at_least(2, 1)
 _cpu_autocast: Any = switch_of("cpu")
 
 
 def is_plain_self_attention(query: Any, key: Any, value: Any) -> bool:
-    """Whether this is inference on the CPU with tensors that torch's own kernel takes: asked first, as it is cheap."""
-    if not _has_kernel or native is None or compiling():
+    """Whether these are tensors on the CPU that torch's own kernel takes: asked first, as it is cheap."""
+    if native is None or compiling():
         return False
     if not (type(query) is type(key) is type(value) is torch.Tensor):
         return False
@@ -100,9 +102,41 @@ def is_plain_self_attention(query: Any, key: Any, value: Any) -> bool:
         and query.is_cpu
         and key.is_cpu
         and value.is_cpu
-        and not (torch.is_grad_enabled() and (query.requires_grad or key.requires_grad or value.requires_grad))
         and 0 not in shape
+        and (not HAS_NO_KERNEL or _few(shape))
         and not _cpu_autocast.enabled()
         and all(allowed("cpu"))
         and plain_call((query,))
     )
+
+
+def _few(shape: Any) -> bool:
+    """Whether the formula has few enough scores for all of them at once, causal or not."""
+    of_element = shape[1] * shape[2] ** 2
+    return bool(of_element < MANY_CAUSAL and shape[0] * of_element < MANY_SCORES)
+
+
+_TAKES_MASKS = HAS_NO_KERNEL or at_least(2, 3)
+
+
+def is_plain_mask(mask: Any, query: Any) -> bool:
+    """Whether torch's own kernel takes the mask as it is, and every query may see the first key.
+
+    That all may see some key, which is to be known, nearly all masks show by the first one.
+    """
+    if not _TAKES_MASKS or type(mask) is not torch.Tensor or mask.requires_grad or not mask.is_cpu:
+        return False
+    batch, heads, length, _ = query.shape
+    shape = mask.shape
+    if shape[-2:] != (length, length) or mask.stride(-1) != 1 or mask.is_nested:
+        return False
+    if len(shape) != 2 and not (len(shape) == 4 and shape[0] in (1, batch) and shape[1] in (1, heads)):
+        return False
+    if mask.dtype is torch.bool:
+        return bool(mask[..., 0].all())
+    return mask.dtype is query.dtype and bool((mask[..., 0] > MINUS_INF).all())
+
+
+def has_dense_rows(query: Any, key: Any, value: Any) -> bool:
+    """Whether the last dimensions of the three lie side by side in memory, as the kernel itself wants them."""
+    return bool(query.stride(-1) == key.stride(-1) == value.stride(-1) == 1)

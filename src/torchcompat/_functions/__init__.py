@@ -1,0 +1,1 @@
+"""The functions of torch's top level, by topic; ``torchcompat`` itself has the names."""

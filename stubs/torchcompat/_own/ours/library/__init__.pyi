@@ -1,0 +1,13 @@
+# Written by `python docs/generate.py`; docs/typing.md tells what it is for.
+from torchcompat.library import _defined
+from torchcompat.library._eager import EagerOp
+from typing import Any
+
+class CustomOpDef(EagerOp): ...
+class Library(_defined.Base):
+
+    def __init__(self, ns: str, kind: str, dispatch_key: str='') -> None: ...
+
+    def define(self, schema: str, alias_analysis: str='', *, tags: Any=()) -> str: ...
+
+    def impl(self, op_name: Any, fn: Any, dispatch_key: str='', *, with_keyset: bool=False, allow_override: bool=True) -> None: ...

@@ -1,0 +1,6 @@
+# Written by `python docs/generate.py`; docs/typing.md tells what it is for.
+
+__all__ = ['is_available', 'is_built']
+def is_available() -> bool: ...
+def is_built() -> bool: ...
+__all__ = ['is_available', 'is_built']
