@@ -160,7 +160,8 @@ def _bisected(edges: Any, values: Any, right: bool) -> Any:
     low = torch.zeros_like(values, dtype=torch.int64)
     high = low + edges.size(-1)
     last = max(edges.size(-1) - 1, 0)
-    for _ in range(edges.size(-1).bit_length()):
+    # In a trace of torch up to 1.7 a size is a tensor.
+    for _ in range(int(edges.size(-1)).bit_length()):
         middle = torch.div(low + high, 2, rounding_mode="trunc") if ROUNDS else (low + high) // 2
         found = _taken(edges, middle.clamp(max=last))
         # NaN is larger than every number, as it stands last in what is sorted.

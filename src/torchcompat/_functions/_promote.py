@@ -12,7 +12,8 @@ from typing import Any, Iterable
 import torch
 from torch import Tensor
 
-from .._shim import Limit, polyfill
+from .._script import script_as
+from .._shim import SHIMS, Limit, polyfill
 from .._torch import UnsupportedError, find
 
 __all__ = ["can_cast", "promote_types", "result_type"]
@@ -243,6 +244,9 @@ def promote_types(type1: torch.dtype, type2: torch.dtype) -> torch.dtype:
     "torch.result_type",
     since="1.12",
     link="https://github.com/pytorch/pytorch/blob/v1.12.1/torch/_torch_docs.py#L8479",
+    limits=[
+        Limit("scripted", "A scripted function calls torch's own, with what it lacks.", "fallback", "1.3", "1.11"),
+    ],
     reason="a `complex128` without dimensions makes a `float32` with dimensions `complex128`",
 )
 def result_type(tensor: Any, other: Any) -> torch.dtype:
@@ -296,3 +300,8 @@ def can_cast(from_: torch.dtype, to: torch.dtype) -> bool:
     if from_.is_floating_point and (_KIND.get(to) == INTEGER or to in _UNSIGNED_AND_WIDE):
         return False
     return to is not torch.bool or from_ is torch.bool
+
+
+# Up to torch 2.2 its own differs in the name of a parameter alone.
+script_as(SHIMS["can_cast"].fallback, "aten::can_cast")
+script_as(SHIMS["result_type"].fallback, "aten::result_type")

@@ -21,5 +21,5 @@ def scripts_as_torch(*names: str) -> None:
 def scripted(first: str, last: str) -> Limit:
     """The limit of a fallback for which a scripted function calls torch's own, of the minors that have it."""
     return Limit(
-        "script", "A scripted function calls torch's own, with what it lacks.", on="fallback", first=first, last=last
+        "scripted", "A scripted function calls torch's own, with what it lacks.", on="fallback", first=first, last=last
     )

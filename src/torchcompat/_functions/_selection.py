@@ -10,6 +10,7 @@ from torch import Tensor
 from .._shim import polyfill
 from .._torch import at_least
 from ._promote import check_numbers, check_tensors, promote, refuse_out
+from ._scripts import scripted, scripts_as_torch
 
 __all__ = ["nan_to_num", "where"]
 
@@ -49,6 +50,7 @@ _MISSING: Any = object()
     "torch.where",
     since="1.12",
     link="https://github.com/pytorch/pytorch/blob/v1.12.1/torch/_torch_docs.py#L11037",
+    limits=[scripted("1.2", "1.11")],
     reason="no numbers beside tensors, or no promotion",
 )
 def where(condition: Tensor, input: Any = _MISSING, other: Any = _MISSING, *, out: Any = None) -> Any:
@@ -128,3 +130,6 @@ def nan_to_num(input: Tensor, nan: Any = 0.0, posinf: Any = None, neginf: Any = 
     result = input.masked_fill(input != input, _number_or(nan, "nan", 0.0))
     result = result.masked_fill(infinite & (input > 0), _number_or(posinf, "posinf", extremes.max))
     return result.masked_fill(infinite & (input < 0), _number_or(neginf, "neginf", extremes.min))
+
+
+scripts_as_torch("where")

@@ -22,6 +22,9 @@ def _is_symbol(value: Any) -> bool:
     return isinstance(value, _SYMBOLS)
 
 
+_TRACED = Limit("trace", "refuses what torch.jit.trace makes of a size", "fallback")
+
+
 @polyfill("torch.sym_int", since="2.0", link=_SOURCE.format("v2.0.1", 402))
 def sym_int(a: Any) -> Any:
     """An int from a number, or from a string, as ``int()`` makes it; a number that a compiler does not know stays such.
@@ -79,7 +82,7 @@ _NUMPY = Limit("numpy", "a number of NumPy is an AssertionError", on="native", f
     "torch.sym_max",
     since="2.4",
     link=_SOURCE.format("v2.4.1", 660),
-    limits=[_NUMPY],
+    limits=[_NUMPY, _TRACED],
     reason=_NO_FLOAT,
 )
 def sym_max(a: Any, b: Any) -> Any:
@@ -100,7 +103,7 @@ def sym_max(a: Any, b: Any) -> Any:
     "torch.sym_min",
     since="2.4",
     link=_SOURCE.format("v2.4.1", 685),
-    limits=[_NUMPY],
+    limits=[_NUMPY, _TRACED],
     reason=_NO_FLOAT,
 )
 def sym_min(a: Any, b: Any) -> Any:
