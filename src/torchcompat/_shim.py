@@ -210,7 +210,16 @@ def check_forced() -> None:
 
 
 # Modules of torch with an underscore that other libraries use, and so ours of the same names.
-UNDERSCORED = frozenset(["torchcompat.utils._foreach_utils"])
+UNDERSCORED = frozenset(
+    [
+        "torchcompat._subclasses",
+        "torchcompat._subclasses.fake_tensor",
+        "torchcompat.distributed.algorithms._checkpoint",
+        "torchcompat.distributed.algorithms._checkpoint.checkpoint_wrapper",
+        "torchcompat.utils._foreach_utils",
+        "torchcompat.utils._python_dispatch",
+    ]
+)
 
 
 def is_public(module: str) -> bool:
