@@ -171,8 +171,9 @@ def agree(name, calls, tolerance=0.0, signs=False):
         try:
             expected = call(shim.native)
         except (RuntimeError, TypeError, IndexError) as error:
-            with pytest.raises(type(error) if at_least(2, 15) else Exception):
-                call(shim.fallback)
+            if at_least(2, 15):  # older torch may lack dtypes
+                with pytest.raises(type(error)):
+                    call(shim.fallback)
             continue
         try:
             assert_same(call(shim.fallback), expected, tolerance, signs)

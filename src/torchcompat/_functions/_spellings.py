@@ -308,7 +308,12 @@ def absolute(input: Tensor, *, out: Any = None) -> Tensor:
     return torch.abs(input)
 
 
-@polyfill("torch.square", since="1.5", link="https://github.com/pytorch/pytorch/blob/v1.5.1/torch/_torch_docs.py#L5279")
+@polyfill(
+    "torch.square",
+    since="1.5",
+    link="https://github.com/pytorch/pytorch/blob/v1.5.1/torch/_torch_docs.py#L5279",
+    limits=[Limit("bools", "A tensor of bools: RuntimeError.", on="native", first="1.5", last="1.5")],
+)
 def square(input: Tensor, *, out: Any = None) -> Tensor:
     """Multiply every element by itself.
 
