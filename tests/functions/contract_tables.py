@@ -115,7 +115,9 @@ def _total(results):
 def is_mapped(f, call, *inputs):
     """vmap gives what each sample gives, and the derivatives of our transforms are autograd's."""
     batch = [f64(values) for values in inputs]
-    mapped = func.vmap(lambda *args: call(f, *args))(*batch)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "There is a performance drop", UserWarning)
+        mapped = func.vmap(lambda *args: call(f, *args))(*batch)
     single = [call(f, *sample) for sample in zip(*batch)]
     if isinstance(mapped, tuple):
         single = tuple(torch.stack(list(parts)) for parts in zip(*single))
