@@ -132,6 +132,7 @@ globals().update(
             "square": [
                 case(lambda f: f(t([-3.0, INF, NAN])), t([9.0, INF, NAN])),
                 case(lambda f: f(t(-3, dtype=torch.int8)), t(9, dtype=torch.int8)),
+                case(lambda f: f(t(True, False)), t(1, 0), "bools"),
                 case(lambda f: f(3), TypeError),
             ],
             "logical_and": logical(True, False, False, False),

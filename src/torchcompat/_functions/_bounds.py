@@ -142,7 +142,7 @@ def clip(input: Tensor, min: Any = None, max: Any = None, *, out: Any = None) ->
     since="1.12",
     link="https://github.com/pytorch/pytorch/blob/v1.12.1/torch/_torch_docs.py#L2412",
     reason="no tensors as bounds, or integers for a bound that is none",
-    limits=_limits("1.12", "1.13"),
+    limits=_limits("1.12", "2.11")[:3],
 )
 def clamp_min(input: Tensor, min: Any, *, out: Any = None) -> Tensor:
     """Keep the elements of a tensor at or above a bound.
@@ -172,7 +172,7 @@ def clamp_min(input: Tensor, min: Any, *, out: Any = None) -> Tensor:
     since="1.12",
     link="https://github.com/pytorch/pytorch/blob/v1.12.1/torch/_torch_docs.py#L2412",
     reason="no tensors as bounds, or integers for a bound that is none",
-    limits=_limits("1.12", "1.13"),
+    limits=_limits("1.12", "2.11")[:3],
 )
 def clamp_max(input: Tensor, max: Any, *, out: Any = None) -> Tensor:
     """Keep the elements of a tensor at or below a bound.
