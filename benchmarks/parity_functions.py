@@ -33,12 +33,20 @@ def index(size):
 ARGUMENTS = {
     "_check_is_size": lambda size: (size,),
     "all any squeeze": lambda size: (torch.ones(1, size) > 0, 0),
-    "argsort signbit sort": lambda size: (torch.linspace(-1, 1, size),),
+    "are_deterministic_algorithms_enabled": lambda size: (),
+    "argsort asarray diff gradient signbit sort": lambda size: (torch.linspace(-1, 1, size),),
     "can_cast": lambda size: (torch.float32, torch.float64),
+    "clamp clip": lambda size: (torch.linspace(-1, 1, size), -0.5, 0.5),
+    "clamp_max clamp_min div divide floor_divide remainder": lambda size: (torch.linspace(-1, 1, size), 0.5),
+    "einsum": lambda size: ("i,i->i", torch.ones(size), torch.ones(size)),
+    "gcd lcm": lambda size: (index(size), index(size)),
     "index_add scatter": lambda size: (torch.zeros(size), 0, index(size), torch.ones(size)),
+    "logcumsumexp std std_mean var var_mean": lambda size: (torch.ones(size), 0),
     "logical_xor": lambda size: (torch.ones(size) > 0, torch.ones(size) > 0),
     "result_type": lambda size: (torch.ones(size), torch.ones(size)),
     "searchsorted": lambda size: (torch.linspace(0, 1, size), torch.linspace(0, 1, size)),
+    "testing.assert_close": lambda size: (torch.ones(size), torch.ones(size)),
+    "use_deterministic_algorithms": lambda size: (False,),
     "sym_max sym_min": lambda size: (1, size),
     "sym_sum": lambda size: ([1, 2, size],),
     "utils._foreach_utils._group_tensors_by_device_and_dtype": lambda size: ([[torch.zeros(size)] * 20] * 2,),
@@ -65,6 +73,11 @@ def _is_tracing(target, _):
 @case("random.fork_rng", "enter and leave", ONE)
 def _fork_rng(target, _):
     return entering(lambda: target(devices=[]))
+
+
+@case("testing.make_tensor", "draw", SIZES)
+def _make_tensor(target, size):
+    return lambda: target((size,), dtype=torch.float32, device="cpu")
 
 
 LISTS = {"60 of 64": (60, 64), "6 of 262,144": (6, 262_144)}

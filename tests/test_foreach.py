@@ -1,7 +1,4 @@
-"""The functions over lists of tensors, each against torch's operation on every tensor, or NumPy's.
-
-One table; a class for each function runs the same laws on it.
-"""
+"""The functions over lists of tensors, each against torch's operation on every tensor, or NumPy's."""
 
 import math
 
@@ -17,10 +14,6 @@ POSITIVE = [[0.5, 0.25, 0.75], [[0.125], [0.875]]]
 OTHERS = [[2.0, -1.0, 0.5], [[1.25], [-4.0]]]
 
 
-def erf(values):
-    return np.vectorize(math.erf)(values)
-
-
 # The name, NumPy's or another oracle, arguments at which it is smooth, whether integers become floating point.
 UNARY = {
     "abs": (np.abs, VALUES, False),
@@ -30,8 +23,8 @@ UNARY = {
     "ceil": (np.ceil, VALUES, False),
     "cos": (np.cos, VALUES, True),
     "cosh": (np.cosh, VALUES, True),
-    "erf": (erf, VALUES, True),
-    "erfc": (lambda values: 1 - erf(values), VALUES, True),
+    "erf": (np.vectorize(math.erf), VALUES, True),
+    "erfc": (np.vectorize(math.erfc), VALUES, True),
     "exp": (np.exp, VALUES, True),
     "expm1": (np.expm1, VALUES, True),
     "floor": (np.floor, VALUES, False),
@@ -496,11 +489,10 @@ def define():
         members = {"oracle": staticmethod(oracle)}
         add(name, (*extra, Binary), **members)
         add(name + "_", (*extra, Binary, InPlace), **members)
-    for name, oracle in (("addcmul", np.multiply), ("addcdiv", np.true_divide)):
-        add(name, (Pointwise,), oracle=staticmethod(oracle))
-        add(name + "_", (Pointwise, InPlace), oracle=staticmethod(oracle))
-    add("lerp", (Lerp,))
-    add("lerp_", (Lerp, InPlace))
+    for suffix, bases in (("", ()), ("_", (InPlace,))):
+        add("addcmul" + suffix, (Pointwise, *bases), oracle=staticmethod(np.multiply))
+        add("addcdiv" + suffix, (Pointwise, *bases), oracle=staticmethod(np.true_divide))
+        add("lerp" + suffix, (Lerp, *bases))
 
 
 define()

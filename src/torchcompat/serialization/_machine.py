@@ -6,7 +6,6 @@ checked against the data, and every object counted against a :class:`Budget`. Th
 
 from __future__ import annotations
 
-import re
 import struct
 import warnings
 from collections import Counter, OrderedDict
@@ -15,7 +14,7 @@ from typing import Any, Callable
 
 from ._budget import Budget
 from ._keys import Keys
-from ._text import first_line, shown
+from ._text import first_line, shown, size_of_text
 
 # What objects take in CPython, in bytes. A list is counted by what it grows by when something is appended.
 _SLOT, _LIST, _DICT, _SET, _PAIR, _TUPLE, _INT, _FLOAT, _MEMO, _CALL = 9, 72, 240, 224, 100, 56, 32, 24, 104, 100
@@ -205,7 +204,7 @@ class Machine:
         if length < _LONG_TEXT:
             self._budget.spend(60 + 4 * length)
         else:
-            self._budget.spend(_size_of_text(self.data, start, end))
+            self._budget.spend(size_of_text(self.data, start, end))
         self.position = end
         piece = memoryview(self.data)[start:end]
         self._stack.append(bytes(piece) if encoding == "bytes" else str(piece, encoding, errors))
@@ -351,19 +350,6 @@ def _is_documented(error: Exception) -> bool:
     if type(error) is RuntimeError:
         return str(error).isprintable()
     return isinstance(error, (UnpicklingError, RuntimeError, EOFError, OSError, MemoryError, Warning))
-
-
-def _size_of_text(data: bytes, start: int, end: int) -> int:
-    """What a long string takes while it is decoded: its characters are as wide as the widest one."""
-    if _search(rb"[\xf0-\xff]", data, start, end):
-        return 5 * (end - start)
-    if _search(rb"[\xc4-\xef]", data, start, end):
-        return 3 * (end - start)
-    return 2 * (end - start) if _search(rb"[\x80-\xff]", data, start, end) else end - start
-
-
-def _search(pattern: bytes, data: bytes, start: int, end: int) -> bool:
-    return re.compile(pattern).search(data, start, end) is not None
 
 
 _Operation = Callable[[Machine], None]
