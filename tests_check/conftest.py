@@ -10,10 +10,10 @@ from torchcompat_check.report import Report, Result
 
 pytest.register_assert_rewrite("marked")
 
-# Names whose history is beyond doubt: torch.compile came with 2.0 and torchcompat has it; torch.frombuffer came with
-# 1.10; torch.rfft went with 1.8; gelu's argument `approximate` came with 1.12.
+# Names whose history is beyond doubt: torch.compile came with 2.0 and torchcompat has it; graph_pool_handle came with
+# 1.10, and torchcompat has it not; torch.rfft went with 1.8; gelu's argument `approximate` came with 1.12.
 COMPILE = "import torch\nf = torch.compile(len)\n"
-FROMBUFFER = "import torch\nx = torch.frombuffer(b'', dtype=torch.int8)\n"
+GRAPH_POOL = "import torch\nx = torch.cuda.graph_pool_handle()\n"
 RFFT = "import torch\nx = torch.rfft(torch.ones(2), 1)\n"
 GELU = "import torch\nx = torch.nn.functional.gelu(torch.ones(2), approximate='tanh')\n"
 

@@ -76,7 +76,7 @@ def test_sentences(results, expected):
 def test_of_a_clash_the_two_are_named_with_their_places():
     new = result("torch.compile", since="2.0", path="new.py", line=3, column=5)
     old = result("torch.rfft", until="1.7", path="old.py", line=9)
-    other = result("torch.frombuffer", since="1.10")
+    other = result("torch.cuda.graph_pool_handle", since="1.10")
     assert sentence([other._replace(finding=other.finding._replace(missing=0)), new, old]) == (
         "needs what no torch from 1.2 to 2.15 has (3 findings): torch.compile in new.py:3:5 runs on 2.0- and "
         "torch.rfft in old.py:9:1 runs on 1.2-1.7"

@@ -7,7 +7,7 @@ import sys
 from io import BytesIO, TextIOWrapper
 
 import pytest
-from conftest import COMPILE, FROMBUFFER, GELU, RFFT
+from conftest import COMPILE, GELU, GRAPH_POOL, RFFT
 
 from torchcompat_check import check as module
 from torchcompat_check._minors import ALL, MINORS, minors_of
@@ -21,10 +21,10 @@ def names(output):
 
 
 def test_without_a_gate_all_is_shown_and_the_code_is_0(tree, command):
-    tree({"a.py": COMPILE, "b.py": FROMBUFFER, "c.py": GELU})
+    tree({"a.py": COMPILE, "b.py": GRAPH_POOL, "c.py": GELU})
     code, out, err = command()
     assert (code, err) == (0, "")
-    assert names(out) == ["torch.compile", "torch.frombuffer", "torch.nn.functional.gelu(approximate)"]
+    assert names(out) == ["torch.compile", "torch.cuda.graph_pool_handle", "torch.nn.functional.gelu(approximate)"]
     assert out.splitlines()[-1] == "needs torch >= 2.0 (3 findings in 3 files); with torchcompat: >= 1.12 (2 remain)"
 
 
@@ -34,13 +34,13 @@ def test_without_a_gate_all_is_shown_and_the_code_is_0(tree, command):
         (["--min", "2.0"], [], 0),
         (["--min", "1.13"], ["torch.compile"], 1),
         (["--min", "1.10.2"], ["torch.compile"], 1),
-        (["--min", "1.9"], ["torch.compile", "torch.frombuffer"], 1),
-        (["--max", "1.9"], ["torch.compile", "torch.frombuffer"], 1),
-        (["--min", "1.8", "--max", "1.8"], ["torch.compile", "torch.frombuffer"], 1),
+        (["--min", "1.9"], ["torch.compile", "torch.cuda.graph_pool_handle"], 1),
+        (["--max", "1.9"], ["torch.compile", "torch.cuda.graph_pool_handle"], 1),
+        (["--min", "1.8", "--max", "1.8"], ["torch.compile", "torch.cuda.graph_pool_handle"], 1),
     ],
 )
 def test_a_gate_shows_what_is_missing_within_it(tree, command, gate, shown, code):
-    tree({"a.py": COMPILE, "b.py": FROMBUFFER})
+    tree({"a.py": COMPILE, "b.py": GRAPH_POOL})
     found = command(*gate)
     assert (names(found[1]), found[0]) == (shown, code)
     assert "needs torch >= 2.0 (2 findings in 2 files)" in found[1]
@@ -62,10 +62,13 @@ def test_the_range_of_a_gate():
 
 
 def test_select_and_ignore(tree, command):
-    tree({"a.py": COMPILE, "b.py": FROMBUFFER, "c.py": GELU})
-    assert names(command("--select", "torch.compile,torch.from*")[1]) == ["torch.compile", "torch.frombuffer"]
+    tree({"a.py": COMPILE, "b.py": GRAPH_POOL, "c.py": GELU})
+    assert names(command("--select", "torch.compile,torch.cuda.graph*")[1]) == [
+        "torch.compile",
+        "torch.cuda.graph_pool_handle",
+    ]
     assert names(command("--select", "torch.compile", "--select", "torch.nn.*")[1])[0] == "torch.compile"
-    assert names(command("--ignore", "torch.compile")[1])[0] == "torch.frombuffer"
+    assert names(command("--ignore", "torch.compile")[1])[0] == "torch.cuda.graph_pool_handle"
     assert names(command("--select", "*(approximate)")[1]) == ["torch.nn.functional.gelu(approximate)"]
     assert command("--ignore", "torch.*")[1] == "runs on any torch from 1.2 to 2.15 (0 findings in 3 files)\n"
 
@@ -149,7 +152,7 @@ def test_explain(tree, command):
     ]
 
 
-@pytest.mark.parametrize("source", [COMPILE, FROMBUFFER, RFFT, GELU])
+@pytest.mark.parametrize("source", [COMPILE, GRAPH_POOL, RFFT, GELU])
 def test_what_explain_proposes_is_true(tree, command, source):
     tree({"a.py": source})
     proposed = [line.split("`")[1] for line in command("--explain")[1].splitlines() if "under `" in line]

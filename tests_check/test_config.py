@@ -1,7 +1,7 @@
 """[tool.torchcompat]: which file is read, what its values may be, and that the command line wins."""
 
 import pytest
-from conftest import COMPILE, FROMBUFFER
+from conftest import COMPILE, GRAPH_POOL
 
 from torchcompat_check.config import KEYS, BadConfig, checked, minor, nearest, version_range
 
@@ -85,14 +85,14 @@ def test_every_key_works(tree, command):
 min = "1.5"
 max = "2.3"
 exclude = ["skipped"]
-ignore = ["torch.frombuffer"]
+ignore = ["torch.cuda.graph_pool_handle"]
 format = "github"
 baseline = "known.json"
 [tool.torchcompat.per-file-ignores]
 "old/*.py" = ["torch.compile"]
 """
     known = '{"version": 1, "findings": []}'
-    files = {"new/a.py": COMPILE, "old/a.py": COMPILE + FROMBUFFER, "skipped/a.py": COMPILE}
+    files = {"new/a.py": COMPILE, "old/a.py": COMPILE + GRAPH_POOL, "skipped/a.py": COMPILE}
     tree({**files, "pyproject.toml": TABLE + table, "known.json": known})
     code, out, err = command(".")
     assert (code, err) == (1, "")

@@ -9,7 +9,7 @@ import sys
 from io import BytesIO, TextIOWrapper
 
 import pytest
-from conftest import COMPILE, FROMBUFFER
+from conftest import COMPILE, GRAPH_POOL
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -118,7 +118,7 @@ def places(output):
 
 
 def test_only_changed_lines_count(repository, tree, command):
-    tree({"pkg/a.py": COMPILE + "\n" + FROMBUFFER, "pkg/c.txt": "torch.compile"})
+    tree({"pkg/a.py": COMPILE + "\n" + GRAPH_POOL, "pkg/c.txt": "torch.compile"})
     code, out, _ = command("--diff")
     assert code == 0
     assert places(out) == ["pkg/a.py:5:5"]
@@ -130,13 +130,13 @@ def test_only_changed_lines_count(repository, tree, command):
 
 
 def test_from_a_folder_within_the_repository(repository, tree, command, monkeypatch):
-    tree({"pkg/a.py": COMPILE + FROMBUFFER})
+    tree({"pkg/a.py": COMPILE + GRAPH_POOL})
     monkeypatch.chdir(repository / "pkg")
     assert places(command("--diff")[1]) == ["a.py:4:5"]
 
 
 def test_against_an_older_commit(repository, tree, command):
-    tree({"pkg/a.py": COMPILE + FROMBUFFER})
+    tree({"pkg/a.py": COMPILE + GRAPH_POOL})
     git("commit", "-q", "-a", "-m", "y")
     assert places(command("--diff")[1]) == []
     assert places(command("--diff", "HEAD~1")[1]) == ["pkg/a.py:4:5"]
@@ -147,7 +147,7 @@ def test_a_changed_notebook(repository, tree, command):
     tree({"a.ipynb": json.dumps({"cells": cells}, indent=1)})
     git("add", ".")
     git("commit", "-q", "-m", "y")
-    cells += [{"cell_type": "code", "metadata": {}, "outputs": [], "source": ["\n", "torch.frombuffer(b'')"]}]
+    cells += [{"cell_type": "code", "metadata": {}, "outputs": [], "source": ["\n", "torch.cuda.graph_pool_handle()"]}]
     tree({"a.ipynb": json.dumps({"cells": cells}, indent=1)})
     _, out, _ = command("--diff")
     assert [line.split("  ")[0] for line in out.splitlines()[:-1]] == ["a.ipynb:cell 2:2:1:"]
@@ -170,8 +170,8 @@ def test_outside_of_a_repository(tree, command, monkeypatch, tmp_path):
 
 
 def test_a_patch_from_a_file_and_from_standard_input(tree, command, monkeypatch):
-    diff = "--- a/a.py\n+++ b/a.py\n@@ -2,0 +3,2 @@\n+import torch\n+x = torch.frombuffer(b'', dtype=torch.int8)\n"
-    tree({"a.py": COMPILE + FROMBUFFER, "change.patch": diff})
+    diff = "--- a/a.py\n+++ b/a.py\n@@ -2,0 +3,2 @@\n+import torch\n+x = torch.cuda.graph_pool_handle()\n"
+    tree({"a.py": COMPILE + GRAPH_POOL, "change.patch": diff})
     assert places(command("--patch", "change.patch")[1]) == ["a.py:4:5"]
     monkeypatch.setattr(sys, "stdin", TextIOWrapper(BytesIO(diff.encode())))
     assert places(command("--patch", "-")[1]) == ["a.py:4:5"]

@@ -4,7 +4,7 @@ import io
 import sys
 
 import pytest
-from conftest import COMPILE, FROMBUFFER
+from conftest import COMPILE, GRAPH_POOL
 
 from torchcompat_check import run
 from torchcompat_check.report import Outcome
@@ -14,7 +14,7 @@ from torchcompat_check.run import Job, check, check_all, with_progress
 @pytest.fixture
 def many(tree):
     """50 files, one in five of which is bad."""
-    contents = [COMPILE, FROMBUFFER, "import torch\n", "import numpy\n", "import torch ("]
+    contents = [COMPILE, GRAPH_POOL, "import torch\n", "import numpy\n", "import torch ("]
     tree({f"{number % 7}/{number:02}.py": contents[number % 5] for number in range(50)})
 
 
