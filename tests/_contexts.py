@@ -197,7 +197,11 @@ TABLE = {
     ),
 }
 # Contexts that switch nothing on a machine without their device; the file tests them on a stand-in.
-ELSEWHERE = {"accelerator.device_index": "test_accelerator.py", "xpu.stream": "test_mps_xpu.py"}
+ELSEWHERE = {
+    "accelerator.device_index": "test_accelerator.py",
+    "random.fork_rng": "test_backends_and_rng.py",
+    "xpu.stream": "test_mps_xpu.py",
+}
 CONTEXTS = {name: row for name, row in TABLE.items() if at_least(*row.since)}
 
 

@@ -35,6 +35,7 @@ __all__ = [
 
 _REWRITE = "https://github.com/pytorch/pytorch/pull/90105"
 _SEQUENTIAL = "https://github.com/pytorch/pytorch/pull/86331"
+_QUOTED = "an error of the recomputation is a RuntimeError that quotes it"
 _native: Any = find("torch.utils.checkpoint.checkpoint")
 _FORCED = is_forced("utils.checkpoint.checkpoint")
 # On torch 2.4 every recomputation warns of a deprecated name that torch itself uses.
@@ -273,10 +274,8 @@ def _delegate(
             "1.2",
             "1.10",
         ),
-        Limit(
-            "error type", "an error of the recomputation is a RuntimeError that quotes it", "fallback", "1.11", "1.13"
-        ),
-        Limit("error type", "an error of the recomputation is a RuntimeError that quotes it", "fallback", "1.5", "1.6"),
+        Limit("error type", _QUOTED, "fallback", "1.11", "1.13"),
+        Limit("error type", _QUOTED, "fallback", "1.5", "1.6"),
         Limit(
             "unreached",
             "gives captured leaves that a partial backward pass does not reach a gradient of zeros, not None",
