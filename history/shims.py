@@ -31,7 +31,7 @@ def members(shim):
     if not inspect.isclass(shim.fallback):
         return []
     own = [base for base in shim.fallback.__mro__ if base.__module__.partition(".")[0] == "torchcompat"]
-    found = list(getattr(shim.fallback, "__members__", ()))
+    found = [name for name in getattr(shim.fallback, "__members__", ()) if name not in getattr(shim, "newer", ())]
     found += [
         name for base in own for name, value in vars(base).items() if isinstance(value, (classmethod, staticmethod))
     ]

@@ -29,11 +29,13 @@ class Absent(Shim):
 
     Attributes:
         was: where torch kept the object in older releases, beside *path*.
+        newer: members of an enumeration that torch's own of the first minors lacks.
         since: the first minor that has the object at *path* or at one of *was*.
         native, public: as of every shim, but found when they are first asked for.
     """
 
     was: tuple[str, ...]
+    newer: frozenset[str] = frozenset()
 
     def __init__(
         self, name: str, path: str, since: str, link: str, make: Maker, was: Sequence[str] = (), reason: str = ""
@@ -183,12 +185,13 @@ class Names:
         """Dtypes or layouts, with the attributes that all of *names* have, such as ``is_complex``."""
         self._declare(names, since, lambda row: Sentinel(row, facts or {}), "", file)
 
-    def enumeration(self, name: str, members: str, since: str, was: str = "", file: str = "") -> None:
-        """An enumeration, whose members are of use on every torch."""
+    def enumeration(self, name: str, members: str, since: str, was: str = "", file: str = "", newer: str = "") -> None:
+        """An enumeration, whose members are of use on every torch but those that are *newer* than itself."""
 
         def make(row: Absent) -> Any:
-            made = enum.Enum(name, members, module=_home(row))  # type: ignore[misc]
+            made = enum.Enum(name, f"{members} {newer}", module=_home(row))  # type: ignore[misc]
             made.__doc__ = row.documentation("an enumeration of the same members")
+            row.newer = frozenset(newer.split())
             return made
 
         self._declare(name, since, make, was, file)

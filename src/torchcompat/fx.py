@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ._absent import Names
 from ._shim import polyfill
+from ._torch import at_least
 
 if TYPE_CHECKING:
     from torch.fx import CodeGen as CodeGen
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
     from torch.fx import map_arg as map_arg
     from torch.fx import replace_pattern as replace_pattern
     from torch.fx import symbolic_trace as symbolic_trace
+
+if at_least(1, 8):
+    import torch.fx  # noqa: F401  Up to 1.13 `import torch` leaves it alone.
 
 _names = Names(globals(), "torch.fx", "torch/fx/__init__.py")
 _names.types("Graph GraphModule Interpreter Node Proxy Tracer Transformer", "1.8")

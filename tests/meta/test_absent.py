@@ -57,7 +57,8 @@ def test_torch_has_the_name_since_then_and_not_before(shim):
         assert found
     elif found:
         assert shim.reason
-        assert FORCED or shim.why == "too old"
+        # Missing, until somebody imports the module that has it.
+        assert FORCED or shim.why in ("too old", "missing")
     else:
         assert FORCED or shim.why == "missing"
 
@@ -71,7 +72,7 @@ def test_a_placeholder_is_copied_and_hashed_as_one_object(value):
 
 def test_placeholders_are_pickled_by_their_public_names():
     public = [shim.fallback for shim in SHIMS.values() if shim.kind == "absent" and shim.public is shim.fallback]
-    assert public or torch_version[:2] == NEWEST
+    assert public or all(meets(row.values[0]) for row in ROWS)
     for protocol in range(pickle.HIGHEST_PROTOCOL + 1):
         assert pickle.loads(pickle.dumps(public, protocol)) == public
 
@@ -178,7 +179,7 @@ IMPORTS_NOTHING = """
 import sys, torch
 before = set(sys.modules)
 import torchcompat.distributed.fsdp, torchcompat.distributed.tensor.parallel, torchcompat.distributed.checkpoint
-import torchcompat.fx, torchcompat.export, torchcompat.nested
+import torchcompat.export, torchcompat.nested
 torchcompat.float8_e4m3fn, torchcompat.SymInt
 print(sorted(name for name in set(sys.modules) - before if name.partition(".")[0] == "torch"))
 """

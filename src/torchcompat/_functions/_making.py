@@ -7,7 +7,6 @@ from typing import Any, Sequence
 
 import torch
 from torch import Tensor
-from torch.utils import dlpack
 
 from .._shim import polyfill
 from .._torch import UnsupportedError, at_least, find
@@ -94,6 +93,8 @@ def _from_outside(obj: Any, dtype: torch.dtype | None) -> Tensor | None:
     if isinstance(obj, numpy.ndarray) and obj.dtype != object:
         return torch.from_numpy(obj)
     if hasattr(obj, "__dlpack__"):
+        from torch.utils import dlpack  # which `import torch` leaves alone on old torch
+
         return dlpack.from_dlpack(obj.__dlpack__())
     if isinstance(obj, numpy.generic):
         return None

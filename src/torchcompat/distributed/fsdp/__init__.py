@@ -81,8 +81,9 @@ _names.enumeration(
 )
 _names.enumeration(
     "ShardingStrategy",
-    "FULL_SHARD SHARD_GRAD_OP NO_SHARD HYBRID_SHARD _HYBRID_SHARD_ZERO2",
+    "FULL_SHARD SHARD_GRAD_OP NO_SHARD",
     "1.12",
+    newer="HYBRID_SHARD _HYBRID_SHARD_ZERO2",
     was="torch.distributed.fsdp.fully_sharded_data_parallel",
 )
 _names.enumeration(
