@@ -444,7 +444,7 @@ _attach(
         "matmul_precision set_conv_precision set_float32_matmul_precision set_matmul_precision",
         "serialization": "load save",
     },
-    later=["SHIMS"],
+    later=["SHIMS", "fx"],
 )
 
 _check_forced()

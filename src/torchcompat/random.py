@@ -25,7 +25,7 @@ __all__ = ["fork_rng"]
             'device_type is "cuda" by default, not the type of the accelerator, and None is refused',
             on="native",
             first="2.1",
-            last="2.14",
+            last="2.12",
         ),
     ],
     reason="no `device_type`",

@@ -57,7 +57,7 @@ def _text(device_type: Any) -> str:
         Limit("again", "an object that is entered again inside itself leaves autocast on", "native", "2.5"),
         lacks("script"),
         lacks("isinstance", last="2.4"),
-        Limit("fullgraph", "torch.compile breaks the graph at it", "fallback", "2.0", "2.14"),
+        Limit("fullgraph", "torch.compile breaks the graph at it", "fallback", "2.0", "2.11"),
     ],
     reason='raises for "mps", even when it is not enabled',
 )

@@ -11,7 +11,7 @@ from typing import Any, List, Tuple
 import torch
 
 from .._shim import SHIMS
-from .._torch import UnsupportedError, at_least, find, parameters
+from .._torch import UnsupportedError, at_least, compiling, find, parameters
 from ._base import Base
 
 Pairs = List[Tuple[Any, Any]]  # parameters that have a gradient, and it
@@ -210,7 +210,9 @@ class Engine(Base):
         if group.get("foreach") and group.get("differentiable") and not self._foreach_differentiates:
             raise AssertionError("foreach=True cannot be differentiated: leave it out, or differentiable=True")
         if group.get("capturable"):
-            _check_capturable(param)
+            # The compiler of torch 2.10 on sets it itself, also where it is no option of the optimiser.
+            if not compiling():
+                _check_capturable(param)
         elif param.is_cuda and self._scalars and _capturing and _capturing():
             raise RuntimeError(f"{name}.step() in a CUDA graph needs torch's own class and capturable=True")
 
