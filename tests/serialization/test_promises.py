@@ -299,12 +299,11 @@ def test_under_another_default_device():  # torchcompat: needs torch >= 2.0
     with torch.device("meta"):
         loaded = load(honest_sparse())
     check_sparse(loaded)
-    before = torch.get_default_device() if at_least(2, 3) else torch.device("cpu")
     torch.set_default_device("meta")
     try:
         loaded = load(honest_sparse())
     finally:
-        torch.set_default_device(None if before.type == "cpu" else before)
+        torch.set_default_device(None)  # not what get_default_device() says, which fails on 2.4 after a None
     check_sparse(loaded)
 
 
