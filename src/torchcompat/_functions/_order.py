@@ -16,7 +16,7 @@ from ._scripts import scripted, scripts_as_torch
 
 # The keyword came with 1.9.
 STABLE = at_least(1, 9)
-SORTS_BOOL = at_least(1, 6)
+SORTS_BOOL = at_least(1, 7)
 # From then on ``//`` of tensors warns, and ``/`` of integers gives floats.
 ROUNDS = at_least(1, 8)
 Pairs = type(torch.zeros(1).sort())
@@ -48,7 +48,7 @@ def _sorted(name: str, input: Any, dim: Any, descending: Any, stable: Any) -> An
     where = wrapped(dim, input.dim())
     if stable and STABLE:
         return torch.sort(input, stable=True, dim=where, descending=descending)
-    # Torch up to 1.5 sorts no bools.
+    # Torch up to 1.6 sorts no bools.
     source = input if SORTS_BOOL or input.dtype is not torch.bool else input.to(torch.uint8)
     if not input.dim():
         return input.clone(), torch.zeros_like(input, dtype=torch.int64)

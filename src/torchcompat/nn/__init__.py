@@ -4,7 +4,7 @@ What each of them does is in the private module of its base class.
 """
 
 from .._lazy import attach as _attach
-from .._shim import Limit, polyfill
+from .._shim import Limit, lacks, polyfill
 from . import _decoder, _multihead, _seq2seq, _transformer
 from . import attention as attention
 from . import functional as functional
@@ -45,6 +45,7 @@ _DECODED = [
     since="2.5",
     link="https://github.com/pytorch/pytorch/pull/133882",
     limits=[
+        lacks("script", "1.4", "1.5"),
         Limit(
             "fast-path-fully-masked",
             "in inference a query that may see no key gives NaN, in training the bias of out_proj",
@@ -99,6 +100,7 @@ class MultiheadAttention(_multihead.MultiheadAttentionBase):
     since="2.5",
     link=_BIAS,
     limits=[
+        lacks("script", "1.5", "1.5"),
         _native("fast-path-float-mask", "in inference a float src_mask is read as bool; where it hides a query, NaN"),
         _native("fast-path-causal-hint", "in inference is_causal=True without src_mask is ignored instead of refused"),
         _native("fast-path-fully-masked", "in inference a sequence of nothing but padding gives NaN"),
@@ -141,6 +143,7 @@ class TransformerEncoderLayer(_transformer.TransformerEncoderLayerBase):
     since="2.5",
     link=_BIAS,
     limits=[
+        lacks("script", "1.5", "1.6"),
         _native("nested-all-padded", "in inference a batch of nothing but padding raises RuntimeError"),
         _native("nested-float-padding", "in inference a float padding mask other than 0 and -inf raises RuntimeError"),
         _native("nested-mixed-modes", "a padded batch raises AssertionError if only the first layers are in inference"),
@@ -176,6 +179,7 @@ class TransformerEncoder(_transformer.TransformerEncoderBase):
     since="2.5",
     link=_BIAS,
     limits=[
+        lacks("script", "1.5", "1.5"),
         *_DECODED,
         _native("copied-activation", "a copy, or what is loaded from a pickle, has relu in place of a module"),
     ],
@@ -211,6 +215,7 @@ class TransformerDecoderLayer(_decoder.TransformerDecoderLayerBase):
     since="2.5",
     link=_BIAS,
     limits=[
+        lacks("script", "1.5", "1.5"),
         *_DECODED,
         _native("copied-activation", "an activation that is a module is computed as relu, since the layer is copied"),
     ],
@@ -236,6 +241,7 @@ class TransformerDecoder(_decoder.TransformerDecoderBase):
     since="2.5",
     link=_BIAS,
     limits=[
+        lacks("script", "1.5", "1.6"),
         Limit(
             "default-dtype",
             "generate_square_subsequent_mask ignores the default dtype and device",
