@@ -18,6 +18,7 @@ from contract_tables import (
     is_mapped,
     is_smooth,
     kink,
+    limited,
     of_dtype,
     t,
 )
@@ -78,8 +79,8 @@ def of_spread(root, mean):
         found = f64(found.tolist())
         return (found, f64(np.mean(values, axis=axis, keepdims=keepdims).tolist())) if mean else found
 
-    def near(call, wanted):
-        return case(call, wanted, tolerance=1e-12)
+    def near(call, wanted, limit=None):
+        return case(call, wanted, limit, tolerance=1e-12)
 
     def alone(value, middle=1.5):
         return (f64(value), f64(middle)) if mean else f64(value)
@@ -90,7 +91,7 @@ def of_spread(root, mean):
         near(lambda f: f(X, (0, 1), correction=0), expected(ROWS, None, 0)),
         near(lambda f: f(X, correction=0), expected(ROWS, None, 0)),
         near(lambda f: f(X, None, correction=2), expected(ROWS, None, 2)),
-        near(lambda f: f(X, -1, correction=0.5, keepdim=True), expected(ROWS, 1, 0.5, True)),
+        near(lambda f: f(X, -1, correction=0.5, keepdim=True), expected(ROWS, 1, 0.5, True), "fraction"),
         near(lambda f: f(X, correction=0, keepdim=True), expected(ROWS, None, 0, True)),
         near(lambda f: f(X, False), expected(ROWS, None, 0)),
         near(lambda f: f(X, unbiased=True), expected(ROWS)),
@@ -176,7 +177,7 @@ globals().update(
 
 A, B = [[0.1, 2.0], [0.7, -1.0]], [[0.4, 1.5], [3.0, -2.0]]
 CLAMPS = [(lambda f, a: f(a, 0.5), A), (lambda f, a, b: f(a, b), A, B)]
-SPREADS = [(lambda f, a: f(a, -1, correction=0.5), A), (lambda f, a: f(a, -1), A)]
+SPREADS = [limited("fraction", lambda f, a: f(a, -1, correction=0.5), A), (lambda f, a: f(a, -1), A)]
 SMOOTH = {
     **dict.fromkeys(("clamp", "clip", "clamp_min", "clamp_max"), CLAMPS),
     **dict.fromkeys(("std", "var", "std_mean", "var_mean"), SPREADS),

@@ -304,7 +304,7 @@ _Aminmax = namedtuple("_Aminmax", "min max")
             "A tensor without dimensions, with `dim` and `keepdim`: a UserWarning, and results of one dimension.",
             on="native",
             first="1.10",
-            last="1.13",
+            last="2.0",
         ),
     ],
 )

@@ -89,6 +89,7 @@ def _deviation(input: Tensor, dims: list[int], by: float, keepdim: bool) -> Tens
 
 _WHY = "no correction, or only one with dimensions"
 _SILENT = Limit("warns", "Too few values for the correction: no UserWarning.", on="fallback")
+_FRACTION = Limit("fraction", "A correction that is a float: TypeError.", on="native", first="2.0", last="2.0")
 _COMPLEX = Limit("complex", "A complex tensor: UnsupportedError.", on="fallback")
 
 
@@ -97,7 +98,7 @@ _COMPLEX = Limit("complex", "A complex tensor: UnsupportedError.", on="fallback"
     since="2.0",
     link="https://github.com/pytorch/pytorch/blob/v2.0.1/torch/_torch_docs.py#L10698",
     reason=_WHY,
-    limits=[scripted("1.2", "1.13"), _SILENT, _COMPLEX],
+    limits=[scripted("1.2", "1.13"), _SILENT, _COMPLEX, _FRACTION],
 )
 def std(
     input: Tensor,
@@ -139,7 +140,7 @@ def std(
     since="2.0",
     link="https://github.com/pytorch/pytorch/blob/v2.0.1/torch/_torch_docs.py#L12077",
     reason=_WHY,
-    limits=[scripted("1.2", "1.13"), _SILENT, _COMPLEX],
+    limits=[scripted("1.2", "1.13"), _SILENT, _COMPLEX, _FRACTION],
 )
 def var(
     input: Tensor,
@@ -181,7 +182,7 @@ def var(
     since="2.0",
     link="https://github.com/pytorch/pytorch/blob/v2.0.1/torch/_torch_docs.py#L10754",
     reason=_WHY,
-    limits=[scripted("1.2", "1.13"), _SILENT, _COMPLEX],
+    limits=[scripted("1.2", "1.13"), _SILENT, _COMPLEX, _FRACTION],
 )
 def std_mean(
     input: Tensor,
@@ -223,7 +224,7 @@ def std_mean(
     since="2.0",
     link="https://github.com/pytorch/pytorch/blob/v2.0.1/torch/_torch_docs.py#L12133",
     reason=_WHY,
-    limits=[scripted("1.2", "1.13"), _SILENT, _COMPLEX],
+    limits=[scripted("1.2", "1.13"), _SILENT, _COMPLEX, _FRACTION],
 )
 def var_mean(
     input: Tensor,
