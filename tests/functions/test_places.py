@@ -212,6 +212,8 @@ VALUES = {
         (lambda f: f(v, 0, longs(2), src=v), lambda: put(V, 2, 1.0)),
         (lambda f: f(v, 0, longs(2), 9.0), lambda: put(V, 2, 9.0)),
         (lambda f: f(v, 0, longs(2), value=9.0), lambda: put(V, 2, 9.0)),
+        (lambda f: f(v, 0, longs(), v[:0]), lambda: V),
+        (lambda f: f(v, 0, longs(), 9.0), lambda: V),
         (lambda f: f(base, 0, places, src, reduce="add"), lambda: folded(BASE, PLACES, SRC, "sum", True)),
         (lambda f: f(base, 0, places, src, reduce="multiply"), lambda: folded(BASE, PLACES, SRC, "prod", True)),
         (lambda f: f(base, 0, places, 3.0, reduce="add"), lambda: BASE + [9, 3, 0]),

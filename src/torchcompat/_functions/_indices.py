@@ -11,7 +11,7 @@ from torch import Tensor
 from .._shim import Limit, polyfill
 from ._arguments import check_tensor, wrapped
 from ._promote import is_complex, refuse_out
-from ._scatter import REDUCTIONS, reduced, scattered
+from ._scatter import REDUCTIONS, reduced, scattered, written
 from ._scripts import scripted, scripts_as_torch
 
 
@@ -168,7 +168,7 @@ def put(input: Tensor, index: Tensor, source: Tensor, accumulate: bool = False, 
     places = torch.where(places < 0, places + count, places)
     flat, values = input.reshape(-1), source.reshape(-1)
     if not accumulate:
-        return flat.scatter(0, places, values).reshape(input.shape)
+        return written(flat, 0, places, values).reshape(input.shape)
     return reduced(flat, places, values, "sum", True).reshape(input.shape)
 
 

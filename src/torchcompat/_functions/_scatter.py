@@ -57,6 +57,11 @@ class Groups:
         return result
 
 
+def written(input: Any, dim: Any, index: Any, src: Any) -> Any:
+    """``input.scatter(dim, index, src)``; torch 1.10 gives memory that nobody wrote where *index* is empty."""
+    return input.scatter(dim, index, src) if index.numel() else input.clone()
+
+
 def _running_max(values: Any) -> Any:
     """The largest so far, of a vector that is 0 where it does not rise."""
     step = 1
@@ -82,7 +87,7 @@ def _extreme(base: Any, places: Any, src: Any, largest: bool, include: bool) -> 
     if not include:
         # The first element of each place stands in for what is left out.
         first = (groups.rank == 0).nonzero(as_tuple=True)[0]
-        initial = initial.scatter(0, groups.places.gather(0, first), groups.values.gather(0, first))
+        initial = written(initial, 0, groups.places.gather(0, first), groups.values.gather(0, first))
     best = groups.folded(initial, _larger if largest else _smaller)
     if not (base.requires_grad or src.requires_grad):
         return best
@@ -247,10 +252,10 @@ def scatter_reduce(
 
 @polyfill(
     "torch.scatter",
-    since="1.10",
-    link="https://github.com/pytorch/pytorch/blob/v1.10.2/torch/_torch_docs.py#L8273",
-    limits=[scripted("1.2", "1.9")],
-    reason="no `reduce`",
+    since="1.11",
+    link="https://github.com/pytorch/pytorch/blob/v1.11.0/aten/src/ATen/native/TensorAdvancedIndexing.cpp",
+    limits=[scripted("1.2", "1.10")],
+    reason="no `reduce` up to 1.9, and memory that nobody wrote for an empty index",
 )
 def scatter(
     input: Tensor,
@@ -264,7 +269,7 @@ def scatter(
 ) -> Tensor:
     """Copy a tensor, and write elements of another one, or a number, to places along a dimension.
 
-    In torch since 1.10. Fallback: torch's own ``scatter``; with *reduce* as of :func:`scatter_reduce`; refuses *out*.
+    In torch since 1.11. Fallback: torch's own ``scatter``; with *reduce* as of :func:`scatter_reduce`; refuses *out*.
     https://docs.pytorch.org/docs/stable/generated/torch.scatter.html
 
     Args:
@@ -295,7 +300,7 @@ def scatter(
         wrapped(dim, input.dim())
         if isinstance(given, Tensor) and given.dtype != input.dtype:
             raise RuntimeError(f"src must be of the dtype of input, {input.dtype}, got {given.dtype}")
-        return input.scatter(dim, index, given)
+        return written(input, dim, index, given)
     if reduce not in ("add", "multiply"):
         raise RuntimeError(f"reduce must be 'add' or 'multiply', got {reduce!r}")
     if not isinstance(given, Tensor):

@@ -72,7 +72,7 @@ def cached() -> Iterator[None]:
     PATH + "ParametrizationList",
     since=FAMILY,
     link=LINK,
-    limits=[lacks("isinstance", last="1.13")],
+    limits=[lacks("isinstance", last="1.13"), lacks("script", "1.9", "1.9")],
     reason=RECURRENT,
 )
 class ParametrizationList(nn.ModuleList):  # type: ignore[misc]
