@@ -18,6 +18,10 @@ VMAP = SHIMS["func.vmap"].fallback
 _numbers = itertools.count()
 
 
+def keys(limits):
+    return {limit.key for limit in limits}
+
+
 def fresh(stem="op"):
     """A name that no other operator has."""
     return f"tc_more::{stem}_{next(_numbers)}"
@@ -316,6 +320,9 @@ class TestTorchOps:
     @pytest.mark.limit("override")
     @pytest.mark.filterwarnings("ignore::UserWarning")  # torch's own, of the second kernel
     def test_a_second_kernel(self, impl):
+        row = SHIMS["library.Library"]
+        if impl is SHIMS["library.impl"].fallback and row.here == "native" and "override" in keys(row.limits_here()):
+            pytest.skip("the fallback makes one of torch's own Library, whose limit it is")
         name = fresh("second")
         library.define(name, "(Tensor x) -> Tensor")
         impl(name, "cpu", lambda x: x + 3)

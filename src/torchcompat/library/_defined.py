@@ -135,7 +135,7 @@ def _key(kind: str) -> str:
     link=_LINK,
     limits=[
         Limit("override", "a second kernel for the same device type raises an error", "native", "2.2", "2.12"),
-        Limit("override", "a second kernel for the same device type raises an error", "fallback", "1.12", "2.12"),
+        Limit("override", "a second kernel for the same device type raises an error", "fallback", "1.12", "2.7"),
     ],
     reason="takes a `Library`, no name",
 )
