@@ -75,6 +75,7 @@ class TestPromoteTypes:
     def test_the_law_of_complex32(self, impl):
         assert_law(impl, pairs(lambda one, other: "complex32" in (one, other)))
 
+    @pytest.mark.limit("unsigned")
     @pytest.mark.skipif(not hasattr(torch, "uint16"), reason="needs wide unsigned dtypes")
     def test_wide_unsigned_dtypes_become_floating_point_and_nothing_else(self, impl):
         assert impl(torch.uint16, torch.bfloat16) is torch.bfloat16
@@ -84,6 +85,7 @@ class TestPromoteTypes:
             with pytest.raises(RuntimeError):
                 impl(torch.uint16, other)
 
+    @pytest.mark.limit("float8")
     @pytest.mark.skipif(not hasattr(torch, "float8_e5m2"), reason="needs 8-bit floating-point dtypes")
     def test_short_floating_point_dtypes_are_refused(self, impl):
         assert impl(torch.float8_e5m2, torch.float8_e5m2) is torch.float8_e5m2

@@ -215,6 +215,8 @@ def _check_dtypes(function: str, **arguments: Any) -> None:
             first="1.3",
             last="1.6",
         ),
+        Limit("float8", "8-bit floating-point dtypes: RuntimeError, two of a kind as well.", "native", "2.1", "2.1"),
+        Limit("unsigned", "`uint16` and its like with a floating-point dtype: RuntimeError.", "native", "2.3", "2.3"),
         Limit("complex32", "`complex32` with another dtype: RuntimeError.", on="native", first="1.3", last="1.10"),
     ],
 )
@@ -273,14 +275,14 @@ def result_type(tensor: Any, other: Any) -> torch.dtype:
 
 @polyfill(
     "torch.can_cast",
-    since="2.3",
+    since="2.4",
     link="https://github.com/pytorch/pytorch/blob/v2.4.1/torch/_torch_docs.py#L2196",
     reason="its parameter is named from, which no call can spell",
 )
 def can_cast(from_: torch.dtype, to: torch.dtype) -> bool:
     """Whether torch casts from one dtype to another where it writes a result.
 
-    In torch since 2.3. Fallback: compares the kinds of the two.
+    In torch since 2.4. Fallback: compares the kinds of the two.
     https://docs.pytorch.org/docs/stable/generated/torch.can_cast.html
 
     Args:

@@ -127,7 +127,7 @@ class enable_grad(_Fixed):
     "torch.set_grad_enabled",
     since="2.2",
     link="https://github.com/pytorch/pytorch/issues/113298",
-    limits=[lacks("isinstance", last="2.1"), lacks("fullgraph", "2.0", "2.4")],
+    limits=[lacks("isinstance", last="2.1"), lacks("fullgraph", "2.0", "2.0"), lacks("fullgraph", "2.3", "2.4")],
     reason="decorating a function switches the mode of the code that follows; up to 1.10 it is no decorator",
 )
 class set_grad_enabled(_Scope):

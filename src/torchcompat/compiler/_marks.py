@@ -142,7 +142,10 @@ def mark_static(t: Any, index: int | Sequence[int] | None = None) -> Any:
         if own is not None and _torch.at_least(2, 5):
             own(t)
         return t
-    return None if own is None else own(t, index)
+    # The compilers up to 2.3 refuse to trace torch's own.
+    if own is None or (_torch.compiling() and not _torch.at_least(2, 4)):
+        return None
+    return own(t, index)
 
 
 @facade("compiler.mark_static_address")

@@ -45,6 +45,7 @@ _DECODED = [
     since="2.5",
     link="https://github.com/pytorch/pytorch/pull/133882",
     limits=[
+        lacks("fullgraph", "2.1", "2.1"),
         lacks("script", "1.4", "1.5"),
         Limit(
             "fast-path-fully-masked",
@@ -100,6 +101,7 @@ class MultiheadAttention(_multihead.MultiheadAttentionBase):
     since="2.5",
     link=_BIAS,
     limits=[
+        lacks("fullgraph", "2.1", "2.1"),
         lacks("script", "1.5", "1.5"),
         _native("fast-path-float-mask", "in inference a float src_mask is read as bool; where it hides a query, NaN"),
         _native("fast-path-causal-hint", "in inference is_causal=True without src_mask is ignored instead of refused"),
@@ -143,6 +145,7 @@ class TransformerEncoderLayer(_transformer.TransformerEncoderLayerBase):
     since="2.5",
     link=_BIAS,
     limits=[
+        lacks("fullgraph", "2.1", "2.1"),
         lacks("script", "1.5", "1.6"),
         _native("nested-all-padded", "in inference a batch of nothing but padding raises RuntimeError"),
         _native("nested-float-padding", "in inference a float padding mask other than 0 and -inf raises RuntimeError"),
@@ -179,6 +182,7 @@ class TransformerEncoder(_transformer.TransformerEncoderBase):
     since="2.5",
     link=_BIAS,
     limits=[
+        lacks("fullgraph", "2.1", "2.1"),
         lacks("script", "1.5", "1.5"),
         *_DECODED,
         _native("copied-activation", "a copy, or what is loaded from a pickle, has relu in place of a module"),

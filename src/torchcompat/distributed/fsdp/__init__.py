@@ -56,14 +56,26 @@ _names.types(
 )
 _names.types("LocalOptimStateDictConfig ShardedOptimStateDictConfig StateDictConfig StateDictSettings", "2.1")
 _names.types(
-    "CPUOffloadPolicy FSDPModule MixedPrecisionPolicy OffloadPolicy",
+    "MixedPrecisionPolicy",
+    "2.3",
+    was="torch.distributed._composable.fsdp",
+    file="torch/distributed/_composable/fsdp/__init__.py",
+)
+_names.types(
+    "CPUOffloadPolicy FSDPModule OffloadPolicy",
     "2.4",
     was="torch.distributed._composable.fsdp",
     file="torch/distributed/_composable/fsdp/__init__.py",
 )
 _names.types("UnshardHandle", "2.6")
 _names.functions(
-    "fully_shard register_fsdp_forward_method",
+    "fully_shard",
+    "2.3",
+    was="torch.distributed._composable.fsdp",
+    file="torch/distributed/_composable/fsdp/__init__.py",
+)
+_names.functions(
+    "register_fsdp_forward_method",
     "2.4",
     was="torch.distributed._composable.fsdp",
     file="torch/distributed/_composable/fsdp/__init__.py",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from ..._shim import Limit, polyfill
+from ..._shim import Limit, lacks, polyfill
 
 if TYPE_CHECKING:
     from ..._types import Convolution, Linear
@@ -91,6 +91,7 @@ def fuse_conv_bn_eval(
     "torch.nn.utils.fusion.fuse_conv_bn_weights",
     since="2.1",
     link=CONV,
+    limits=[lacks("fullgraph", "2.1", "2.1")],
     reason="does not keep half precision beside float32 statistics",
 )
 def fuse_conv_bn_weights(
@@ -174,6 +175,7 @@ def fuse_linear_bn_eval(linear: Linear, bn: torch.nn.modules.batchnorm._BatchNor
     "torch.nn.utils.fusion.fuse_linear_bn_weights",
     since="2.5",
     link=LINEAR,
+    limits=[lacks("fullgraph", "2.1", "2.1")],
     reason="makes float32 parameters of half precision beside float32 statistics",
 )
 def fuse_linear_bn_weights(
