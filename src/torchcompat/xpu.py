@@ -82,7 +82,7 @@ def device_count() -> int:
     return _xpu.device_count()
 
 
-@polyfill("torch.xpu.is_initialized", since="2.3", link=_DEVICE)
+@polyfill("torch.xpu.is_initialized", since="2.3", link=_DEVICE, limits=[lacks("fullgraph", "2.8", "2.8")])
 def is_initialized() -> bool:
     """Whether XPU has been started, so that something may be running on it.
 
@@ -148,7 +148,7 @@ def current_stream(device: Device = None) -> Stream:
     return cast("Stream", _present().current_stream(device))
 
 
-@polyfill("torch.xpu.set_stream", since="2.3", link=_STREAM)
+@polyfill("torch.xpu.set_stream", since="2.3", link=_STREAM, limits=[lacks("fullgraph", "2.8", "2.8")])
 def set_stream(stream: Stream) -> None:
     """Select *stream*, and make its device the current one. None changes nothing.
 
@@ -172,7 +172,12 @@ def stream(stream: Stream | None) -> ContextManager[Any]:
     return _xpu.stream(stream)
 
 
-@polyfill("torch.xpu.empty_cache", since="2.3", link="https://github.com/pytorch/pytorch/pull/118091")
+@polyfill(
+    "torch.xpu.empty_cache",
+    since="2.3",
+    link="https://github.com/pytorch/pytorch/pull/118091",
+    limits=[lacks("fullgraph", "2.8", "2.8")],
+)
 def empty_cache() -> None:
     """Give unused memory back to the device; nothing where none was used.
 

@@ -64,7 +64,7 @@ class _Fixed(_Scope):
     "torch.no_grad",
     since="2.1",
     link=_BARE,
-    limits=[lacks("isinstance", last="2.0"), lacks("fullgraph", "2.0", "2.8")],
+    limits=[lacks("isinstance", last="2.0"), lacks("fullgraph", "2.0", "2.6")],
     reason=_PARENTHESES,
 )
 class no_grad(_Fixed):
@@ -98,7 +98,7 @@ class no_grad(_Fixed):
     "torch.enable_grad",
     since="2.1",
     link=_BARE,
-    limits=[lacks("isinstance", last="2.0"), lacks("fullgraph", "2.0", "2.8")],
+    limits=[lacks("isinstance", last="2.0"), lacks("fullgraph", "2.0", "2.6")],
     reason=_PARENTHESES,
 )
 class enable_grad(_Fixed):

@@ -137,15 +137,14 @@ def mark_static(t: Any, index: int | Sequence[int] | None = None) -> Any:
         raise TypeError(f"mark_static marks a tensor or a class of modules, got {type(t).__name__}")
     if index is not None:
         _dimensions(index)
+    if _torch.compiling() and not _torch.at_least(2, 4):  # whose compilers refuse to trace torch's own
+        return t if is_class else None
     own = _own("mark_static")
     if is_class:
         if own is not None and _torch.at_least(2, 5):
             own(t)
         return t
-    # The compilers up to 2.3 refuse to trace torch's own.
-    if own is None or (_torch.compiling() and not _torch.at_least(2, 4)):
-        return None
-    return own(t, index)
+    return None if own is None else own(t, index)
 
 
 @facade("compiler.mark_static_address")
