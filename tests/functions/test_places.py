@@ -323,8 +323,8 @@ ERRORS = {
         (lambda f: f(a, 1.0, 0, 0), TypeError),
     ],
     "slice_scatter": [
-        (lambda f: f(i, longs(1), start=-3), RuntimeError),
-        (lambda f: f(i, i, 1), IndexError),
+        (lambda f: f(i, longs(1), start=-3, step=1), RuntimeError),
+        (lambda f: f(i, i, 1, step=1), IndexError),
         (lambda f: f(i, 1), TypeError),
     ],
     "diagonal_scatter": [

@@ -7,7 +7,7 @@ from typing import Any, Sequence
 import torch
 from torch import Tensor
 
-from .._shim import Limit, polyfill
+from .._shim import Limit, lacks, polyfill
 from .._torch import at_least, is_version
 from ._arguments import as_int, check_tensor, wrapped
 from ._promote import is_complex, refuse_out
@@ -174,6 +174,7 @@ def select_scatter(input: Tensor, src: Tensor, dim: int, index: int) -> Tensor:
     "torch.slice_scatter",
     since="1.11",
     link="https://github.com/pytorch/pytorch/pull/64430",
+    limits=[lacks("script", "1.13", "1.13")],
     wrong=_NO_STEP,
 )
 def slice_scatter(
