@@ -172,12 +172,7 @@ def stream(stream: Stream | None) -> ContextManager[Any]:
     return _xpu.stream(stream)
 
 
-@polyfill(
-    "torch.xpu.empty_cache",
-    since="2.3",
-    link="https://github.com/pytorch/pytorch/pull/118091",
-    limits=[lacks("fullgraph", "2.8", "2.8")],
-)
+@polyfill("torch.xpu.empty_cache", since="2.3", link=_PULL + "118091", limits=[lacks("fullgraph", "2.8", "2.8")])
 def empty_cache() -> None:
     """Give unused memory back to the device; nothing where none was used.
 
