@@ -18,7 +18,7 @@ from typing import Any, Callable, Mapping, Sequence
 import torch
 
 from . import _lazy, _torch
-from ._shim import SHIMS, VARIABLE, Shim, is_forced, minor
+from ._shim import VARIABLE, Shim, is_forced, minor, register
 
 # Makes the placeholder of a row.
 Maker = Callable[["Absent"], Any]
@@ -170,8 +170,7 @@ class Names:
             public = f"{below}.{name}" if below else name
             homes = [f"{each}.{name}" for each in was.split()]
             row = Absent(public, f"{self._path}.{name}", since, link, make, homes, reason)
-            SHIMS[public] = row
-            self._rows.append(row)
+            self._rows.append(register(row))
 
     def types(self, names: str, since: str, was: str = "", file: str = "", reason: str = "") -> None:
         """Classes. *was*: the modules that had them in older releases, separated by spaces."""

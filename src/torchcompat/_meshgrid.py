@@ -7,8 +7,8 @@ from typing import Any, Sequence
 
 import torch
 
-from ._script import script_as
 from ._shim import SHIMS, Limit, polyfill
+from ._torchscript import script_as
 
 __all__ = ["meshgrid"]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 from typing import Any, Callable, Sequence, Tuple, TypeVar, cast
 
@@ -9,6 +10,7 @@ from . import _torch
 
 F = TypeVar("F", bound=Callable[..., Any])
 V = TypeVar("V")
+S = TypeVar("S", bound="Shim")
 Minor = Tuple[int, int]
 
 VARIABLE = "TORCHCOMPAT_FALLBACK"
@@ -80,8 +82,9 @@ class Shim:
 
     Attributes:
         name: the public name without its package, ``"func.functional_call"``.
-        kind: ``"polyfill"`` (torch has a twin), ``"constant"`` (a twin that is a value), ``"override"`` (torch has a
-            twin, and ours is public on every torch) or ``"facade"`` (torch has none).
+        kind: ``"polyfill"`` (torch has a twin), ``"constant"`` (a twin that is a value), ``"absent"`` (a twin that no
+            fallback can give), ``"override"`` (torch has a twin, and ours is public on every torch) or ``"facade"``
+            (torch has none).
         path: where torch keeps the twin, ``"torch.func.functional_call"``; None for a facade.
         since: the first minor whose native meets the contract, ``"2.0"``; None for a facade.
         link: the upstream change behind *since*.
@@ -242,13 +245,29 @@ def at_home(ours: F, module: str) -> F:
     return ours
 
 
-def _register(shim: Shim) -> Shim:
+def register(shim: S) -> S:
+    """Put a row into the table; two of one name are refused."""
     if shim.name in SHIMS:
         raise ValueError(f"two shims are named {shim.name!r}")
     SHIMS[shim.name] = shim
     if shim.kind != "constant":
         at_home(shim.fallback, f"torchcompat.{shim.name}".rpartition(".")[0])
     return shim
+
+
+def positional_only(function: F) -> F:
+    """Show the parameters named ``__x`` as positional-only ``x``: Python 3.7 has no syntax for them."""
+    signature = inspect.signature(function)
+    shown = [
+        parameter.replace(name=parameter.name.rpartition("__")[2], kind=inspect.Parameter.POSITIONAL_ONLY)
+        if "__" in parameter.name
+        else parameter
+        for parameter in signature.parameters.values()
+    ]
+    if shown and shown[0].name == "self":
+        shown[0] = shown[0].replace(kind=inspect.Parameter.POSITIONAL_ONLY)
+    vars(function)["__signature__"] = signature.replace(parameters=shown)
+    return function
 
 
 def polyfill(
@@ -270,7 +289,7 @@ def polyfill(
 
     def declare(fallback: F) -> F:
         shim = Shim(name or path[len("torch.") :], fallback, path, since, link, limits, wrong, reason=reason)
-        public: Any = _register(shim).public
+        public: Any = register(shim).public
         return cast(F, public)
 
     return declare
@@ -283,7 +302,7 @@ def constant(path: str, value: V, since: str, link: str, doc: str) -> V:
     torch has it, and where fallbacks are forced it is ours. Nothing else can differ, so that there are no limits.
     """
     shim = Constant(path[len("torch.") :], value, path, since, link, doc)
-    public: Any = _register(shim).public
+    public: Any = register(shim).public
     return cast(V, public)
 
 
@@ -302,7 +321,7 @@ def override(
     """
 
     def declare(ours: F) -> F:
-        _register(Shim(name or path[len("torch.") :], ours, path, since, link, limits, because=because))
+        register(Shim(name or path[len("torch.") :], ours, path, since, link, limits, because=because))
         return ours
 
     return declare
@@ -312,7 +331,7 @@ def facade(name: str, limits: Sequence[Limit] = ()) -> Callable[[F], F]:
     """Declare the definition below as ours on every torch, under the public *name*."""
 
     def declare(ours: F) -> F:
-        _register(Shim(name, ours, limits=limits))
+        register(Shim(name, ours, limits=limits))
         return ours
 
     return declare

@@ -15,6 +15,7 @@ _modifiers: Any = torch._jit_internal.FunctionModifiers
 IGNORE: Any = _modifiers.IGNORE
 # Torch 1.2 has one that drops the function when the scripted code is saved, not when it is compiled.
 UNUSED: Any = getattr(_modifiers, "UNUSED", None) or _modifiers.IGNORE_AND_DROP
+_register: Any = find("torch.jit._builtins._register_builtin") or find("torch.jit._register_builtin")
 
 
 def compile_instead(function: Any, twin: Any) -> None:
@@ -30,6 +31,16 @@ def compile_instead(function: Any, twin: Any) -> None:
             "default": False,
             "arg_name": "no_such_argument",
         }
+
+
+def script_as(function: Any, operator: str) -> None:
+    """Have ``torch.jit.script`` call torch's *operator*, as in ``"aten::meshgrid"``, where *function* is called.
+
+    Torch keeps these names in a table by the identities of the functions, which must not be collected before it.
+    https://github.com/pytorch/pytorch/blob/v1.8.1/torch/jit/_builtins.py#L143
+    """
+    if _register is not None:
+        _register(function, operator)
 
 
 def mark(function: Any, modifier: Any) -> Any:
@@ -48,10 +59,9 @@ def _no() -> bool:
 
 def answer(question: Any, operator: Optional[str], value: bool) -> None:
     """Have scripted code get *value* from *question*: by torch's own *operator* where this torch has it."""
-    register: Any = find("torch.jit._builtins._register_builtin") or find("torch.jit._register_builtin")
-    if operator and register and find("torch.jit.is_scripting"):
+    if operator and _register and find("torch.jit.is_scripting"):
         # The compiler knows the answer of this operator, and leaves out what it rules out.
-        register(question, operator)
+        script_as(question, operator)
     else:
         compile_instead(question, _yes if value else _no)
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from ._functions._promote import is_complex
 from ._lazy import attach as _attach
 from ._shim import facade
 from ._torch import UnsupportedError, find
@@ -65,7 +66,7 @@ def mH(input: torch.Tensor) -> torch.Tensor:
     if input.dim() < 2:
         raise RuntimeError("mH needs a matrix or a batch of matrices, got a tensor of fewer than two dimensions")
     swapped = input.transpose(-2, -1)
-    if _is_complex(input):  # torchcompat: needs torch >= 1.4
+    if is_complex(input.dtype):  # torchcompat: needs torch >= 1.4
         return swapped.conj()
     return swapped
 
@@ -86,13 +87,9 @@ def H(input: torch.Tensor) -> torch.Tensor:
         raise RuntimeError(f"H needs a matrix, got a tensor of {input.dim()} dimensions; for batches there is mH")
     if input.dim() == 2:
         return mH(input)
-    if _is_complex(input):  # torchcompat: needs torch >= 1.4
+    if is_complex(input.dtype):  # torchcompat: needs torch >= 1.4
         return input.conj()
     return input
-
-
-def _is_complex(input: torch.Tensor) -> bool:
-    return "complex" in str(input.dtype)
 
 
 @facade("tensor.itemsize")

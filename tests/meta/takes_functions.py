@@ -1,6 +1,6 @@
 """How the functions of tensors of torch's top level are used: more rows of the table in `takes_rows.py`.
 
-A row may be here before its shim is: what is no shim is not run.
+A row may be written before its shim: a name that is not a shim is not run.
 """
 
 UNARY = """

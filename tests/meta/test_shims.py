@@ -182,8 +182,8 @@ def test_only_declared_names_are_loaded_when_asked_for_and_checkers_see_them(nam
     shown, from_torch = _shown_to_checkers(module)
     assert table == shown
     assert set(table) | set(from_torch) <= set(dir(module))
-    absent = {shim: row for shim, row in SHIMS.items() if row.kind == "absent" and shim.count(".") == name.count(".")}
-    here = {row.path for shim, row in absent.items() if f"torchcompat.{shim}".rpartition(".")[0] == name}
+    absent = [shim for shim in SHIMS.values() if shim.kind == "absent"]
+    here = {shim.path for shim in absent if f"torchcompat.{shim.name}".rpartition(".")[0] == name}
     assert here == {f"{home}.{each}" for each, home in from_torch.items()} or name == "torchcompat"
     # By attach() alone: checkers that saw a __getattr__ would take any name for one that is there.
     assert "\ndef __getattr__" not in inspect.getsource(module)

@@ -12,9 +12,9 @@ from typing import Any, Iterable
 import torch
 from torch import Tensor
 
-from .._script import script_as
 from .._shim import SHIMS, Limit, polyfill
 from .._torch import UnsupportedError, find
+from .._torchscript import script_as
 
 __all__ = ["can_cast", "promote_types", "result_type"]
 

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Callable, TypeVar
-
 from .._shim import SHIMS, Limit
-from ..nn._scripting import compile_instead
-
-F = TypeVar("F", bound=Callable[..., Any])
+from .._torchscript import compile_instead
 
 
 def scripts_as_torch(*names: str) -> None:

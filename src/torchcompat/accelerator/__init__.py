@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from .._shim import Limit, lacks, polyfill
+from .._shim import Limit, lacks, polyfill, positional_only
 from .._torch import UnsupportedError, find, is_version
 from ..device import _accelerator as this
-from ..device._accelerator import positional_only
 from ..device._module import missing
 from . import memory as memory
 from . import random as random

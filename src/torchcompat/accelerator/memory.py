@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Any
 
-from .._shim import polyfill
+from .._shim import polyfill, positional_only
 from .._torch import find
 from ..device import _accelerator as this
-from ..device._accelerator import positional_only
 
 if TYPE_CHECKING:
     from .._types import Device

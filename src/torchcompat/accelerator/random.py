@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from .._shim import polyfill
+from .._shim import polyfill, positional_only
 from ..device import _accelerator as this
-from ..device._accelerator import positional_only
 
 if TYPE_CHECKING:
     from .._types import Device

@@ -6,9 +6,9 @@ from typing import Any, Callable, NamedTuple
 
 import torch
 
-from .._script import script_as
 from .._shim import SHIMS, Limit, polyfill
 from .._torch import at_least, find
+from .._torchscript import script_as
 
 # The device types for which torch 2.15 has autocast, with the dtype that it casts to unless told otherwise.
 DEFAULTS = {

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import inspect
-from typing import Any, Callable, TypeVar
+from typing import Any
 
 import torch
 
@@ -11,25 +10,8 @@ from .._torch import find
 from . import _module
 from . import _probe as probe
 
-F = TypeVar("F", bound=Callable[..., Any])
-
 # Plug-ins come first, as in torch: who loads one means it. MPS, CUDA, XPU and MTIA exclude each other in a build.
 _PLUGINS = ("privateuseone", "hpu", "npu", "mlu", "musa")
-
-
-def positional_only(function: F) -> F:
-    """Show the parameters named ``__x`` as positional-only ``x``: Python 3.7 has no syntax for them."""
-    signature = inspect.signature(function)
-    shown = [
-        parameter.replace(name=parameter.name.rpartition("__")[2], kind=inspect.Parameter.POSITIONAL_ONLY)
-        if "__" in parameter.name
-        else parameter
-        for parameter in signature.parameters.values()
-    ]
-    if shown and shown[0].name == "self":
-        shown[0] = shown[0].replace(kind=inspect.Parameter.POSITIONAL_ONLY)
-    vars(function)["__signature__"] = signature.replace(parameters=shown)
-    return function
 
 
 def is_built(type: str) -> bool:

@@ -8,8 +8,7 @@ from __future__ import annotations
 from typing import Any, Callable, Iterable
 
 from .._lazy import attach as _attach
-from .._shim import Limit, polyfill
-from ..device._accelerator import positional_only
+from .._shim import Limit, polyfill, positional_only
 from . import _defined, _operators
 from ._check import opcheck as opcheck
 from ._defined import define as define

@@ -1,6 +1,7 @@
 """The derivative of an operator in eager: *setup_context* and *backward* in a ``torch.autograd.Function``.
 
-Autograd takes flat tensors alone, so lists are taken apart and put together again, and what is no tensor goes beside.
+Autograd takes tensors and no lists of them. So lists are taken apart and put together again, and values that are not
+tensors are handed on beside them.
 """
 
 from __future__ import annotations
@@ -8,6 +9,8 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+
+from .._functions._promote import is_complex
 
 _NEEDS: Any = torch.autograd.function._C._FunctionBase.needs_input_grad  # type: ignore[attr-defined]
 
@@ -59,7 +62,7 @@ class Call:
         self.returned, self.out_counts = flat(result if self.is_tuple else (result,))
         self.places = [isinstance(one, torch.Tensor) for one in self.returned]
         tensors = tuple(one for one in self.returned if isinstance(one, torch.Tensor))
-        whole = [one for one in tensors if not (one.dtype.is_floating_point or _is_complex(one))]
+        whole = [one for one in tensors if not (one.dtype.is_floating_point or is_complex(one.dtype))]
         if whole:
             ctx.mark_non_differentiable(*whole, *(getattr(ctx, "non_differentiable", None) or ()))
         return tensors
@@ -114,10 +117,6 @@ class Call:
                     f"for a list of tensors; got {type(one).__name__} (return from backward)"
                 )
         return tuple(flat_ones)
-
-
-def _is_complex(tensor: Any) -> bool:
-    return bool(getattr(tensor.dtype, "is_complex", False))
 
 
 class Differentiable(torch.autograd.Function):  # type: ignore[misc]

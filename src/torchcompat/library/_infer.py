@@ -10,8 +10,7 @@ from typing import Any, Callable, Iterable, NoReturn, Sequence
 
 import torch
 
-from .._shim import polyfill
-from ..device._accelerator import positional_only
+from .._shim import polyfill, positional_only
 
 Number = typing.Union[int, float, bool]
 _OPTIONAL: Any = typing.Optional

@@ -6,9 +6,8 @@ from typing import Any, Callable, Iterable, Sequence
 
 import torch
 
-from .._shim import polyfill
+from .._shim import polyfill, positional_only
 from .._torch import UnsupportedError, at_least, find
-from ..device._accelerator import positional_only
 from ._eager import OPERATORS, EagerOp, make
 from ._infer import infer_schema, tags_of
 from ._schema import Schema

@@ -15,7 +15,6 @@ from torch import Tensor
 from torch.nn.functional import dropout, linear, pad
 
 from .._torch import at_least, find
-from .._torchscript import compile_instead as compile_instead
 
 # Torch 1.2 lacks it. The compiler of the others knows this function by its identity, under any name.
 is_scripting: Any = find("torch.jit.is_scripting") or (lambda: False)

@@ -6,7 +6,7 @@ import torch
 
 from ..._lazy import attach as _attach
 from ..._shim import SHIMS, Limit, polyfill
-from .._scripting import compile_instead
+from ..._torchscript import compile_instead
 from .._scripting import scaled_dot_product_attention as _scripted
 from ._sdpa._kernels import attention
 

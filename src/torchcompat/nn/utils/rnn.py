@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ..._shim import SHIMS, Limit, polyfill
 from ..._torch import at_most, exporting
-from .._scripting import compile_instead
+from ..._torchscript import compile_instead
 
 __all__ = ["pad_sequence", "unpack_sequence", "unpad_sequence"]
 
